@@ -1,0 +1,82 @@
+//! What a backend states about itself. The harness and the conformance suite ask nothing of it that it does not state.
+
+use std::num::NonZeroU32;
+
+use qbench_schema::result::Delivery;
+
+/// How a worker learns that there is work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wake {
+    /// Asks again after an interval.
+    Poll,
+    /// Is told by a notification (LISTEN / NOTIFY), with polling as the fallback.
+    Notify,
+    /// Waits inside the claim command, on the server (XREADGROUP BLOCK) or in process.
+    Block,
+}
+
+impl Wake {
+    /// Every way, as the command line spells it.
+    pub const ALL: [Wake; 3] = [Wake::Poll, Wake::Notify, Wake::Block];
+
+    /// The command line's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Wake::Poll => "poll",
+            Wake::Notify => "notify",
+            Wake::Block => "block",
+        }
+    }
+}
+
+/// Which order a single consumer sees when nothing fails and nobody else consumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Any.
+    None,
+    /// First in, first out over the whole queue.
+    Fifo,
+    /// First in, first out within a partition; any between partitions.
+    FifoPerPartition,
+}
+
+/// What becomes of a job whose consumer vanished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Recovery {
+    /// Nothing: it is gone (at most once).
+    None,
+    /// [`crate::Claimer::reclaim`] finds it once its lease has expired.
+    LeaseExpiry,
+    /// The server puts it back at once when the consumer's connection ends.
+    ConnectionLoss,
+}
+
+/// Contract and limits of one backend in one configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Contract when a worker vanishes.
+    pub delivery: Delivery,
+    /// What becomes of the jobs of a vanished consumer.
+    pub recovery: Recovery,
+    /// Supported ways to wait; the first one is the default. Never empty.
+    pub wakes: &'static [Wake],
+    /// Most jobs in one enqueue call.
+    pub max_enqueue_batch: NonZeroU32,
+    /// Most jobs in one claim call.
+    pub max_claim_batch: NonZeroU32,
+    /// Most leases in one ack call.
+    pub max_ack_batch: NonZeroU32,
+    /// True when a consumer must settle every lease of a claim before it may claim again (an open transaction). The
+    /// harness then gives every concurrent slot of a worker a consumer of its own.
+    pub one_claim_at_a_time: bool,
+    /// Whether [`crate::Acker::nack`] puts a job back.
+    pub nack: bool,
+    /// Whether a late ack is told from a good one: false where a lease cannot pass on.
+    pub detects_stale_ack: bool,
+    /// Whether [`crate::Lease::attempt`] counts deliveries.
+    pub counts_attempts: bool,
+    /// Whether [`crate::Depth::in_flight`] sees claimed jobs; false where an open transaction hides them.
+    pub sees_in_flight: bool,
+    /// Order seen by a single consumer.
+    pub order: Order,
+}

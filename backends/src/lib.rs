@@ -1,0 +1,23 @@
+//! Queue implementations behind one seam, the registry that knows them by name, and the suite that tells whether they are right.
+//!
+//! Reading order: [`job`] (what travels), [`seam`] (the traits), [`capability`] (what an implementation states about
+//! itself), [`registry`] (the one place with ids), then any backend module. A new backend is one file, one line in the
+//! registry, and a green run of [`conformance`].
+
+pub mod capability;
+pub mod config;
+pub mod conformance;
+pub mod error;
+pub mod job;
+mod memory;
+mod null;
+mod postgres;
+pub mod registry;
+pub mod seam;
+mod valkey;
+
+pub use capability::{Capabilities, Order, Recovery, Wake};
+pub use config::{BackendConfig, BackendOptions, ServerUrl};
+pub use error::{Error, ErrorKind, Result};
+pub use job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
+pub use seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer};

@@ -1,0 +1,166 @@
+//! The seam between the harness and a queue: five small traits and what they exchange.
+//!
+//! `dyn` is deliberate: a boxed future costs tens of nanoseconds against a round trip of tens of microseconds, and one
+//! registry then serves everything. The `null` backend measures that cost, and it is printed beside results.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use qbench_schema::result::Durability;
+
+use crate::capability::Capabilities;
+use crate::error::Result;
+use crate::job::{Lease, NewJob, ProducerId, WorkerId};
+
+/// One queue implementation with one configuration. Opens connections; holds none itself.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// The registry's id.
+    fn id(&self) -> &'static str;
+
+    /// Delivery contract, wake-ups, batching limits, order.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Opens the control side.
+    async fn admin(&self) -> Result<Box<dyn Admin>>;
+
+    /// Opens a producer with a physical connection of its own. Called before the measured window.
+    async fn producer(&self, id: ProducerId) -> Result<Box<dyn Producer>>;
+
+    /// Opens a consumer with physical connections of its own. Called before the measured window.
+    async fn consumer(&self, id: WorkerId) -> Result<Consumer>;
+}
+
+/// Control side of a backend. Never on the hot path.
+#[async_trait]
+pub trait Admin: Send {
+    /// What the live server is, what it promises, and where our objects are. Works before [`Admin::setup`].
+    async fn describe(&mut self) -> Result<Description>;
+
+    /// Makes the backend's objects, empty, replacing what an earlier run of ours left.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Foreign`] when an object of the same name exists that we did not make and that is not empty;
+    /// nothing is touched then.
+    async fn setup(&mut self) -> Result<()>;
+
+    /// Removes every job in every state, keeping the objects. Afterwards nothing of earlier jobs can be delivered.
+    async fn reset(&mut self) -> Result<()>;
+
+    /// Brings the server into the state that the measured window should start from, so that no maintenance left over
+    /// from setup or warm-up falls into it (PostgreSQL: ANALYZE and CHECKPOINT). Does nothing where there is none.
+    async fn settle(&mut self) -> Result<()>;
+
+    /// Jobs waiting and in flight. Cheap enough to be asked every second beside a full load.
+    async fn depth(&mut self) -> Result<Depth>;
+
+    /// The server's own exact account of every job, for the audit at the end. May scan.
+    async fn census(&mut self) -> Result<Census>;
+
+    /// Removes the backend's objects.
+    async fn teardown(&mut self) -> Result<()>;
+}
+
+/// Puts jobs into the queue over a connection of its own.
+#[async_trait]
+pub trait Producer: Send {
+    /// Enqueues `jobs` (1 to [`Capabilities::max_enqueue_batch`]) and resolves when all of them are as durable as the
+    /// configured class: one multi-row statement or one pipeline, all or nothing where the engine can.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Rejected`]: none of them is in the queue. [`crate::ErrorKind::Unknown`]: any of them may be.
+    /// After an error the producer is usable again (it reconnects by itself).
+    async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<()>;
+}
+
+/// The two sides of a worker's access to the queue. They may share a connection, and are used concurrently: a job can be
+/// acked while the next claim waits for work.
+pub struct Consumer {
+    /// Takes jobs.
+    pub claimer: Box<dyn Claimer>,
+    /// Settles them.
+    pub acker: Box<dyn Acker>,
+}
+
+/// Takes jobs out of the queue.
+#[async_trait]
+pub trait Claimer: Send {
+    /// Appends between 0 and `limit` leases to `out` (`limit` is 1 to [`Capabilities::max_claim_batch`]). Returns as soon
+    /// as there is at least one; waits for work by itself, in the configured way, and returns none after about `wait`.
+    ///
+    /// Not cancel-safe: a dropped call may leave jobs claimed.
+    ///
+    /// # Errors
+    /// After an error the claimer is usable again (it reconnects by itself); jobs of an unanswered claim come back by
+    /// [`Capabilities::recovery`].
+    async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()>;
+
+    /// Appends up to `limit` leases whose former holders let them expire. Never waits. Appends nothing where
+    /// [`Capabilities::recovery`] is not [`crate::Recovery::LeaseExpiry`].
+    async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()>;
+}
+
+/// Settles leases: done, or given back.
+#[async_trait]
+pub trait Acker: Send {
+    /// Confirms `leases` (1 to [`Capabilities::max_ack_batch`]) as done and resolves when that is as durable as the
+    /// configured class. Appends to `out` one status per lease, in the same order: whether it still held.
+    async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()>;
+
+    /// Puts `leases` back, ready for anybody. A lease that did not hold any more is left alone.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] where [`Capabilities::nack`] is false.
+    async fn nack(&mut self, leases: &[Lease]) -> Result<()>;
+}
+
+/// What became of one acked lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AckStatus {
+    /// The lease held; the job is done.
+    Acked,
+    /// The lease had passed on or the job was settled before; this ack changed nothing.
+    Stale,
+}
+
+/// Jobs that are not finished. A backend that cannot see one of them says 0 and states so in its capabilities.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Waiting to be claimed.
+    pub ready: u64,
+    /// Claimed and not settled.
+    pub in_flight: u64,
+}
+
+/// The server's own account of every job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Jobs that ever entered the queue since setup or reset, where the server can tell.
+    pub enqueued: Option<u64>,
+    /// Waiting to be claimed.
+    pub ready: u64,
+    /// Claimed and not settled.
+    pub in_flight: u64,
+    /// Done, where the server keeps or counts them.
+    pub done: Option<u64>,
+    /// Given up for good.
+    pub dead: u64,
+}
+
+/// A live server as it described itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Product as it names itself: `postgresql`, `valkey`, `redis`, `in_process`.
+    pub engine: String,
+    /// Its version.
+    pub version: String,
+    /// The queue's design within the engine, for instance `skip_locked` or `streams`.
+    pub queue_type: &'static str,
+    /// Class that the live settings really give.
+    pub durability: Durability,
+    /// Settings that can move a number, as read back.
+    pub settings: BTreeMap<String, String>,
+    /// Where the jobs are: qualified table names, or keys. Monitors look at these.
+    pub objects: Vec<String>,
+}

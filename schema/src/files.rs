@@ -1,0 +1,87 @@
+//! Names of the result files. A result folder is flat: one set of files per run, each starting with `<backend>_<scenario>`.
+
+use std::path::{Path, PathBuf};
+
+/// Folder below an analysis output that holds `runs.csv`, `summary.csv` and `summary.json`.
+pub const RUNS_CSV: &str = "runs.csv";
+/// A row per backend x scenario.
+pub const SUMMARY_CSV: &str = "summary.csv";
+/// The same rows as JSON.
+pub const SUMMARY_JSON: &str = "summary.json";
+
+/// Last part of a verdict's file name; a file that ends so is a run.
+pub const RESULT_SUFFIX: &str = "_result.json";
+
+/// The files of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFiles {
+    dir: PathBuf,
+    run: String,
+}
+
+impl RunFiles {
+    /// Files of `<backend>_<scenario>` in `dir`.
+    pub fn new(dir: &Path, backend: &str, scenario: &str) -> Self {
+        RunFiles { dir: dir.to_path_buf(), run: format!("{}_{scenario}", backend.replace(':', "-")) }
+    }
+
+    /// The set that a verdict's path belongs to, or `None` when the path does not name a verdict.
+    pub fn of_result(path: &Path) -> Option<Self> {
+        let run = path.file_name()?.to_str()?.strip_suffix(RESULT_SUFFIX)?;
+        Some(RunFiles { dir: path.parent()?.to_path_buf(), run: run.to_owned() })
+    }
+
+    /// `<backend>_<scenario>`.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Folder of the set.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A line per completed delivery of the measured phase.
+    pub fn metrics(&self) -> PathBuf {
+        self.with("_metrics.jsonl")
+    }
+
+    /// A row a second of the host and the roles.
+    pub fn system(&self) -> PathBuf {
+        self.with("_system.csv")
+    }
+
+    /// A row a second of PostgreSQL.
+    pub fn db_stats(&self) -> PathBuf {
+        self.with("_db_stats.csv")
+    }
+
+    /// A row a second of Valkey.
+    pub fn valkey_stats(&self) -> PathBuf {
+        self.with("_valkey_stats.csv")
+    }
+
+    /// The verdict.
+    pub fn result(&self) -> PathBuf {
+        self.with(RESULT_SUFFIX)
+    }
+
+    /// Everything needed to run it again.
+    pub fn manifest(&self) -> PathBuf {
+        self.with("_manifest.json")
+    }
+
+    /// Every name that the set can have.
+    pub fn all(&self) -> [PathBuf; 6] {
+        [self.metrics(), self.system(), self.db_stats(), self.valkey_stats(), self.result(), self.manifest()]
+    }
+
+    fn with(&self, suffix: &str) -> PathBuf {
+        self.dir.join(format!("{}{suffix}", self.run))
+    }
+}
+
+/// Folder of block `block` (counted from 1) below `out`: `out` itself when there is one block, else `rep-01`, `rep-02`, …
+pub fn block_dir(out: &Path, block: u32, blocks: u32) -> PathBuf {
+    if blocks <= 1 { out.to_path_buf() } else { out.join(format!("rep-{block:02}")) }
+}

@@ -1,0 +1,19 @@
+//! Everything with a fixed shape: the record type of every result file, the names of those files, and the SQL.
+//!
+//! Writers (the harness) and readers (analysis, orchestration) use the same types, so a file cannot drift from its
+//! reader. This crate knows no other crate of the workspace and does no work beyond (de)serialising.
+//!
+//! Conventions: units stand last in every name; instants are microseconds on one monotonic clock, counted from the
+//! start of the run; `Option` means "this machine or this engine could not tell", never zero.
+
+pub mod files;
+pub mod manifest;
+pub mod record;
+pub mod result;
+pub mod server_stats;
+pub mod sql;
+pub mod summary;
+pub mod system;
+
+/// Version of the result files. It changes when a field changes its meaning or goes away, not when one is added.
+pub const SCHEMA_VERSION: u32 = 1;

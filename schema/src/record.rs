@@ -1,0 +1,117 @@
+//! One line of `<run>_metrics.jsonl`: a completed delivery of the measured phase.
+
+use serde::{Deserialize, Serialize};
+
+/// Which part of the run a job was intended for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Before the measured window; never part of a reported figure.
+    Warmup,
+    /// The measured window. A job belongs to the phase of its *intended* instant, however late it completes.
+    Measured,
+}
+
+/// How a delivery ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The backend confirmed the ack: the lease still held.
+    Acked,
+    /// The work was done, but the lease had passed to somebody else before the ack arrived.
+    Stale,
+}
+
+/// A job's way through the system, as one line of `<run>_metrics.jsonl`.
+///
+/// The seven instants are microseconds since the start of the run on the harness's monotonic clock (METHODOLOGY M1) and
+/// never decrease from left to right, so the six stages between them add up to `acked_us - intended_us`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// Dense sequence number of the job within the run, counted from 0 over all phases.
+    pub job: u64,
+    /// Worker that completed this delivery, counted from 0.
+    pub worker: u32,
+    /// Delivery count as the backend tells it; 1 is the first delivery, more is a redelivery.
+    pub attempt: u32,
+    /// When the schedule wanted the job sent.
+    pub intended_us: u64,
+    /// When a producer handed the job to the backend.
+    pub sent_us: u64,
+    /// When the backend confirmed the enqueue, or when a worker claimed the job if that was seen first: a job that
+    /// was claimed had been enqueued, even where the confirmation was still on its way to the producer.
+    pub enqueued_us: u64,
+    /// When the claim that contained the job returned to the worker.
+    pub claimed_us: u64,
+    /// When the work began.
+    pub started_us: u64,
+    /// When the work ended.
+    pub finished_us: u64,
+    /// When the backend confirmed the ack.
+    pub acked_us: u64,
+    /// Phase that the job belongs to.
+    pub phase: Phase,
+    /// How the delivery ended.
+    pub outcome: Outcome,
+}
+
+/// The latency stages of a job, in the order in which they add up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// `acked - intended`: the headline latency, and the sum of all the others.
+    EndToEnd,
+    /// `sent - intended`: how late the generator itself was.
+    ScheduleLag,
+    /// `enqueued - sent`.
+    EnqueueTime,
+    /// `claimed - enqueued`.
+    QueueWait,
+    /// `started - claimed`.
+    LocalWait,
+    /// `finished - started`.
+    WorkTime,
+    /// `acked - finished`.
+    AckTime,
+}
+
+impl Stage {
+    /// Every stage, the headline first.
+    pub const ALL: [Stage; 7] = [
+        Stage::EndToEnd,
+        Stage::ScheduleLag,
+        Stage::EnqueueTime,
+        Stage::QueueWait,
+        Stage::LocalWait,
+        Stage::WorkTime,
+        Stage::AckTime,
+    ];
+
+    /// The stage's name as in `result.json`, without its unit.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::EndToEnd => "end_to_end",
+            Stage::ScheduleLag => "schedule_lag",
+            Stage::EnqueueTime => "enqueue_time",
+            Stage::QueueWait => "queue_wait",
+            Stage::LocalWait => "local_wait",
+            Stage::WorkTime => "work_time",
+            Stage::AckTime => "ack_time",
+        }
+    }
+}
+
+impl JobRecord {
+    /// Length of one stage in microseconds; zero where a damaged record would make it negative.
+    pub fn stage_us(&self, stage: Stage) -> u64 {
+        let (from, to) = match stage {
+            Stage::EndToEnd => (self.intended_us, self.acked_us),
+            Stage::ScheduleLag => (self.intended_us, self.sent_us),
+            Stage::EnqueueTime => (self.sent_us, self.enqueued_us),
+            Stage::QueueWait => (self.enqueued_us, self.claimed_us),
+            Stage::LocalWait => (self.claimed_us, self.started_us),
+            Stage::WorkTime => (self.started_us, self.finished_us),
+            Stage::AckTime => (self.finished_us, self.acked_us),
+        };
+        to.saturating_sub(from)
+    }
+}

@@ -1,0 +1,274 @@
+//! `<run>_result.json`: the verdict of one run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// How far a run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Written when the run starts. If it still stands later, the run was killed.
+    Running,
+    /// The run came to its end; whether it is *valid* is another question.
+    Finished,
+    /// The user stopped it; the files hold what happened until then.
+    Interrupted,
+    /// It broke; `error` says why, the files hold what happened until then.
+    Failed,
+}
+
+/// Whether the offered load could be carried at all (METHODOLOGY L5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Regime {
+    /// Utilisation below 0.9: latency percentiles describe the queue.
+    Normal,
+    /// Utilisation 0.9 or more: end-to-end percentiles describe how long the run was.
+    Overload,
+}
+
+/// What survives a crash of the server once an enqueue was confirmed (METHODOLOGY F1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Nothing: unlogged tables; no AOF and no snapshots.
+    D0,
+    /// All but a bounded tail: `synchronous_commit = off`; AOF synced every second.
+    D1,
+    /// Everything: the reply waits for the disk.
+    D2,
+}
+
+/// How often a job may reach a worker when nothing but a worker fails (METHODOLOGY F2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// A job whose worker vanishes is gone.
+    AtMostOnce,
+    /// A job whose worker vanishes comes back.
+    AtLeastOnce,
+}
+
+/// The auditor's word on a run (METHODOLOGY A1, A2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every job is accounted for and the backend kept its contract.
+    Ok,
+    /// Something was lost, invented or doubled against the contract.
+    Violated,
+    /// The queue was not drained to the end, so nothing can be said.
+    Inconclusive,
+}
+
+/// Percentiles of one latency stage over all measured jobs of the run, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// 99.9th percentile.
+    pub p999: f64,
+    /// Largest value seen.
+    pub max: f64,
+    /// Arithmetic mean.
+    pub mean: f64,
+}
+
+/// Jobs of the measured phase, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobCounts {
+    /// Arrivals that the schedule asked for.
+    pub intended: u64,
+    /// Jobs that a producer handed to the backend.
+    pub sent: u64,
+    /// Jobs whose enqueue the backend confirmed.
+    pub enqueued: u64,
+    /// Distinct jobs that were acked.
+    pub completed: u64,
+}
+
+/// Exact account of every job of the run, warm-up included (METHODOLOGY A1 to A3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// The word on the whole run.
+    pub verdict: Verdict,
+    /// Confirmed by enqueue and never completed.
+    pub lost: u64,
+    /// Completed more than once.
+    pub duplicated: u64,
+    /// Delivered though never attempted.
+    pub unexpected: u64,
+    /// Deliveries with an attempt above one.
+    pub redelivered: u64,
+    /// Enqueues without an answer: the job may or may not be in the queue.
+    pub unknown_outcome: u64,
+    /// Deliveries whose payload was not what was enqueued.
+    pub corrupted: u64,
+    /// Claims that returned more jobs than they were allowed to (A5).
+    pub overclaimed: u64,
+    /// Acks that came after the lease had passed on.
+    pub stale_acks: u64,
+    /// Differences between the harness's account and the server's own, one sentence each (A3); empty when they agree.
+    pub reconciliation: Vec<String>,
+    /// Why the verdict is not `ok`, one sentence each.
+    pub reasons: Vec<String>,
+}
+
+/// Whether the figures may be ranked (METHODOLOGY L6).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validity {
+    /// True when no gate tripped and the audit is `ok`.
+    pub valid: bool,
+    /// Every gate that tripped: what, the figure, the threshold.
+    pub reasons: Vec<String>,
+}
+
+/// Jobs in the system (ready and in flight) over the measured phase, from the harness's own count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Backlog {
+    /// At the start of the measured phase.
+    pub start: u64,
+    /// At its end, before draining.
+    pub end: u64,
+    /// Largest value sampled.
+    pub max: u64,
+    /// Least-squares slope over the measured phase; jobs per second that pile up.
+    pub slope_jobs_s: f64,
+}
+
+/// Mean CPU over the measured phase, where 100 is one core (host: all cores busy is 100 x cores).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct CpuPct {
+    /// All busy time of the host.
+    pub host: Option<f64>,
+    /// The server under test with all its processes.
+    pub server: Option<f64>,
+    /// This harness.
+    pub harness: Option<f64>,
+    /// Background load (pgbench, and the server it runs on where that is not the one under test).
+    pub background: Option<f64>,
+}
+
+/// CPU time that one completed job cost, over the measured phase.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct CpuUsPerJob {
+    /// Spent by the server under test.
+    pub server: Option<f64>,
+    /// Spent by the harness.
+    pub harness: Option<f64>,
+}
+
+/// Share of one worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerShare {
+    /// Worker, counted from 0.
+    pub worker: u32,
+    /// Measured jobs that it completed.
+    pub completed: u64,
+}
+
+/// What the background load measured of itself: what the queue does to pgbench (METHODOLOGY F4).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackgroundLoad {
+    /// Program and version, for instance `pgbench (PostgreSQL) 15.18`.
+    pub program: String,
+    /// Concurrent clients.
+    pub clients: u32,
+    /// pgbench scale factor.
+    pub scale: u32,
+    /// Transactions per second over the measured phase.
+    pub tps: f64,
+    /// Mean transaction latency over the measured phase.
+    pub latency_mean_ms: f64,
+    /// Seconds of the measured phase that its progress reports cover.
+    pub covered_s: f64,
+}
+
+/// The verdict of one run; also what `qbench run --json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// [`crate::SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// Unique name of this execution.
+    pub run_id: String,
+    /// How far the run came.
+    pub status: RunStatus,
+    /// Why it broke, when it did.
+    pub error: Option<String>,
+    /// Backend id, for instance `skip_locked`.
+    pub backend: String,
+    /// Server product as it names itself, for instance `postgresql`, `valkey`, `redis`, `in_process`.
+    pub engine: String,
+    /// The queue's design within its engine, for instance `skip_locked` or `streams`.
+    pub queue_type: String,
+    /// Scenario id.
+    pub scenario: String,
+    /// Profile id.
+    pub profile: String,
+    /// Durability class as read back from the live server.
+    pub durability: Durability,
+    /// Delivery contract that the backend declared.
+    pub delivery: Delivery,
+    /// Whether the offered load was below capacity.
+    pub regime: Regime,
+    /// Offered load over capacity; absent where the work takes no time.
+    pub utilisation: Option<f64>,
+    /// Block (repeat) of the matrix, counted from 1.
+    pub block: u32,
+    /// Wall-clock start, RFC 3339 UTC; the only wall-clock value, never used to measure.
+    pub started_at: String,
+    /// Length of the measured phase.
+    pub measured_s: f64,
+    /// Load asked for in the measured phase.
+    pub offered_jobs_s: f64,
+    /// Measured jobs completed, over the time from the start of the measured phase to its end or to the last of these
+    /// acks, whichever is later.
+    pub throughput_jobs_s: f64,
+    /// Counts of the measured phase.
+    pub jobs: JobCounts,
+    /// `acked - intended`.
+    pub end_to_end_ms: Percentiles,
+    /// `sent - intended`.
+    pub schedule_lag_ms: Percentiles,
+    /// `enqueued - sent`.
+    pub enqueue_time_ms: Percentiles,
+    /// `claimed - enqueued`.
+    pub queue_wait_ms: Percentiles,
+    /// `started - claimed`.
+    pub local_wait_ms: Percentiles,
+    /// `finished - started`.
+    pub work_time_ms: Percentiles,
+    /// `acked - finished`.
+    pub ack_time_ms: Percentiles,
+    /// Exact account of every job.
+    pub audit: Audit,
+    /// Whether the figures may be ranked.
+    pub validity: Validity,
+    /// Jobs in the system over the measured phase.
+    pub backlog: Backlog,
+    /// From the end of the measured phase until the last job was acked or the deadline passed.
+    pub drain_s: f64,
+    /// Mean CPU by role.
+    pub cpu_pct: CpuPct,
+    /// CPU time per completed job by role.
+    pub cpu_us_per_job: CpuUsPerJob,
+    /// Largest resident memory of the server under test, in bytes.
+    pub rss_server_bytes: Option<u64>,
+    /// Largest resident memory of the harness, in bytes.
+    pub rss_harness_bytes: Option<u64>,
+    /// Errors of backend operations by SQLSTATE or kind.
+    pub errors: BTreeMap<String, u64>,
+    /// Measured jobs per worker.
+    pub workers: Vec<WorkerShare>,
+    /// Deadlocks that the server counted during the run; absent where the engine has none.
+    pub deadlocks: Option<u64>,
+    /// What the background load measured of itself.
+    pub background: Option<BackgroundLoad>,
+    /// Monitors and other helpers that failed, one sentence each; they never take a run down.
+    pub notes: Vec<String>,
+}

@@ -1,0 +1,1 @@
+//! The SQL of each PostgreSQL backend, one readable file each, compiled in.

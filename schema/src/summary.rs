@@ -1,0 +1,146 @@
+//! `analysis/runs.csv` and `analysis/summary.csv`: a row per run, and a row per backend x scenario.
+
+use serde::{Deserialize, Serialize};
+
+/// A row of `summary.csv` and an entry of `summary.json`: one cell, all its repeats together.
+///
+/// Percentiles come from the merged histograms of the runs, never from averaging percentiles; where only results
+/// without job records were at hand, from the single run. Means (throughput, CPU) are over runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SummaryRow {
+    /// Server product.
+    pub engine: String,
+    /// Backend id.
+    pub backend: String,
+    /// Queue design.
+    pub queue_type: String,
+    /// Scenario id.
+    pub scenario: String,
+    /// Runs that the row is made of.
+    pub runs: u32,
+    /// Load asked for.
+    pub offered_jobs_s: f64,
+    /// Load completed, mean over runs.
+    pub throughput_jobs_s: f64,
+    /// End-to-end latency, median.
+    pub latency_p50_ms: f64,
+    /// End-to-end latency, 95th percentile.
+    pub latency_p95_ms: f64,
+    /// End-to-end latency, 99th percentile.
+    pub latency_p99_ms: f64,
+    /// End-to-end latency, 99.9th percentile.
+    pub latency_p999_ms: f64,
+    /// Host CPU, 100 is one core.
+    pub cpu_host_pct: Option<f64>,
+    /// CPU of the server under test, 100 is one core.
+    pub cpu_server_pct: Option<f64>,
+    /// Largest resident memory of the server, in 10^6 bytes.
+    pub rss_server_mb: Option<f64>,
+    /// Jobs lost, summed over runs.
+    pub lost: u64,
+    /// Jobs duplicated, summed over runs.
+    pub duplicated: u64,
+    /// True when every run of the row is valid.
+    pub valid: bool,
+    /// `normal`, or `overload` when any run was.
+    pub regime: String,
+    /// Durability class; `mixed` when runs differ.
+    pub durability: String,
+    /// Delivery contract.
+    pub delivery: String,
+    /// CPU of the harness, 100 is one core.
+    pub cpu_harness_pct: Option<f64>,
+    /// CPU of the background load, 100 is one core.
+    pub cpu_background_pct: Option<f64>,
+    /// Server CPU time per completed job.
+    pub cpu_server_us_per_job: Option<f64>,
+    /// Harness CPU time per completed job.
+    pub cpu_harness_us_per_job: Option<f64>,
+    /// Generator's lateness, 99th percentile; the largest of the runs.
+    pub schedule_lag_p99_ms: f64,
+    /// Largest backlog of any run.
+    pub backlog_max: u64,
+    /// pgbench transactions per second beside the run, mean over runs.
+    pub background_tps: Option<f64>,
+    /// pgbench mean latency beside the run, mean over runs.
+    pub background_latency_ms: Option<f64>,
+    /// Runs of the cell that failed or never finished; they count in no figure.
+    pub failed_runs: u32,
+    /// Why the row is not valid, joined by `; `.
+    pub reasons: String,
+}
+
+/// A row of `runs.csv`: one execution of a cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// Unique name of the execution.
+    pub run_id: String,
+    /// Server product.
+    pub engine: String,
+    /// Backend id.
+    pub backend: String,
+    /// Queue design.
+    pub queue_type: String,
+    /// Scenario id.
+    pub scenario: String,
+    /// Block of the matrix, counted from 1.
+    pub block: u32,
+    /// `finished`, `interrupted`, `failed` or `running` (killed).
+    pub status: String,
+    /// Load asked for.
+    pub offered_jobs_s: f64,
+    /// Load completed.
+    pub throughput_jobs_s: f64,
+    /// Measured arrivals.
+    pub jobs_intended: u64,
+    /// Measured jobs completed.
+    pub jobs_completed: u64,
+    /// End-to-end latency, median.
+    pub latency_p50_ms: f64,
+    /// End-to-end latency, 95th percentile.
+    pub latency_p95_ms: f64,
+    /// End-to-end latency, 99th percentile.
+    pub latency_p99_ms: f64,
+    /// End-to-end latency, 99.9th percentile.
+    pub latency_p999_ms: f64,
+    /// Generator's lateness, 99th percentile.
+    pub schedule_lag_p99_ms: f64,
+    /// Host CPU, 100 is one core.
+    pub cpu_host_pct: Option<f64>,
+    /// Server CPU, 100 is one core.
+    pub cpu_server_pct: Option<f64>,
+    /// Harness CPU, 100 is one core.
+    pub cpu_harness_pct: Option<f64>,
+    /// Background CPU, 100 is one core.
+    pub cpu_background_pct: Option<f64>,
+    /// Server CPU time per completed job.
+    pub cpu_server_us_per_job: Option<f64>,
+    /// Harness CPU time per completed job.
+    pub cpu_harness_us_per_job: Option<f64>,
+    /// Largest resident memory of the server, in 10^6 bytes.
+    pub rss_server_mb: Option<f64>,
+    /// The auditor's word.
+    pub verdict: String,
+    /// Jobs lost.
+    pub lost: u64,
+    /// Jobs duplicated.
+    pub duplicated: u64,
+    /// Deliveries beyond the first.
+    pub redelivered: u64,
+    /// Whether the run may be ranked.
+    pub valid: bool,
+    /// `normal` or `overload`.
+    pub regime: String,
+    /// Durability class.
+    pub durability: String,
+    /// Delivery contract.
+    pub delivery: String,
+    /// Time to drain.
+    pub drain_s: f64,
+    /// Deadlocks that the server counted.
+    pub deadlocks: Option<u64>,
+    /// pgbench transactions per second beside the run.
+    pub background_tps: Option<f64>,
+    /// Why the run is not valid, or why it failed, joined by `; `.
+    pub reasons: String,
+}
