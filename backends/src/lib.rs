@@ -15,6 +15,7 @@ mod postgres;
 pub mod registry;
 pub mod seam;
 mod valkey;
+mod waiting;
 
 pub use capability::{Capabilities, Order, Recovery, Wake};
 pub use config::{BackendConfig, BackendOptions, ServerUrl};

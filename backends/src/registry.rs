@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::BackendConfig;
+use crate::config::{BackendConfig, BackendOptions};
 use crate::error::Result;
 use crate::seam::Backend;
 
@@ -15,6 +15,17 @@ pub enum EngineKind {
     Valkey,
     /// Nothing: it lives in this process.
     InProcess,
+}
+
+impl EngineKind {
+    /// The product's name as results have it before the live server named itself.
+    pub fn name(self) -> &'static str {
+        match self {
+            EngineKind::Postgres => "postgresql",
+            EngineKind::Valkey => "valkey",
+            EngineKind::InProcess => "in_process",
+        }
+    }
 }
 
 /// One option of a backend, set with `--set KEY=VALUE`.
@@ -38,12 +49,37 @@ pub struct Entry {
     pub summary: &'static str,
     /// Its own options.
     pub options: &'static [OptionSpec],
+    /// Option sets that the conformance suite checks besides the defaults: one for every option value that changes what
+    /// the server is asked to do. Empty where there is none.
+    pub variants: &'static [&'static [(&'static str, &'static str)]],
     /// Opens it with a configuration. Does not connect.
     pub open: fn(&BackendConfig) -> Result<Arc<dyn Backend>>,
 }
 
+impl Entry {
+    /// The defaults and every variant, each with a name for titles: empty for the defaults, else `key=value`, comma separated.
+    pub fn option_sets(&self) -> Vec<(String, BackendOptions)> {
+        let none: &[(&str, &str)] = &[];
+        std::iter::once(&none)
+            .chain(self.variants)
+            .map(|set| {
+                let name = set.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+                let pairs = set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+                (name, BackendOptions::new(pairs))
+            })
+            .collect()
+    }
+}
+
 /// Every backend, in the order in which tables and charts show them.
-pub static BACKENDS: &[Entry] = &[];
+pub static BACKENDS: &[Entry] = &[
+    crate::postgres::SKIP_LOCKED,
+    crate::postgres::DELETE_RETURNING,
+    crate::postgres::PARTITIONED,
+    crate::valkey::ENTRY,
+    crate::memory::ENTRY,
+    crate::null::ENTRY,
+];
 
 /// The entry of `id`, if there is one.
 pub fn find(id: &str) -> Option<&'static Entry> {

@@ -1,1 +1,5 @@
-fn main() {}
+//! The program `qbench`.
+
+fn main() -> std::process::ExitCode {
+    qbench_harness::cli::main()
+}

@@ -1,1 +1,32 @@
-//! stub
+//! Scenarios, profiles and settings: data in, one validated plan of a run out.
+//!
+//! A *scenario* says what state the server is in and what else happens (`cold.toml`); a *profile* says how large the
+//! load is (`profiles/quick.toml`); *overrides* come from a file, the environment and the command line. [`resolve`] lays
+//! them over each other, remembers where every value came from, checks that the whole is possible (Little's law
+//! included), and gives a [`RunPlan`].
+//!
+//! Reading order: [`units`] (how quantities are written), [`workload`] (the validated values), [`keys`] (the one table of
+//! names), [`overrides`] (a layer of values), [`scenario`] and [`profile`] (the files), [`settings`] (the layers laid
+//! over each other), [`capacity`] (what to expect of it).
+
+pub mod capacity;
+pub mod error;
+pub mod keys;
+mod nearest;
+pub mod overrides;
+pub mod profile;
+pub mod scenario;
+pub mod settings;
+pub mod units;
+mod wire;
+pub mod workload;
+
+pub use capacity::Capacity;
+pub use error::{Error, Result};
+pub use keys::{KEYS, KeySpec};
+pub use nearest::{did_you_mean, nearest};
+pub use overrides::{Layer, Origin, Overrides};
+pub use profile::Profile;
+pub use scenario::{Pgbench, Scenario, ServerState, Warmup};
+pub use settings::{RunPlan, Source, resolve};
+pub use workload::{Arrivals, JobsPerSecond, WakeUp, Workload};

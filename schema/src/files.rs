@@ -2,12 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-/// Folder below an analysis output that holds `runs.csv`, `summary.csv` and `summary.json`.
+/// A row per run, in the output folder of an analysis, as are the three below.
 pub const RUNS_CSV: &str = "runs.csv";
 /// A row per backend x scenario.
 pub const SUMMARY_CSV: &str = "summary.csv";
 /// The same rows as JSON.
 pub const SUMMARY_JSON: &str = "summary.json";
+/// Quantiles of the end-to-end latency of each row of `summary.csv`; what the box plots are drawn from.
+pub const DISTRIBUTION_CSV: &str = "distribution.csv";
+
+/// What a matrix was started with, in its output folder.
+pub const MATRIX_JSON: &str = "matrix.json";
 
 /// Last part of a verdict's file name; a file that ends so is a run.
 pub const RESULT_SUFFIX: &str = "_result.json";

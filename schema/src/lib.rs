@@ -8,6 +8,8 @@
 
 pub mod files;
 pub mod manifest;
+pub mod matrix;
+pub mod progress;
 pub mod record;
 pub mod result;
 pub mod server_stats;

@@ -272,3 +272,97 @@ pub struct RunResult {
     /// Monitors and other helpers that failed, one sentence each; they never take a run down.
     pub notes: Vec<String>,
 }
+
+/// What a run is, known before anything of it is measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunIdentity {
+    /// Unique name of this execution.
+    pub run_id: String,
+    /// Backend id.
+    pub backend: String,
+    /// Server product; its kind (`postgresql`, `valkey`, `in_process`) before the live server named itself.
+    pub engine: String,
+    /// The queue's design; the backend id before the backend described itself.
+    pub queue_type: String,
+    /// Scenario id.
+    pub scenario: String,
+    /// Profile id.
+    pub profile: String,
+    /// Durability class asked for, or read back where the run came so far.
+    pub durability: Durability,
+    /// Delivery contract of the backend.
+    pub delivery: Delivery,
+    /// Whether the offered load is below capacity.
+    pub regime: Regime,
+    /// Offered load over capacity.
+    pub utilisation: Option<f64>,
+    /// Block of the matrix, counted from 1.
+    pub block: u32,
+    /// Wall-clock start, RFC 3339 UTC.
+    pub started_at: String,
+    /// Length of the measured phase as planned.
+    pub measured_s: f64,
+    /// Load asked for.
+    pub offered_jobs_s: f64,
+}
+
+impl RunResult {
+    /// A result without figures: of a run that has just begun ([`RunStatus::Running`]) or that broke before it measured
+    /// anything. It is not valid, and its reasons say why: `reason` is the sentence.
+    pub fn without_figures(identity: RunIdentity, status: RunStatus, reason: &str) -> Self {
+        let none = Percentiles::default();
+        RunResult {
+            schema_version: crate::SCHEMA_VERSION,
+            run_id: identity.run_id,
+            status,
+            error: (status == RunStatus::Failed).then(|| reason.to_owned()),
+            backend: identity.backend,
+            engine: identity.engine,
+            queue_type: identity.queue_type,
+            scenario: identity.scenario,
+            profile: identity.profile,
+            durability: identity.durability,
+            delivery: identity.delivery,
+            regime: identity.regime,
+            utilisation: identity.utilisation,
+            block: identity.block,
+            started_at: identity.started_at,
+            measured_s: identity.measured_s,
+            offered_jobs_s: identity.offered_jobs_s,
+            throughput_jobs_s: 0.0,
+            jobs: JobCounts::default(),
+            end_to_end_ms: none,
+            schedule_lag_ms: none,
+            enqueue_time_ms: none,
+            queue_wait_ms: none,
+            local_wait_ms: none,
+            work_time_ms: none,
+            ack_time_ms: none,
+            audit: Audit {
+                verdict: Verdict::Inconclusive,
+                lost: 0,
+                duplicated: 0,
+                unexpected: 0,
+                redelivered: 0,
+                unknown_outcome: 0,
+                corrupted: 0,
+                overclaimed: 0,
+                stale_acks: 0,
+                reconciliation: Vec::new(),
+                reasons: vec![reason.to_owned()],
+            },
+            validity: Validity { valid: false, reasons: vec![reason.to_owned()] },
+            backlog: Backlog::default(),
+            drain_s: 0.0,
+            cpu_pct: CpuPct::default(),
+            cpu_us_per_job: CpuUsPerJob::default(),
+            rss_server_bytes: None,
+            rss_harness_bytes: None,
+            errors: BTreeMap::new(),
+            workers: Vec::new(),
+            deadlocks: None,
+            background: None,
+            notes: Vec::new(),
+        }
+    }
+}

@@ -1,11 +1,13 @@
-//! `analysis/runs.csv` and `analysis/summary.csv`: a row per run, and a row per backend x scenario.
+//! `analysis/runs.csv`, `analysis/summary.csv` and `analysis/distribution.csv`: a row per run, a row per backend x
+//! scenario, and the quantiles of each of these.
 
 use serde::{Deserialize, Serialize};
 
 /// A row of `summary.csv` and an entry of `summary.json`: one cell, all its repeats together.
 ///
 /// Percentiles come from the merged histograms of the runs, never from averaging percentiles; where only results
-/// without job records were at hand, from the single run. Means (throughput, CPU) are over runs.
+/// without job records were at hand, from the single run. Means (throughput, CPU) are over runs. The same backend on two
+/// server products (Valkey and Redis) makes two rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SummaryRow {
     /// Server product.
@@ -16,7 +18,7 @@ pub struct SummaryRow {
     pub queue_type: String,
     /// Scenario id.
     pub scenario: String,
-    /// Runs that the row is made of.
+    /// Finished runs that the row is made of. Where it is 0 every figure is 0 and means nothing; `reasons` says why.
     pub runs: u32,
     /// Load asked for.
     pub offered_jobs_s: f64,
@@ -40,13 +42,13 @@ pub struct SummaryRow {
     pub lost: u64,
     /// Jobs duplicated, summed over runs.
     pub duplicated: u64,
-    /// True when every run of the row is valid.
+    /// True when every run of the cell is valid, none of them failed, and all ran under the same conditions.
     pub valid: bool,
     /// `normal`, or `overload` when any run was.
     pub regime: String,
     /// Durability class; `mixed` when runs differ.
     pub durability: String,
-    /// Delivery contract.
+    /// Delivery contract; `mixed` when runs differ.
     pub delivery: String,
     /// CPU of the harness, 100 is one core.
     pub cpu_harness_pct: Option<f64>,
@@ -68,6 +70,24 @@ pub struct SummaryRow {
     pub failed_runs: u32,
     /// Why the row is not valid, joined by `; `.
     pub reasons: String,
+}
+
+/// A row of `distribution.csv`: one quantile of the end-to-end latency of one cell, over all its runs together.
+///
+/// Only cells with at least one finished run have rows. Where no job records were at hand, only the quantiles that the
+/// verdict holds are there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DistributionRow {
+    /// Server product.
+    pub engine: String,
+    /// Backend id.
+    pub backend: String,
+    /// Scenario id.
+    pub scenario: String,
+    /// Share of jobs that took at most `latency_ms`, 0 to 1.
+    pub quantile: f64,
+    /// End-to-end latency.
+    pub latency_ms: f64,
 }
 
 /// A row of `runs.csv`: one execution of a cell.

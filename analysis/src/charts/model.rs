@@ -1,0 +1,153 @@
+//! What the charts show: backends x scenarios, and the state of each cell.
+
+use std::collections::HashMap;
+
+use plotters::prelude::RGBColor;
+use qbench_schema::summary::{DistributionRow, SummaryRow};
+
+use super::canvas::Marker;
+use super::theme;
+use crate::order::distinct_scenarios;
+use crate::tables::is_overload;
+
+/// A backend on one server product.
+#[derive(Debug, Clone)]
+pub struct Series {
+    engine: String,
+    backend: String,
+    /// Its name; with the product where the backend is shown on several.
+    pub label: String,
+    /// Its colour in every chart.
+    pub colour: RGBColor,
+    /// Its point in line charts.
+    pub marker: Marker,
+}
+
+/// What can be drawn of a cell.
+#[derive(Debug, Clone, Copy)]
+pub enum State<'a> {
+    /// It was never run.
+    Absent,
+    /// No run of it finished; the row says why.
+    NoRun(&'a SummaryRow),
+    /// It has figures that may not be ranked.
+    Invalid(&'a SummaryRow),
+    /// It has figures, and the offered load was above capacity.
+    Overload(&'a SummaryRow),
+    /// It has figures.
+    Good(&'a SummaryRow),
+}
+
+impl<'a> State<'a> {
+    /// The row, where it has figures.
+    pub fn row(self) -> Option<&'a SummaryRow> {
+        match self {
+            State::Absent | State::NoRun(_) => None,
+            State::Invalid(row) | State::Overload(row) | State::Good(row) => Some(row),
+        }
+    }
+
+    /// What stands behind a figure; see [`super::frame`] for the legend.
+    pub fn mark(self) -> &'static str {
+        match self {
+            State::Invalid(_) => " ✕",
+            State::Overload(_) => " ▲",
+            State::Absent | State::NoRun(_) | State::Good(_) => "",
+        }
+    }
+
+    /// What stands where a figure would be.
+    pub fn missing_text(self) -> &'static str {
+        if matches!(self, State::NoRun(_)) { "no data (no run finished)" } else { "no data" }
+    }
+}
+
+/// Everything that charts are drawn from.
+pub struct Model<'a> {
+    /// Scenarios in their order.
+    pub scenarios: Vec<&'a str>,
+    /// Backends in their order.
+    pub series: Vec<Series>,
+    rows: &'a [SummaryRow],
+    by_cell: HashMap<(&'a str, &'a str, &'a str), &'a SummaryRow>,
+    quantiles: Option<HashMap<(&'a str, &'a str, &'a str), Vec<(f64, f64)>>>,
+}
+
+impl<'a> Model<'a> {
+    /// From the rows of `summary.csv` and, where it is there, `distribution.csv`.
+    pub fn new(rows: &'a [SummaryRow], distribution: Option<&'a [DistributionRow]>) -> Self {
+        let mut ids: Vec<(&str, &str)> = Vec::new();
+        for row in rows {
+            if !ids.contains(&(&row.engine, &row.backend)) {
+                ids.push((&row.engine, &row.backend));
+            }
+        }
+        let backends: Vec<&str> = ids.iter().map(|(_, backend)| *backend).collect();
+        let series = ids
+            .iter()
+            .zip(theme::places(&backends))
+            .map(|((engine, backend), place)| Series {
+                engine: (*engine).to_owned(),
+                backend: (*backend).to_owned(),
+                label: match backends.iter().filter(|other| *other == backend).count() {
+                    1 => (*backend).to_owned(),
+                    _ => format!("{backend} ({engine})"),
+                },
+                colour: theme::colour(place),
+                marker: theme::marker(place),
+            })
+            .collect();
+        let quantiles = distribution.map(|distribution| {
+            let mut quantiles: HashMap<_, Vec<(f64, f64)>> = HashMap::new();
+            for row in distribution.iter().filter(|row| row.latency_ms.is_finite()) {
+                let key = (row.engine.as_str(), row.backend.as_str(), row.scenario.as_str());
+                quantiles.entry(key).or_default().push((row.quantile, row.latency_ms));
+            }
+            quantiles
+        });
+        Model {
+            scenarios: distinct_scenarios(rows.iter().map(|row| row.scenario.as_str())),
+            series,
+            rows,
+            by_cell: rows
+                .iter()
+                .map(|row| ((row.engine.as_str(), row.backend.as_str(), row.scenario.as_str()), row))
+                .collect(),
+            quantiles,
+        }
+    }
+
+    /// Every row.
+    pub fn rows(&self) -> &'a [SummaryRow] {
+        self.rows
+    }
+
+    /// State of one cell.
+    pub fn state(&self, series: &Series, scenario: &str) -> State<'a> {
+        match self.by_cell.get(&(series.engine.as_str(), series.backend.as_str(), scenario)) {
+            None => State::Absent,
+            Some(row) if row.runs == 0 => State::NoRun(row),
+            Some(row) if !row.valid => State::Invalid(row),
+            Some(row) if is_overload(row) => State::Overload(row),
+            Some(row) => State::Good(row),
+        }
+    }
+
+    /// True when there is a `distribution.csv`.
+    pub fn has_distribution(&self) -> bool {
+        self.quantiles.is_some()
+    }
+
+    /// One quantile of the end-to-end latency of a cell, in milliseconds, from `distribution.csv`.
+    pub fn quantile_ms(&self, series: &Series, scenario: &str, quantile: f64) -> Option<f64> {
+        let cell = self.quantiles.as_ref()?.get(&(series.engine.as_str(), series.backend.as_str(), scenario))?;
+        cell.iter().find(|(known, _)| (known - quantile).abs() < 1e-9).map(|(_, latency_ms)| *latency_ms)
+    }
+
+    /// Every cell, by scenario.
+    pub fn cells(&self) -> impl Iterator<Item = (&Series, &'a str, State<'a>)> {
+        self.scenarios
+            .iter()
+            .flat_map(move |scenario| self.series.iter().map(move |series| (series, *scenario, self.state(series, scenario))))
+    }
+}

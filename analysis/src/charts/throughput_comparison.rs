@@ -1,0 +1,69 @@
+//! Completed jobs per second as bars, grouped by scenario, with the offered load beside them.
+
+use super::canvas::{Align, Canvas, Drawn, Rect};
+use super::frame::{self, Entry, Patch};
+use super::model::Model;
+use super::scale::Scale;
+use super::theme;
+use crate::tables::number;
+
+/// Share of a group's width that stays empty on each side.
+const GROUP_MARGIN: f64 = 0.06;
+/// Widest bar, so that one backend alone does not fill the picture.
+const BAR_MAX: f64 = 260.0;
+
+pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
+    let mut legend = frame::legend(model, |_| Patch::Solid);
+    legend.push(Entry { text: "offered load".to_owned(), colour: theme::INK, patch: Patch::Dashed });
+    let area = frame::surround(
+        canvas,
+        "Throughput by scenario",
+        &frame::conditions(model.rows()),
+        &legend,
+        &frame::notes(model, false),
+    )?;
+    let plot = area.inset(frame::AXIS_Y_WIDTH, 60.0, 0.0, 80.0);
+    let figures = model.rows().iter().filter(|row| row.runs > 0);
+    // Room above the highest bar for its figure.
+    let scale = Scale::linear(figures.flat_map(|row| [row.throughput_jobs_s * 1.05, row.offered_jobs_s * 1.05]));
+    frame::axis_y(canvas, plot, &scale, "jobs completed per second")?;
+    let y = |value: f64| plot.y1 - plot.height() * scale.share(value);
+
+    for (scenario, group) in model.scenarios.iter().zip(plot.columns(model.scenarios.len(), 0.0)) {
+        canvas.text(group.centre_x(), plot.y1 + 50.0, scenario, theme::PANEL.align(Align::Centre))?;
+        let inner = group.inset(group.width() * GROUP_MARGIN, 0.0, group.width() * GROUP_MARGIN, 0.0);
+        for (series, slot) in model.series.iter().zip(inner.columns(model.series.len(), 10.0)) {
+            let width = slot.width().min(BAR_MAX);
+            let slot = Rect { x0: slot.centre_x() - width / 2.0, x1: slot.centre_x() + width / 2.0, ..slot };
+            let state = model.state(series, scenario);
+            let Some(row) = state.row() else {
+                canvas.fill(slot, theme::EMPTY)?;
+                canvas.text_upwards(slot.centre_x(), slot.centre_y(), state.missing_text(), theme::SMALL)?;
+                continue;
+            };
+            let top = y(row.throughput_jobs_s);
+            frame::bar(canvas, Rect { y0: top, ..slot }, series.colour, state)?;
+            let figure = format!("{}{}", number(row.throughput_jobs_s), state.mark());
+            let look = theme::LABEL.align(Align::Centre);
+            // Narrow bars carry their figure inside, upright text would run into the neighbours.
+            if canvas.text_width(&figure, look)? <= slot.width() + 10.0 {
+                canvas.text(slot.centre_x(), top - 30.0, &figure, look)?;
+            } else {
+                let half = canvas.text_width(&figure, look)? / 2.0;
+                canvas.text_upwards(slot.centre_x(), top - half - 14.0, &figure, look)?;
+            }
+        }
+        let mut offered: Vec<f64> = model
+            .rows()
+            .iter()
+            .filter(|row| row.scenario == *scenario && row.runs > 0 && row.offered_jobs_s.is_finite())
+            .map(|row| row.offered_jobs_s)
+            .collect();
+        offered.sort_by(f64::total_cmp);
+        offered.dedup();
+        for offered in offered {
+            canvas.dashed((group.x0, y(offered)), (group.x1, y(offered)), theme::INK, 4)?;
+        }
+    }
+    Ok(())
+}

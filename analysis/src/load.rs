@@ -1,0 +1,194 @@
+//! Finds runs in result folders and reads their verdicts and job records.
+//!
+//! A result folder may come from another machine, another version or a run that was killed, so every file is doubted:
+//! one that cannot be used becomes a [`Problem`] and the rest is still analyzed.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use qbench_schema::SCHEMA_VERSION;
+use qbench_schema::files::{RESULT_SUFFIX, RunFiles};
+use qbench_schema::result::{RunResult, RunStatus};
+use serde::Deserialize;
+
+use crate::error::{Error, Problem, Result};
+use crate::metrics::{self, Metrics};
+
+/// Share of a run's jobs that its metrics file may lack before the file is set aside: percentiles of fewer records could
+/// differ from the run's own by more than reports round to.
+const MISSING_RECORDS_MAX: f64 = 0.01;
+
+/// One run as its files tell it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Where it was read from.
+    pub files: RunFiles,
+    /// Its verdict.
+    pub result: RunResult,
+    /// Its job records; absent for runs that did not finish and where the file is not there or not usable.
+    pub metrics: Option<Metrics>,
+}
+
+/// Everything that was found.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// Runs in no particular order.
+    pub runs: Vec<Run>,
+    /// Files that could not be used, or only in part.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads every run in `inputs` and in the `rep-NN` folders below them. A folder that is given twice, or a run that was
+/// copied to a second folder, counts once.
+///
+/// # Errors
+/// [`Error::Input`] when a folder cannot be read; [`Error::NothingToAnalyze`] when there is not one readable run.
+pub fn load(inputs: &[PathBuf]) -> Result<Loaded> {
+    let mut loaded = Loaded::default();
+    let mut run_ids = HashSet::new();
+    let mut visited = HashSet::new();
+    for input in inputs {
+        let mut found = Vec::new();
+        for dir in [vec![input.clone()], repeat_dirs(input)?].concat() {
+            if visited.insert(fs::canonicalize(&dir).unwrap_or_else(|_| dir.clone())) {
+                found.extend(results_in(&dir)?);
+            }
+        }
+        for path in found {
+            let result = match read_result(&path) {
+                Ok(result) => result,
+                Err(problem) => {
+                    loaded.problems.push(problem);
+                    continue;
+                }
+            };
+            if !run_ids.insert(result.run_id.clone()) {
+                let message = format!("is a second copy of run {} and is left out", result.run_id);
+                loaded.problems.push(Problem::new(path, message));
+                continue;
+            }
+            let Some(files) = RunFiles::of_result(&path) else { continue };
+            let metrics = read_metrics(&files, &result, &mut loaded.problems);
+            loaded.runs.push(Run { files, result, metrics });
+        }
+    }
+    if loaded.runs.is_empty() {
+        let hint = inputs.iter().flat_map(|input| result_dirs_below(input)).collect();
+        return Err(Error::NothingToAnalyze { looked_in: inputs.to_vec(), problems: loaded.problems, hint });
+    }
+    Ok(loaded)
+}
+
+/// Entries of a folder, sorted, so that the same folder always reads the same way.
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    let unreadable = |error: std::io::Error| Error::Input {
+        path: dir.to_path_buf(),
+        reason: match error.kind() {
+            ErrorKind::NotFound => "there is no such folder; give the folder that holds the *_result.json files".into(),
+            ErrorKind::NotADirectory => "it is not a folder; give the folder that holds the *_result.json files".into(),
+            _ => error.to_string(),
+        },
+    };
+    let mut paths = fs::read_dir(dir)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>())
+        .map_err(unreadable)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// The `rep-NN` folders below `dir`.
+fn repeat_dirs(dir: &Path) -> Result<Vec<PathBuf>> {
+    let is_repeat = |path: &PathBuf| {
+        let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("rep-"));
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+            && path.is_dir()
+    };
+    Ok(entries(dir)?.into_iter().filter(is_repeat).collect())
+}
+
+/// The verdicts in `dir` itself.
+fn results_in(dir: &Path) -> Result<Vec<PathBuf>> {
+    let is_result = |path: &PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(RESULT_SUFFIX))
+            && path.is_file()
+    };
+    Ok(entries(dir)?.into_iter().filter(is_result).collect())
+}
+
+/// Folders directly below `dir` that hold verdicts, for a hint. Unreadable ones are no hint.
+fn result_dirs_below(dir: &Path) -> Vec<PathBuf> {
+    let holds_runs = |path: &PathBuf| {
+        let dirs = [vec![path.clone()], repeat_dirs(path).unwrap_or_default()].concat();
+        dirs.iter().any(|dir| results_in(dir).is_ok_and(|results| !results.is_empty()))
+    };
+    entries(dir).unwrap_or_default().into_iter().filter(|path| path.is_dir()).filter(holds_runs).collect()
+}
+
+/// Only what tells a verdict of ours from another file.
+#[derive(Deserialize)]
+struct Probe {
+    schema_version: Option<u32>,
+}
+
+fn read_result(path: &Path) -> Result<RunResult, Problem> {
+    let problem = |message: String| Problem::new(path, message);
+    let bytes = fs::read(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
+    if bytes.is_empty() {
+        return Err(problem("is empty: the run was killed or the copy failed; run it or copy it again".into()));
+    }
+    let probe: Probe = serde_json::from_slice(&bytes).map_err(|error| {
+        if error.is_eof() {
+            return problem(format!(
+                "is cut off after {} bytes: the run was killed or the copy is incomplete; run it or copy it again",
+                bytes.len()
+            ));
+        }
+        problem(format!("is not a verdict of qbench ({error}); move it out of the folder"))
+    })?;
+    match probe.schema_version {
+        Some(SCHEMA_VERSION) => {}
+        Some(version) => {
+            return Err(problem(format!(
+                "has schema version {version} and this qbench reads version {SCHEMA_VERSION}; analyze it with the qbench \
+                 that wrote it"
+            )));
+        }
+        None => {
+            return Err(problem(
+                "is not a verdict of qbench (it has no schema_version); move it out of the folder".into(),
+            ));
+        }
+    }
+    serde_json::from_slice(&bytes).map_err(|error| {
+        problem(format!("says schema version {SCHEMA_VERSION} but does not follow it ({error}); run it again"))
+    })
+}
+
+/// The job records of a finished run, where they are there and complete. Everything else is told in `problems`, except
+/// for a file that is simply absent: results are often copied without their largest files.
+fn read_metrics(files: &RunFiles, result: &RunResult, problems: &mut Vec<Problem>) -> Option<Metrics> {
+    const FALLBACK: &str = "the percentiles of the verdict are used instead";
+    let path = files.metrics();
+    if result.status != RunStatus::Finished || !path.exists() {
+        return None;
+    }
+    let metrics = match metrics::read(&path) {
+        Ok(metrics) => metrics,
+        Err(error) => {
+            problems.push(Problem::new(path, format!("{error}; {FALLBACK}")));
+            return None;
+        }
+    };
+    let (records, completed) = (metrics.jobs(), result.jobs.completed);
+    if metrics.cut_off {
+        problems.push(Problem::new(&path, "its last line is cut off and was left out; copy the file again".to_owned()));
+    }
+    if records.abs_diff(completed) as f64 > MISSING_RECORDS_MAX * completed as f64 {
+        let message = format!("holds {records} measured jobs and the verdict says {completed}; {FALLBACK}");
+        problems.push(Problem::new(path, message));
+        return None;
+    }
+    (records > 0).then_some(metrics)
+}

@@ -1,0 +1,297 @@
+//! The comparison as text: a block per scenario, a line per backend.
+//!
+//! Best values are marked within one class of durability and delivery only (METHODOLOGY F1, F2), and only among valid
+//! rows below capacity: everything else is shown, and said to be something else.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use qbench_schema::summary::SummaryRow;
+
+use crate::order::distinct_scenarios;
+use crate::summary::MIXED;
+
+/// What stands behind the best value of its class.
+const BEST: &str = "*";
+/// What stands where there is no figure.
+const ABSENT: &str = "-";
+/// Lines above and below the header and at the end; none between rows, which are short.
+const STYLE: TableStyle = TableStyle::new()
+    .top_border(LineStyle::none().fill('─').junction('─'))
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .bottom_border(LineStyle::none().fill('─').junction('─'));
+
+/// Durability and delivery of a row: rows are ranked within one class.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Class {
+    durability: String,
+    delivery: String,
+}
+
+impl Class {
+    /// The class of a row.
+    pub(crate) fn of(row: &SummaryRow) -> Self {
+        Class { durability: row.durability.clone(), delivery: row.delivery.clone() }
+    }
+
+    /// For people: `D2, at least once`.
+    pub(crate) fn label(&self) -> String {
+        format!("{}, {}", durability_label(&self.durability), delivery_label(&self.delivery))
+    }
+}
+
+/// `d2` as people write it.
+pub(crate) fn durability_label(durability: &str) -> String {
+    durability.to_uppercase().replace(&MIXED.to_uppercase(), MIXED)
+}
+
+/// `at_least_once` as people write it.
+pub(crate) fn delivery_label(delivery: &str) -> String {
+    delivery.replace('_', " ")
+}
+
+/// True when the figures of a row describe the queue. In-process backends are the floor of the harness, not a queue to
+/// choose, and would win every column.
+pub(crate) fn is_ranked(row: &SummaryRow) -> bool {
+    row.runs > 0 && row.valid && !is_overload(row) && row.engine != "in_process"
+}
+
+pub(crate) fn is_overload(row: &SummaryRow) -> bool {
+    row.regime == "overload"
+}
+
+/// A figure with as many decimals as it deserves.
+pub(crate) fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// `3 runs per cell`, `1 to 3 runs per cell`.
+pub(crate) fn runs_label<'a>(rows: impl Iterator<Item = &'a SummaryRow>) -> String {
+    let counts: BTreeSet<u32> = rows.map(|row| row.runs).filter(|runs| *runs > 0).collect();
+    match (counts.first(), counts.last()) {
+        (Some(1), Some(1)) => "1 run per cell".to_owned(),
+        (Some(fewest), Some(most)) if fewest == most => format!("{most} runs per cell"),
+        (Some(fewest), Some(most)) => format!("{fewest} to {most} runs per cell"),
+        _ => "no finished run".to_owned(),
+    }
+}
+
+/// `500 jobs/s`, or `500 to 1000 jobs/s` where rows differ.
+pub(crate) fn offered_label<'a>(rows: impl Iterator<Item = &'a SummaryRow>) -> String {
+    let (fewest, most) = rows
+        .map(|row| row.offered_jobs_s)
+        .filter(|offered| offered.is_finite())
+        .fold((f64::INFINITY, 0.0_f64), |(fewest, most), offered| (fewest.min(offered), most.max(offered)));
+    match (number(fewest.min(most)), number(most)) {
+        (fewest, most) if fewest == most => format!("{most} jobs/s"),
+        (fewest, most) => format!("{fewest} to {most} jobs/s"),
+    }
+}
+
+/// A column of figures.
+struct Figure {
+    title: &'static str,
+    value: fn(&SummaryRow) -> Option<f64>,
+    better: Better,
+}
+
+/// Which value of a column is the best.
+enum Better {
+    More,
+    Less,
+    /// The column is not ranked.
+    Neither,
+}
+
+impl Figure {
+    fn text(&self, row: &SummaryRow) -> String {
+        (self.value)(row).map_or(ABSENT.to_owned(), number)
+    }
+
+    /// The best text among `rows`. Values that read the same are equally good; none is best where all read the same.
+    fn best<'a>(&self, rows: &[&'a SummaryRow]) -> Option<String> {
+        let mut values: Vec<(f64, String)> =
+            rows.iter().filter_map(|row| (self.value)(row).map(|value| (value, self.text(row)))).collect();
+        values.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (least, most) = (values.first()?, values.last()?);
+        if least.1 == most.1 {
+            return None;
+        }
+        match self.better {
+            Better::More => Some(most.1.clone()),
+            Better::Less => Some(least.1.clone()),
+            Better::Neither => None,
+        }
+    }
+}
+
+const FIGURES: &[Figure] = &[
+    Figure { title: "p50\nms", value: |row| Some(row.latency_p50_ms), better: Better::Less },
+    Figure { title: "p95\nms", value: |row| Some(row.latency_p95_ms), better: Better::Less },
+    Figure { title: "p99\nms", value: |row| Some(row.latency_p99_ms), better: Better::Less },
+    Figure { title: "server\nCPU %", value: |row| row.cpu_server_pct, better: Better::Less },
+    Figure { title: "server\nus/job", value: |row| row.cpu_server_us_per_job, better: Better::Less },
+];
+const THROUGHPUT: Figure =
+    Figure { title: "jobs/s", value: |row| Some(row.throughput_jobs_s), better: Better::More };
+/// Shown where some row of the scenario has a background load.
+const BACKGROUND: &[Figure] = &[
+    Figure { title: "pgbench\ntps", value: |row| row.background_tps, better: Better::Neither },
+    Figure { title: "pgbench\nms", value: |row| row.background_latency_ms, better: Better::Neither },
+];
+/// How many of [`FIGURES`], from the first, are latencies: they say nothing about the queue in an overloaded row.
+const LATENCY_COLUMNS: usize = 3;
+
+/// The whole comparison. `rows` are in the order in which they are shown.
+pub fn render(rows: &[SummaryRow]) -> String {
+    let blocks: Vec<String> = distinct_scenarios(rows.iter().map(|row| row.scenario.as_str()))
+        .into_iter()
+        .map(|scenario| render_scenario(scenario, &rows.iter().filter(|row| row.scenario == scenario).collect::<Vec<_>>()))
+        .collect();
+    blocks.join("\n")
+}
+
+fn render_scenario(scenario: &str, rows: &[&SummaryRow]) -> String {
+    let all = || rows.iter().copied();
+    let has_background = all().any(|row| row.background_tps.is_some());
+    let mut figures: Vec<&Figure> = FIGURES.iter().collect();
+    if has_background {
+        figures.extend(BACKGROUND);
+    }
+
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    let mut header = vec!["backend", "engine", THROUGHPUT.title];
+    header.extend(figures.iter().map(|figure| figure.title));
+    header.extend(["lost", "dup", "valid", "durability", "delivery"]);
+    table.set_header(&header);
+    let mut notes: Vec<String> = Vec::new();
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    for row in rows {
+        let best = BestOfClass::new(rows, row);
+        let mark = |figure: &Figure| best.mark(figure, row);
+        let mut cells = vec![row.backend.clone(), row.engine.clone()];
+        if row.runs == 0 {
+            cells.extend(vec![ABSENT.to_owned(); 1 + figures.len() + 2]);
+        } else {
+            cells.push(match is_overload(row) {
+                true => format!("{} of {}", THROUGHPUT.text(row), number(row.offered_jobs_s)),
+                false => mark(&THROUGHPUT),
+            });
+            cells.extend(figures.iter().enumerate().map(|(column, figure)| {
+                if is_overload(row) && column < LATENCY_COLUMNS { format!("({})", figure.text(row)) } else { mark(figure) }
+            }));
+            cells.extend([row.lost.to_string(), row.duplicated.to_string()]);
+        }
+        cells.push(verdict(row, &mut notes));
+        cells.extend([durability_label(&row.durability), delivery_label(&row.delivery)]);
+        lines.push(cells);
+    }
+    for column in 0..header.len() {
+        // Digits stand below digits: where one figure has a mark the others have a blank.
+        if lines.iter().any(|line| line[column].ends_with(BEST)) {
+            lines.iter_mut().filter(|line| !line[column].ends_with(BEST)).for_each(|line| line[column].push(' '));
+        }
+    }
+    table.add_rows(lines);
+    for (title, column) in header.iter().zip(table.column_iter_mut()) {
+        column.set_padding((1, 0));
+        if !matches!(*title, "backend" | "engine" | "valid" | "durability" | "delivery") {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+
+    let mut text = format!("Scenario {scenario}: {} offered, {}\n", offered_label(all()), runs_label(all()));
+    for line in table.lines() {
+        let _ = writeln!(text, "{}", line.trim_end()); // Writing into a String cannot fail.
+    }
+    for line in explain_ranking(rows) {
+        let _ = writeln!(text, "{line}");
+    }
+    for note in notes {
+        let _ = writeln!(text, "{note}");
+    }
+    text
+}
+
+/// What the `valid` column says; the reasons go below the table as a numbered note.
+fn verdict(row: &SummaryRow, notes: &mut Vec<String>) -> String {
+    let note = notes.len() + 1;
+    let name = format!("[{note}] {}", row.backend);
+    let overload = is_overload(row).then(|| {
+        format!(
+            "overload: it achieved {} of {} jobs/s; its percentiles, in brackets, only measure the length of the run",
+            THROUGHPUT.text(row),
+            number(row.offered_jobs_s)
+        )
+    });
+    let (word, text) = if row.runs == 0 {
+        ("no run", row.reasons.clone())
+    } else if !row.valid {
+        ("NO", [overload, Some(row.reasons.clone())].into_iter().flatten().collect::<Vec<_>>().join("; "))
+    } else if let Some(overload) = overload {
+        ("overload", overload)
+    } else if row.failed_runs > 0 {
+        ("yes", format!("{} more run(s) left out: {}", row.failed_runs, row.reasons))
+    } else {
+        return "yes".to_owned();
+    };
+    notes.push(format!("{name}: {}", if text.is_empty() { "no reason was recorded" } else { &text }));
+    format!("{word} [{note}]")
+}
+
+/// The best values among the rows that one row may be compared with.
+struct BestOfClass<'a> {
+    rivals: Vec<&'a SummaryRow>,
+}
+
+impl<'a> BestOfClass<'a> {
+    fn new(rows: &[&'a SummaryRow], of: &SummaryRow) -> Self {
+        let rivals: Vec<_> =
+            rows.iter().copied().filter(|row| is_ranked(row) && Class::of(row) == Class::of(of)).collect();
+        BestOfClass { rivals: if is_ranked(of) { rivals } else { Vec::new() } }
+    }
+
+    fn mark(&self, figure: &Figure, row: &SummaryRow) -> String {
+        let text = figure.text(row);
+        match figure.best(&self.rivals) {
+            Some(best) if best == text => format!("{text}{BEST}"),
+            _ => text,
+        }
+    }
+}
+
+/// What the mark means, and which classes were ranked apart from each other.
+fn explain_ranking(rows: &[&SummaryRow]) -> Vec<String> {
+    let ranked: Vec<_> = rows.iter().filter(|row| is_ranked(row)).collect();
+    let classes: BTreeSet<Class> = ranked.iter().map(|row| Class::of(row)).collect();
+    let members = |class: &Class| ranked.iter().filter(|row| Class::of(row) == *class).count();
+    let mut lines = Vec::new();
+    if classes.iter().any(|class| members(class) > 1) {
+        lines.push(match classes.len() {
+            1 => format!("{BEST} best of the column among valid rows; columns in which all agree have no mark"),
+            _ => format!("{BEST} best of the column within its class, among valid rows; columns in which all agree have no mark"),
+        });
+    }
+    if classes.len() > 1 {
+        let list: Vec<_> = classes
+            .iter()
+            .map(|class| {
+                let names: Vec<_> =
+                    ranked.iter().filter(|row| Class::of(row) == *class).map(|row| row.backend.as_str()).collect();
+                let alone = if names.len() == 1 { " (alone in its class)" } else { "" };
+                format!("{}: {}{alone}", class.label(), names.join(", "))
+            })
+            .collect();
+        lines.push(format!("Not ranked across classes of durability and delivery. {}", list.join("; ")));
+    }
+    if rows.iter().any(|row| row.engine == "in_process" && row.runs > 0) {
+        lines.push("Backends in process are the floor of the harness and are not ranked".to_owned());
+    }
+    lines
+}

@@ -1,0 +1,73 @@
+//! What the terminal shows.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{QUICK, Run, write_matrix};
+use qbench_analysis::analyze;
+use qbench_schema::result::{Durability, RunStatus};
+
+fn table(write: impl FnOnce(&std::path::Path)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path());
+    analyze(&[folder.path().to_path_buf()], &folder.path().join("analysis")).unwrap().table
+}
+
+#[test]
+fn the_quick_matrix() {
+    insta::assert_snapshot!(table(write_matrix));
+}
+
+#[test]
+fn every_kind_of_trouble() {
+    insta::assert_snapshot!(table(|dir| {
+        Run::new("skip_locked", "load").overloaded().write(dir);
+        Run::new("delete_returning", "load").failed("connect to 127.0.0.1:5433: connection refused").write(dir);
+        Run::new("partitioned", "load").invalid("schedule_lag p99 is 14.2 ms (limit 5 ms)").write(dir);
+        Run::new("batch_sql", "load").with(|result| result.status = RunStatus::Running).write(dir);
+        Run::new("valkey_streams", "load").with(|result| result.cpu_pct.server = None).write(dir);
+    }));
+}
+
+#[test]
+fn three_repeats() {
+    insta::assert_snapshot!(table(|dir| {
+        for block in 1..=3 {
+            for (backend, ..) in QUICK {
+                Run::new(backend, "warm").block(block).write(&dir.join(format!("rep-{block:02}")));
+            }
+        }
+    }));
+}
+
+#[test]
+fn durability_classes_are_not_ranked_against_each_other() {
+    insta::assert_snapshot!(table(|dir| {
+        let in_class = |backend: &str, class: Durability| Run::new(backend, "warm").with(|r| r.durability = class);
+        in_class("skip_locked", Durability::D2).write(dir);
+        in_class("partitioned", Durability::D2).write(dir);
+        in_class("batch_sql", Durability::D0).write(dir);
+        in_class("valkey_streams", Durability::D0).write(dir);
+        Run::new("memory", "warm")
+            .with(|result| {
+                result.engine = "in_process".into();
+                result.durability = Durability::D0;
+            })
+            .write(dir);
+    }));
+}
+
+#[test]
+fn a_row_that_may_not_be_ranked_never_has_the_mark() {
+    let table = table(|dir| {
+        // The fastest of all, and not valid.
+        let mut fastest = Run::new("valkey_streams", "warm").invalid("the pacer was late");
+        fastest.wait_ms = 0.01;
+        fastest.write(dir);
+        Run::new("skip_locked", "warm").write(dir);
+        Run::new("partitioned", "warm").write(dir);
+    });
+    let line = |backend: &str| table.lines().find(|line| line.trim_start().starts_with(backend)).unwrap();
+    assert!(!line("valkey_streams").contains('*'), "{table}");
+    assert!(line("partitioned").contains('*'), "{table}");
+}

@@ -1,0 +1,83 @@
+//! Deliveries are counted.
+
+use super::Case;
+use super::requirement::Requirement;
+use super::stage::{Checked, Knobs, LEASE_EXPIRED, Stage, ack_held, claim_one, drain, ensure, jobs, reclaim_one};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "attempts.first_delivery_is_one",
+        claim: "The first delivery of every job is attempt 1.",
+        requires: &[],
+        body: |stage| Box::pin(first_is_one(stage)),
+    },
+    Case {
+        name: "attempts.reclaim_counts",
+        claim: "Every reclaim of a job counts its attempt up by one.",
+        requires: &[Requirement::Attempts, Requirement::LeaseExpiry],
+        body: |stage| Box::pin(reclaim_counts(stage)),
+    },
+    Case {
+        name: "attempts.nack_counts",
+        claim: "Every delivery after a nack counts the job's attempt up by one.",
+        requires: &[Requirement::Attempts, Requirement::Nack],
+        body: |stage| Box::pin(nack_counts(stage)),
+    },
+    Case {
+        name: "attempts.nack_and_reclaim_count_together",
+        claim: "Deliveries after nacks and after expired leases count as one series.",
+        requires: &[Requirement::Attempts, Requirement::Nack, Requirement::LeaseExpiry],
+        body: |stage| Box::pin(both_count(stage)),
+    },
+];
+
+async fn first_is_one(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    queue.enqueue(&jobs(0..50)).await?;
+    for lease in drain(&mut consumer, 50, 10).await? {
+        ensure(lease.attempt == 1, || {
+            format!("the first delivery of job {} was attempt {}", lease.job.0, lease.attempt)
+        })?;
+    }
+    Ok(())
+}
+
+async fn reclaim_counts(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::short_lease()).await?;
+    let mut consumer = queue.consumer().await?;
+    let mut lease = queue.claim_new(1, &mut consumer).await?;
+    for attempt in 2..=4 {
+        tokio::time::sleep(LEASE_EXPIRED).await;
+        lease = reclaim_one(&mut consumer).await?;
+        ensure(lease.attempt == attempt, || format!("delivery {attempt} was called attempt {}", lease.attempt))?;
+    }
+    ack_held(&mut consumer, &[lease]).await
+}
+
+async fn nack_counts(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    let mut lease = queue.claim_new(1, &mut consumer).await?;
+    for attempt in 2..=4 {
+        consumer.acker.nack(&[lease]).await?;
+        lease = claim_one(&mut consumer).await?;
+        ensure(lease.attempt == attempt, || format!("delivery {attempt} was called attempt {}", lease.attempt))?;
+    }
+    ack_held(&mut consumer, &[lease]).await
+}
+
+async fn both_count(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::short_lease()).await?;
+    let mut consumer = queue.consumer().await?;
+    let first = queue.claim_new(1, &mut consumer).await?;
+    consumer.acker.nack(&[first]).await?;
+    claim_one(&mut consumer).await?;
+    tokio::time::sleep(LEASE_EXPIRED).await;
+    let third = reclaim_one(&mut consumer).await?;
+    ensure(third.attempt == 3, || format!("the delivery after a nack and a reclaim was attempt {}", third.attempt))?;
+    consumer.acker.nack(&[third]).await?;
+    let fourth = claim_one(&mut consumer).await?;
+    ensure(fourth.attempt == 4, || format!("the delivery after another nack was attempt {}", fourth.attempt))?;
+    ack_held(&mut consumer, &[fourth]).await
+}

@@ -1,0 +1,105 @@
+//! Depth and census tell the truth.
+
+use super::Case;
+use super::requirement::Requirement;
+use super::stage::{Checked, Knobs, Queue, Stage, ack_held, claim_all, drain, ensure, jobs};
+use crate::seam::{Census, Depth};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "counts.depth_sees_ready_jobs",
+        claim: "Depth counts the jobs that wait, up with enqueues and down to zero with acks.",
+        requires: &[],
+        body: |stage| Box::pin(depth_sees_ready(stage)),
+    },
+    Case {
+        name: "counts.depth_sees_jobs_in_flight",
+        claim: "Depth moves a job from ready to in flight when it is claimed, and out of it when it is acked.",
+        requires: &[Requirement::InFlight, Requirement::SeveralClaims],
+        body: |stage| Box::pin(depth_sees_in_flight(stage)),
+    },
+    Case {
+        name: "counts.census_accounts_for_every_job",
+        claim: "The census finds every job in the state that it is in, before, amid and after the work.",
+        requires: &[],
+        body: |stage| Box::pin(census_accounts(stage)),
+    },
+    Case {
+        name: "counts.census_counts_a_nacked_job_once",
+        claim: "A job that was given back is still one job to the census.",
+        requires: &[Requirement::Nack],
+        body: |stage| Box::pin(census_after_nack(stage)),
+    },
+];
+
+async fn ensure_depth(queue: &mut Queue, ready: u64, in_flight: u64) -> Checked {
+    let expected = Depth { ready, in_flight };
+    let depth = queue.admin.depth().await?;
+    ensure(depth == expected, || format!("depth is {depth:?}, but should be {expected:?}"))
+}
+
+/// Compares what the census can tell.
+async fn ensure_census(queue: &mut Queue, ready: u64, in_flight: u64, done: u64) -> Checked {
+    let census = queue.admin.census().await?;
+    let expected = Census {
+        enqueued: census.enqueued.map(|_| ready + in_flight + done),
+        ready,
+        in_flight,
+        done: census.done.map(|_| done),
+        dead: 0,
+    };
+    ensure(census == expected, || format!("the census is {census:?}, but should be {expected:?}"))
+}
+
+async fn depth_sees_ready(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    ensure_depth(&mut queue, 0, 0).await?;
+    queue.enqueue(&jobs(0..10)).await?;
+    ensure_depth(&mut queue, 10, 0).await?;
+    queue.enqueue(&jobs(10..15)).await?;
+    ensure_depth(&mut queue, 15, 0).await?;
+    drain(&mut consumer, 15, 4).await?;
+    ensure_depth(&mut queue, 0, 0).await
+}
+
+async fn depth_sees_in_flight(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    queue.enqueue(&jobs(0..10)).await?;
+    let held = claim_all(&mut consumer, 6).await?;
+    ensure_depth(&mut queue, 4, 6).await?;
+    ack_held(&mut consumer, &held[..2]).await?;
+    ensure_depth(&mut queue, 4, 4).await?;
+    ack_held(&mut consumer, &held[2..]).await?;
+    ensure_depth(&mut queue, 4, 0).await
+}
+
+async fn census_accounts(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    ensure_census(&mut queue, 0, 0, 0).await?;
+    queue.enqueue(&jobs(0..10)).await?;
+    ensure_census(&mut queue, 10, 0, 0).await?;
+    drain(&mut consumer, 3, 1).await?;
+    ensure_census(&mut queue, 7, 0, 3).await?;
+    if queue.capabilities.sees_in_flight && !queue.capabilities.one_claim_at_a_time {
+        let held = claim_all(&mut consumer, 2).await?;
+        ensure_census(&mut queue, 5, 2, 3).await?;
+        ack_held(&mut consumer, &held).await?;
+        drain(&mut consumer, 5, 10).await?;
+    } else {
+        drain(&mut consumer, 7, 10).await?;
+    }
+    ensure_census(&mut queue, 0, 0, 10).await
+}
+
+async fn census_after_nack(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    let lease = queue.claim_new(0, &mut consumer).await?;
+    consumer.acker.nack(&[lease]).await?;
+    ensure_census(&mut queue, 1, 0, 0).await?;
+    drain(&mut consumer, 1, 1).await?;
+    ensure_census(&mut queue, 0, 0, 1).await
+}

@@ -1,0 +1,191 @@
+//! What becomes of the jobs of a consumer that vanished.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Case;
+use super::requirement::Requirement;
+use super::stage::{
+    Checked, Failure, Knobs, LEASE_EXPIRED, Stage, ack_held, claim_all, claim_one, ensure, ensure_empty,
+    ensure_exactly, ensure_intact, jobs, numbers, reclaim_all, reclaim_one,
+};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "lease.vanished_consumer_s_job_comes_back",
+        claim: "A job whose consumer vanished without an ack is reclaimed once its lease has expired, intact, and can be acked.",
+        requires: &[Requirement::LeaseExpiry],
+        body: |stage| Box::pin(comes_back(stage)),
+    },
+    Case {
+        name: "lease.live_lease_is_not_reclaimed",
+        claim: "A job whose lease has not expired is not reclaimed, whether its consumer lives or not.",
+        requires: &[Requirement::LeaseExpiry],
+        body: |stage| Box::pin(live_is_left_alone(stage)),
+    },
+    Case {
+        name: "lease.acked_job_is_not_reclaimed",
+        claim: "A job that was acked does not come back after its lease.",
+        requires: &[Requirement::LeaseExpiry],
+        body: |stage| Box::pin(acked_stays_away(stage)),
+    },
+    Case {
+        name: "lease.reclaim_keeps_its_limit",
+        claim: "A reclaim never returns more jobs than its limit, and repeated ones return every expired job once.",
+        requires: &[Requirement::LeaseExpiry],
+        body: |stage| Box::pin(reclaim_keeps_its_limit(stage)),
+    },
+    Case {
+        name: "lease.reclaim_starts_a_new_lease",
+        claim: "A reclaimed job is held as firmly as a claimed one.",
+        requires: &[Requirement::LeaseExpiry],
+        body: |stage| Box::pin(reclaim_starts_a_new_lease(stage)),
+    },
+    Case {
+        name: "lease.connection_loss_gives_the_job_back",
+        claim: "A job whose consumer's connection ended without an ack is ready again at once, intact.",
+        requires: &[Requirement::ConnectionLoss],
+        body: |stage| Box::pin(connection_loss(stage)),
+    },
+    Case {
+        name: "lease.vanished_consumer_s_job_is_gone",
+        claim: "Where the contract is at most once, the job of a consumer that vanished is never delivered again.",
+        requires: &[Requirement::NoRecovery],
+        body: |stage| Box::pin(is_gone(stage)),
+    },
+    Case {
+        name: "lease.nothing_to_reclaim_without_leases",
+        claim: "Where leases do not expire, reclaim gives nothing, however long a job is held.",
+        requires: &[Requirement::NoLeaseExpiry],
+        body: |stage| Box::pin(nothing_to_reclaim(stage)),
+    },
+];
+
+async fn comes_back(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::short_lease()).await?;
+    let mut vanishing = queue.consumer().await?;
+    let lost = queue.claim_new(3, &mut vanishing).await?;
+    drop(vanishing);
+    let mut heir = queue.consumer().await?;
+    tokio::time::sleep(LEASE_EXPIRED).await;
+    let again = reclaim_one(&mut heir).await?;
+    ensure(again.job == lost.job, || format!("job 3 vanished, and job {} came back", again.job.0))?;
+    ensure_intact(&again)?;
+    ack_held(&mut heir, &[again]).await?;
+    ensure_empty(&mut heir).await
+}
+
+async fn live_is_left_alone(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut holder = queue.consumer().await?;
+    let mut other = queue.consumer().await?;
+    let held = queue.claim_new(3, &mut holder).await?;
+    tokio::time::sleep(LEASE_EXPIRED).await;
+    let mut taken = Vec::new();
+    other.claimer.reclaim(10, &mut taken).await?;
+    holder.claimer.reclaim(10, &mut taken).await?;
+    ensure(taken.is_empty(), || format!("jobs {:?} were reclaimed long before their leases ended", numbers(&taken)))?;
+    ack_held(&mut holder, &[held]).await
+}
+
+async fn acked_stays_away(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::short_lease()).await?;
+    let mut consumer = queue.consumer().await?;
+    let lease = queue.claim_new(3, &mut consumer).await?;
+    ack_held(&mut consumer, &[lease]).await?;
+    tokio::time::sleep(LEASE_EXPIRED).await;
+    let mut taken = Vec::new();
+    consumer.claimer.reclaim(10, &mut taken).await?;
+    ensure(taken.is_empty(), || "a job was reclaimed though it had been acked".to_owned())?;
+    ensure_empty(&mut consumer).await
+}
+
+async fn reclaim_keeps_its_limit(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::short_lease()).await?;
+    let mut vanishing = queue.consumer().await?;
+    queue.enqueue(&jobs(0..30)).await?;
+    claim_all(&mut vanishing, 30).await?;
+    drop(vanishing);
+    tokio::time::sleep(LEASE_EXPIRED).await;
+    let mut heir = queue.consumer().await?;
+    let mut first = Vec::new();
+    heir.claimer.reclaim(4, &mut first).await?;
+    ensure(first.len() <= 4, || format!("a reclaim of at most 4 gave {}", first.len()))?;
+    ack_held_if_any(&mut heir, &first).await?;
+    // Acked step by step: leases are short, and a job that is still held might expire anew.
+    let mut done = first;
+    while done.len() < 30 {
+        let step = (30 - done.len()).min(7);
+        let leases = reclaim_all(&mut heir, step, step as u32).await?;
+        ack_held(&mut heir, &leases).await?;
+        done.extend(leases);
+    }
+    ensure_exactly(&done, 0..30)
+}
+
+async fn ack_held_if_any(consumer: &mut crate::seam::Consumer, leases: &[crate::job::Lease]) -> Checked {
+    if leases.is_empty() { Ok(()) } else { ack_held(consumer, leases).await }
+}
+
+async fn reclaim_starts_a_new_lease(stage: Stage) -> Checked {
+    const LEASE: Duration = Duration::from_secs(2);
+    let mut queue = stage.set_up(Knobs { lease: LEASE, ..Knobs::default() }).await?;
+    let mut vanishing = queue.consumer().await?;
+    queue.claim_new(3, &mut vanishing).await?;
+    drop(vanishing);
+    let mut heir = queue.consumer().await?;
+    let mut rival = queue.consumer().await?;
+    tokio::time::sleep(LEASE).await;
+    // A machine that stalls for a whole lease between the two calls proves nothing; then it is tried again.
+    for _ in 0..5 {
+        let asked = Instant::now();
+        reclaim_one(&mut heir).await?;
+        let mut taken = Vec::new();
+        rival.claimer.reclaim(10, &mut taken).await?;
+        if taken.is_empty() {
+            return Ok(());
+        }
+        ensure(asked.elapsed() >= LEASE, || "a job was reclaimed twice within one lease".to_owned())?;
+        tokio::time::sleep(LEASE).await;
+    }
+    Err(Failure(format!("this machine stalled for {LEASE:?} five times, so nothing can be said")))
+}
+
+async fn connection_loss(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut vanishing = queue.consumer().await?;
+    queue.claim_new(3, &mut vanishing).await?;
+    drop(vanishing);
+    let mut heir = queue.consumer().await?;
+    let again = claim_one(&mut heir).await?;
+    ensure(again.job.0 == 3, || format!("job 3 vanished, and job {} came back", again.job.0))?;
+    ensure_intact(&again)?;
+    ack_held(&mut heir, &[again]).await?;
+    ensure_empty(&mut heir).await
+}
+
+async fn is_gone(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::short_lease()).await?;
+    let mut vanishing = queue.consumer().await?;
+    queue.claim_new(3, &mut vanishing).await?;
+    drop(vanishing);
+    let mut other = queue.consumer().await?;
+    tokio::time::sleep(LEASE_EXPIRED).await;
+    let mut taken = Vec::new();
+    other.claimer.reclaim(10, &mut taken).await?;
+    ensure(taken.is_empty(), || "a job came back by reclaim though nothing should".to_owned())?;
+    ensure_empty(&mut other).await
+}
+
+async fn nothing_to_reclaim(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::short_lease()).await?;
+    let mut holder = queue.consumer().await?;
+    let mut other = queue.consumer().await?;
+    let held = queue.claim_new(3, &mut holder).await?;
+    tokio::time::sleep(LEASE_EXPIRED).await;
+    let mut taken = Vec::new();
+    other.claimer.reclaim(10, &mut taken).await?;
+    ensure(taken.is_empty(), || format!("reclaim gave jobs {:?}", numbers(&taken)))?;
+    ack_held(&mut holder, &[held]).await
+}

@@ -1,0 +1,183 @@
+//! The conformance suite: what every backend must do, as cases that run against the real thing.
+//!
+//! One entry, [`run`], fans out to a file per topic. Each case states what it claims and what it requires; a requirement
+//! that the backend's declared capabilities do not meet makes the case *not applicable*, and the report says which one.
+//! How many cases apply is computed before anything runs, and a report with fewer results than that is a failure: a suite
+//! that skips silently proves nothing.
+//!
+//! Cases run one after the other, each in a namespace of its own, against a deadline, in a task of its own: a case that
+//! hangs or panics is one failed case. A backend's own tests and `qbench verify` run the same cases.
+//!
+//! To extend the suite, add a [`Case`] to the `CASES` of its topic. If a backend cannot meet it by design, that is a
+//! capability; add it to [`Requirement`].
+
+mod attempts;
+mod batches;
+mod counts;
+mod exclusivity;
+mod lease;
+mod nack;
+mod order;
+mod ownership;
+mod payload;
+mod probe;
+mod report;
+mod requirement;
+mod reset;
+mod round_trip;
+mod stage;
+mod stale;
+mod wake;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::task::JoinError;
+use tokio::time::Instant;
+
+use crate::capability::Capabilities;
+use crate::config::BackendConfig;
+use crate::error::Result;
+use crate::registry::{EngineKind, Entry};
+
+pub use report::{CaseResult, Outcome, Report};
+pub use requirement::Requirement;
+use stage::{Checked, Stage};
+
+/// Longest time for one case. Generous: no case needs more than a few seconds, and a hang must end.
+pub const CASE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Longest time for cleaning up after one case.
+const CLEANUP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// One thing that a backend must do.
+pub struct Case {
+    /// What fails, as a name to select and to look for: `topic.words`.
+    pub name: &'static str,
+    /// The claim, as a sentence.
+    pub claim: &'static str,
+    /// What a backend must have for the claim to be about it.
+    pub requires: &'static [Requirement],
+    /// Tries it.
+    body: fn(Stage) -> Pin<Box<dyn Future<Output = Checked> + Send>>,
+}
+
+/// The cases of every topic.
+const TOPICS: &[&[Case]] = &[
+    round_trip::CASES,
+    payload::CASES,
+    batches::CASES,
+    exclusivity::CASES,
+    nack::CASES,
+    lease::CASES,
+    stale::CASES,
+    attempts::CASES,
+    wake::CASES,
+    order::CASES,
+    counts::CASES,
+    reset::CASES,
+    ownership::CASES,
+];
+
+/// Every case, in the order in which they run.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    TOPICS.iter().flat_map(|topic| topic.iter())
+}
+
+/// How many cases a backend with these capabilities must pass, of those whose name contains `filter`.
+pub fn expected_count(capabilities: &Capabilities, engine: EngineKind, filter: &str) -> usize {
+    cases()
+        .filter(|case| case.name.contains(filter))
+        .filter(|case| case.requires.iter().all(|requirement| requirement.is_met(capabilities, engine)))
+        .count()
+}
+
+/// What a run of the suite tells while it goes on.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// A case begins.
+    Started {
+        /// Its name.
+        name: &'static str,
+        /// Cases begun so far, this one included.
+        number: usize,
+        /// Cases that will run.
+        expected: usize,
+    },
+    /// A case ended, or does not apply.
+    Ended(&'a CaseResult),
+}
+
+/// Runs every case whose name contains `filter` (empty: all) against the backend of `entry`.
+///
+/// `config` gives address, durability, timeout and options; each case sets workers, lease, wake-up and poll interval as it
+/// needs them, and works in a namespace that starts with the configured one.
+///
+/// # Errors
+/// Those of [`Entry::open`]: a configuration with which no case could run.
+pub async fn run(
+    entry: &'static Entry,
+    config: &BackendConfig,
+    filter: &str,
+    mut progress: impl FnMut(Progress<'_>),
+) -> Result<Report> {
+    let capabilities = (entry.open)(config)?.capabilities();
+    let expected = expected_count(&capabilities, entry.engine, filter);
+    let mut report = Report { backend: entry.id, expected, results: Vec::new() };
+    let mut number = 0;
+    for (index, case) in cases().enumerate().filter(|(_, case)| case.name.contains(filter)) {
+        let unmet = case.requires.iter().find(|requirement| !requirement.is_met(&capabilities, entry.engine));
+        let started = Instant::now();
+        let outcome = match unmet {
+            Some(requirement) => Outcome::NotApplicable(requirement.absence().to_owned()),
+            None => {
+                number += 1;
+                progress(Progress::Started { name: case.name, number, expected });
+                run_case(case, Stage::new(entry, config, capabilities.clone(), index)).await
+            }
+        };
+        let result = CaseResult { name: case.name, claim: case.claim, outcome, took: started.elapsed() };
+        progress(Progress::Ended(&result));
+        report.results.push(result);
+    }
+    Ok(report)
+}
+
+/// Runs one case to its end, its deadline or its panic, and cleans up after it.
+async fn run_case(case: &Case, stage: Stage) -> Outcome {
+    let mut task = tokio::spawn((case.body)(stage.clone()));
+    let outcome = match tokio::time::timeout(CASE_DEADLINE, &mut task).await {
+        Ok(Ok(Ok(()))) => Outcome::Passed,
+        Ok(Ok(Err(failure))) => Outcome::Failed(failure.to_string()),
+        Ok(Err(broken)) => Outcome::Failed(panic_sentence(broken)),
+        Err(_) => {
+            task.abort();
+            // Waits for the abort, so that the case's connections are closed before the next one begins.
+            let _ = task.await;
+            Outcome::Failed(format!("hung: no end within {CASE_DEADLINE:?}"))
+        }
+    };
+    let cleaned = tokio::time::timeout(CLEANUP_DEADLINE, stage.clean_up()).await;
+    match (outcome, cleaned) {
+        (Outcome::Passed, Ok(Err(failure))) => Outcome::Failed(format!("passed, but cleaning up failed: {failure}")),
+        (Outcome::Passed, Err(_)) => {
+            Outcome::Failed(format!("passed, but cleaning up did not end within {CLEANUP_DEADLINE:?}"))
+        }
+        (outcome, _) => outcome,
+    }
+}
+
+fn panic_sentence(broken: JoinError) -> String {
+    match broken.try_into_panic() {
+        Ok(payload) => {
+            let words = payload
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| payload.downcast_ref::<&str>().copied())
+                .unwrap_or("without words");
+            format!("panicked: {words}")
+        }
+        Err(_) => "was cancelled".to_owned(),
+    }
+}

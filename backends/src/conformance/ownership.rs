@@ -1,0 +1,164 @@
+//! What is ours on a server, and what is not.
+
+use super::Case;
+use super::requirement::Requirement;
+use super::stage::{Checked, Knobs, Stage, drain, ensure, ensure_exactly, jobs};
+use crate::error::ErrorKind;
+use crate::job::ProducerId;
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "ownership.foreign_object_is_refused",
+        claim: "Setup refuses to replace somebody else's object of the same name, and neither setup nor teardown touches it.",
+        requires: &[Requirement::Server],
+        body: |stage| Box::pin(foreign_is_refused(stage)),
+    },
+    Case {
+        name: "ownership.teardown_leaves_nothing",
+        claim: "After teardown, the server holds nothing of ours.",
+        requires: &[Requirement::Server],
+        body: |stage| Box::pin(teardown_leaves_nothing(stage)),
+    },
+    Case {
+        name: "ownership.namespaces_are_apart",
+        claim: "Reset and teardown in one namespace do not touch another.",
+        requires: &[Requirement::Server],
+        body: |stage| Box::pin(namespaces_are_apart(stage)),
+    },
+    Case {
+        name: "ownership.nothing_works_before_setup",
+        claim: "An enqueue without setup is an error, and does not make half a queue.",
+        requires: &[Requirement::Server],
+        body: |stage| Box::pin(nothing_before_setup(stage)),
+    },
+    Case {
+        name: "ownership.teardown_of_nothing_is_fine",
+        claim: "Teardown where nothing was set up, and a second one, succeed.",
+        requires: &[],
+        body: |stage| Box::pin(teardown_of_nothing(stage)),
+    },
+    Case {
+        name: "ownership.setup_after_teardown",
+        claim: "A queue that was torn down can be set up again, and is empty.",
+        requires: &[],
+        body: |stage| Box::pin(setup_after_teardown(stage)),
+    },
+    Case {
+        name: "ownership.describes_itself_before_setup",
+        claim: "The control side tells product, version and objects before setup, and settling a fresh queue succeeds.",
+        requires: &[],
+        body: |stage| Box::pin(describes_itself(stage)),
+    },
+    Case {
+        name: "ownership.dead_address_is_a_clear_error",
+        claim: "An address without a server is a connection error that names the address and hides the password.",
+        requires: &[Requirement::Server],
+        body: |stage| Box::pin(dead_address(stage)),
+    },
+];
+
+async fn foreign_is_refused(stage: Stage) -> Checked {
+    let mut probe = stage.probe().await?;
+    let mut admin = stage.open(Knobs::default())?.admin().await?;
+    let described = admin.describe().await?;
+    let object = described.objects.first().cloned().unwrap_or_default();
+    probe.plant(stage.namespace(), &object).await?;
+    let set_up = admin.setup().await;
+    let torn_down = admin.teardown().await;
+    let intact = probe.is_intact(stage.namespace(), &object).await;
+    probe.uproot(stage.namespace(), &object).await?;
+    match set_up {
+        Err(error) => ensure(error.kind() == ErrorKind::Foreign, || format!("setup failed in another way: {error}"))?,
+        Ok(()) => ensure(false, || format!("setup took over {object}, which somebody else had made"))?,
+    }
+    if let Err(error) = torn_down {
+        ensure(error.kind() == ErrorKind::Foreign, || format!("teardown failed in another way: {error}"))?;
+    }
+    ensure(intact?, || format!("somebody else's {object} was changed"))
+}
+
+async fn teardown_leaves_nothing(stage: Stage) -> Checked {
+    let mut probe = stage.probe().await?;
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    queue.enqueue(&jobs(0..10)).await?;
+    drain(&mut consumer, 4, 1).await?;
+    let made = probe.objects(stage.namespace()).await?;
+    ensure(!made.is_empty(), || "the probe sees nothing where a queue is: it looks in the wrong place".to_owned())?;
+    drop(consumer);
+    queue.admin.teardown().await?;
+    let left = probe.objects(stage.namespace()).await?;
+    ensure(left.is_empty(), || format!("teardown left {}", left.join(", ")))
+}
+
+async fn namespaces_are_apart(stage: Stage) -> Checked {
+    let mut ours = stage.set_up(Knobs::default()).await?;
+    let beside = stage.beside();
+    let mut theirs = beside.set_up(Knobs::default()).await?;
+    ours.enqueue(&jobs(0..5)).await?;
+    theirs.enqueue(&jobs(100..105)).await?;
+    let mut consumer = ours.consumer().await?;
+    theirs.admin.reset().await?;
+    theirs.admin.teardown().await?;
+    let done = drain(&mut consumer, 5, 10).await?;
+    ensure_exactly(&done, 0..5)
+}
+
+async fn nothing_before_setup(stage: Stage) -> Checked {
+    let mut probe = stage.probe().await?;
+    let backend = stage.open(Knobs::default())?;
+    let enqueued = match backend.producer(ProducerId(0)).await {
+        Ok(mut producer) => producer.enqueue(&jobs(0..1)).await,
+        Err(error) => Err(error),
+    };
+    ensure(enqueued.is_err(), || "an enqueue before setup was confirmed".to_owned())?;
+    let made = probe.objects(stage.namespace()).await?;
+    ensure(made.is_empty(), || format!("an enqueue before setup made {}", made.join(", ")))
+}
+
+async fn teardown_of_nothing(stage: Stage) -> Checked {
+    let mut admin = stage.open(Knobs::default())?.admin().await?;
+    admin.teardown().await?;
+    admin.setup().await?;
+    admin.teardown().await?;
+    admin.teardown().await?;
+    Ok(())
+}
+
+async fn setup_after_teardown(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    queue.enqueue(&jobs(0..10)).await?;
+    queue.admin.teardown().await?;
+    queue.admin.setup().await?;
+    let depth = queue.admin.depth().await?;
+    ensure(depth.ready + depth.in_flight == 0, || format!("a new queue has a depth of {depth:?}"))?;
+    queue.enqueue(&jobs(20..25)).await?;
+    let mut consumer = queue.consumer().await?;
+    let done = drain(&mut consumer, 5, 5).await?;
+    ensure_exactly(&done, 20..25)
+}
+
+async fn describes_itself(stage: Stage) -> Checked {
+    let mut admin = stage.open(Knobs::default())?.admin().await?;
+    let described = admin.describe().await?;
+    ensure(!described.engine.is_empty() && !described.version.is_empty(), || {
+        format!("the server is described as {:?} version {:?}", described.engine, described.version)
+    })?;
+    admin.setup().await?;
+    admin.settle().await?;
+    let again = admin.describe().await?;
+    ensure(described.objects == again.objects, || {
+        format!("objects are {:?} before setup and {:?} after it", described.objects, again.objects)
+    })
+}
+
+async fn dead_address(stage: Stage) -> Checked {
+    let backend = stage.at_a_dead_address().open(Knobs::default())?;
+    let Err(error) = backend.admin().await else {
+        return ensure(false, || "an address without a server was accepted".to_owned());
+    };
+    let sentence = error.to_string();
+    ensure(error.kind() == ErrorKind::Connect, || format!("the error is of kind {:?}: {sentence}", error.kind()))?;
+    ensure(sentence.contains("127.0.0.1:1"), || format!("the error does not name the address: {sentence}"))?;
+    ensure(!sentence.contains("s3cret"), || "the error shows the password".to_owned())
+}

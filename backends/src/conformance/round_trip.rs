@@ -1,0 +1,60 @@
+//! Enqueue, claim, ack: the way that every job goes.
+
+use super::Case;
+use super::stage::{Checked, Knobs, Stage, ack_held, drain, ensure, ensure_empty, ensure_exactly, ensure_intact, jobs};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "round_trip.one_job",
+        claim: "A job that was enqueued is claimed with its number and payload, and acked.",
+        requires: &[],
+        body: |stage| Box::pin(one_job(stage)),
+    },
+    Case {
+        name: "round_trip.every_job_once",
+        claim: "Every job that was enqueued is delivered, and none twice.",
+        requires: &[],
+        body: |stage| Box::pin(every_job_once(stage)),
+    },
+    Case {
+        name: "round_trip.numbers_are_the_harness_s",
+        claim: "A job keeps its number, however large, and numbers may come in any order and with gaps.",
+        requires: &[],
+        body: |stage| Box::pin(numbers_are_kept(stage)),
+    },
+];
+
+async fn one_job(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    let lease = queue.claim_new(7, &mut consumer).await?;
+    ensure(lease.job.0 == 7, || format!("job 7 came back as job {}", lease.job.0))?;
+    ensure_intact(&lease)?;
+    ensure(lease.attempt == 1, || format!("the first delivery was called attempt {}", lease.attempt))?;
+    ack_held(&mut consumer, &[lease]).await?;
+    ensure_empty(&mut consumer).await
+}
+
+async fn every_job_once(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    queue.enqueue(&jobs(0..500)).await?;
+    let done = drain(&mut consumer, 500, 50).await?;
+    ensure_exactly(&done, 0..500)?;
+    ensure_empty(&mut consumer).await
+}
+
+async fn numbers_are_kept(stage: Stage) -> Checked {
+    // The largest signed 64-bit number: SQL has no unsigned integers, and no run comes near it.
+    let given = [i64::MAX as u64, 0, 4_294_967_296, 12];
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    queue.enqueue(&given.map(super::stage::job)).await?;
+    let done = drain(&mut consumer, given.len(), 10).await?;
+    let mut came = super::stage::numbers(&done);
+    let mut expected = given.to_vec();
+    came.sort_unstable();
+    expected.sort_unstable();
+    ensure(came == expected, || format!("jobs {expected:?} came back as {came:?}"))?;
+    done.iter().try_for_each(ensure_intact)
+}

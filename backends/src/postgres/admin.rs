@@ -1,0 +1,157 @@
+//! The control side of every backend of this engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{Row, SqlStr};
+
+use super::describe;
+use super::link::Link;
+use super::rows::Bind;
+use super::target::{Role, Target};
+use crate::error::{ErrorKind, Result};
+use crate::seam::{Admin, Census, Depth, Description};
+
+/// Limit on a step that may have to write or scan a lot (checkpoint, census), where the configured timeout is shorter.
+const MAINTENANCE_LIMIT: Duration = Duration::from_secs(120);
+/// How long DDL waits for somebody else's lock. Less than the configured timeout usually is, so that the server's own
+/// answer, which says what happened, comes first.
+const LOCK_LIMIT: &str = "SET LOCAL lock_timeout = '4s';\n";
+
+/// What a design has to say for its control side to work. Statements are filled in.
+pub(super) struct Design {
+    /// The queue's design within the engine.
+    pub(super) queue_type: &'static str,
+    /// Makes every table, with the persistence that the durability class needs.
+    pub(super) create: String,
+    /// The tables that `create` makes, without partitions.
+    pub(super) tables: Vec<String>,
+    /// The tables that hold rows: of a partitioned table its partitions.
+    pub(super) storage: Vec<String>,
+    /// Empties the tables.
+    pub(super) reset: String,
+    /// Ends sessions that hold jobs in an open transaction; takes the consumers' application name.
+    pub(super) release: Option<SqlStr>,
+    /// Returns ready and in_flight.
+    pub(super) depth: SqlStr,
+    /// Returns enqueued, ready, in_flight, done and dead.
+    pub(super) census: SqlStr,
+}
+
+/// The admin of one backend.
+pub(super) struct PgAdmin {
+    target: Arc<Target>,
+    design: Arc<Design>,
+    link: Link,
+}
+
+impl PgAdmin {
+    pub(super) async fn open(target: &Arc<Target>, design: &Arc<Design>) -> Result<Self> {
+        let link = Link::open(target, Role::Admin).await?;
+        Ok(PgAdmin { target: Arc::clone(target), design: Arc::clone(design), link })
+    }
+
+    fn maintenance_limit(&self) -> Duration {
+        self.target.timeout.max(MAINTENANCE_LIMIT)
+    }
+
+    async fn ddl(&mut self, what: &'static str, script: &str) -> Result<()> {
+        let limit = self.maintenance_limit();
+        self.link.run_script(limit, what, format!("{LOCK_LIMIT}{script}")).await
+    }
+}
+
+#[async_trait]
+impl Admin for PgAdmin {
+    async fn describe(&mut self) -> Result<Description> {
+        let server = describe::describe(&mut self.link, &self.design.storage, self.target.durability).await?;
+        Ok(Description {
+            engine: "postgresql".to_owned(),
+            version: server.version,
+            queue_type: self.design.queue_type,
+            durability: server.durability,
+            settings: server.settings,
+            objects: self.design.storage.clone(),
+        })
+    }
+
+    async fn setup(&mut self) -> Result<()> {
+        describe::check_version(&mut self.link).await?;
+        let found = self.target.namespace.inspect(&mut self.link).await?;
+        let script = self.target.namespace.setup_script(&found, &self.design.create, &self.design.tables);
+        match self.ddl("set up the queue", &script).await {
+            Err(error) if error.count_key() == "2BP01" => {
+                // dependent_objects_still_exist: somebody built upon our tables.
+                let message =
+                    format!("something of somebody else's depends on our tables ({error}); nothing was touched");
+                Err(self.link.error(ErrorKind::Foreign, "set up the queue", message))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn reset(&mut self) -> Result<()> {
+        if let Some(release) = &self.design.release {
+            let arguments = Bind::default().value(self.target.application_name(Role::Consumer))?.done();
+            self.link.run("release held jobs", release, arguments, |_| Ok(())).await?;
+        }
+        let script = self.design.reset.clone();
+        self.ddl("reset the queue", &script).await
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        let limit = self.maintenance_limit();
+        let analyze = format!("ANALYZE {};", self.design.tables.join(", "));
+        self.link.run_script(limit, "analyze the queue's tables", analyze).await?;
+        match self.link.run_script(limit, "checkpoint", "CHECKPOINT".to_owned()).await {
+            // A role without pg_checkpoint: the server's next checkpoint may then fall into the window, and db_stats shows it.
+            Err(error) if error.count_key() == "42501" => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    async fn depth(&mut self) -> Result<Depth> {
+        let mut depth = Depth::default();
+        self.link
+            .run("count waiting jobs", &self.design.depth, Bind::default().done(), |row| {
+                depth = Depth { ready: count(row.try_get(0)?), in_flight: count(row.try_get(1)?) };
+                Ok(())
+            })
+            .await?;
+        Ok(depth)
+    }
+
+    async fn census(&mut self) -> Result<Census> {
+        let limit = self.maintenance_limit();
+        let mut census = Census::default();
+        self.link
+            .run_within(limit, "count all jobs", &self.design.census, Bind::default().done(), |row| {
+                census = Census {
+                    enqueued: row.try_get::<Option<i64>, _>(0)?.map(count),
+                    ready: count(row.try_get(1)?),
+                    in_flight: count(row.try_get(2)?),
+                    done: row.try_get::<Option<i64>, _>(3)?.map(count),
+                    dead: count(row.try_get(4)?),
+                };
+                Ok(())
+            })
+            .await?;
+        Ok(census)
+    }
+
+    async fn teardown(&mut self) -> Result<()> {
+        let script = match self.target.namespace.inspect(&mut self.link).await {
+            Ok(found) => self.target.namespace.teardown_script(&found),
+            // Not ours, so there is nothing of ours to remove.
+            Err(error) if error.kind() == ErrorKind::Foreign => String::new(),
+            Err(error) => return Err(error),
+        };
+        if script.is_empty() { Ok(()) } else { self.ddl("remove the queue", &script).await }
+    }
+}
+
+/// A `count(*)`, which is never negative.
+fn count(counted: i64) -> u64 {
+    counted.unsigned_abs()
+}

@@ -1,0 +1,38 @@
+//! The queues on PostgreSQL, and what they share.
+//!
+//! A backend here is one file of SQL (`schema/sql/<id>.sql`) and one file of Rust that runs it. Everything else is common:
+//!
+//! * [`target`]: where the queue is and how sessions are set up there;
+//! * [`statements`]: the SQL with the schema's name filled in;
+//! * [`link`]: one connection that bounds every round trip and reconnects by itself;
+//! * [`failure`]: what an error of the server or the driver means to the harness;
+//! * [`rows`]: leases out of rows, ids out of leases;
+//! * [`waiting`]: a claim that waits for work;
+//! * [`producer`] and [`admin`]: the same for every design, [`namespace`] and [`describe`] are the admin's two larger parts.
+//!
+//! A producer has a connection of its own. A consumer has one that its claimer and its acker share through a lock, which
+//! is held for a round trip and never while waiting for work.
+
+mod admin;
+mod delete_returning;
+mod describe;
+mod failure;
+mod link;
+mod namespace;
+mod partitioned;
+mod producer;
+mod rows;
+mod skip_locked;
+mod statements;
+mod target;
+mod waiting;
+
+pub(crate) use delete_returning::ENTRY as DELETE_RETURNING;
+pub(crate) use partitioned::ENTRY as PARTITIONED;
+pub(crate) use skip_locked::ENTRY as SKIP_LOCKED;
+
+use std::num::NonZeroU32;
+
+/// Largest batch of any kind. PostgreSQL has no limit of its own here, because a batch is one array; this one bounds the
+/// memory of a statement and how long it keeps its rows locked.
+const MAX_BATCH: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");

@@ -1,0 +1,46 @@
+//! The producer of every backend of this engine.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::SqlStr;
+
+use super::link::Link;
+use super::rows::{Bind, job_column};
+use super::target::{Role, Target};
+use crate::error::{ErrorKind, Result};
+use crate::job::NewJob;
+use crate::seam::Producer;
+
+/// Sends a batch as one statement with two arrays, whatever its size.
+pub(super) struct PgProducer {
+    link: Link,
+    enqueue: SqlStr,
+}
+
+impl PgProducer {
+    /// Connects. `enqueue` takes job numbers and payloads.
+    pub(super) async fn open(target: &Arc<Target>, enqueue: SqlStr) -> Result<Self> {
+        Ok(PgProducer { link: Link::open(target, Role::Producer).await?, enqueue })
+    }
+}
+
+#[async_trait]
+impl Producer for PgProducer {
+    async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<()> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let arguments = Bind::default()
+            .array(jobs.iter().map(|new| job_column(new.job)))?
+            .array(jobs.iter().map(|new| &*new.payload))?
+            .done();
+        let inserted = self.link.run("enqueue", &self.enqueue, arguments, |_| Ok(())).await?;
+        if inserted == jobs.len() as u64 {
+            return Ok(());
+        }
+        let message =
+            format!("the server inserted {inserted} rows for {} jobs; is there a trigger on the table?", jobs.len());
+        Err(self.link.error(ErrorKind::Server, "enqueue", message))
+    }
+}

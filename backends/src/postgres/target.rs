@@ -1,0 +1,168 @@
+//! Where a queue is, and how sessions are set up there.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use qbench_schema::result::Durability;
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+
+use super::namespace::Namespace;
+use crate::capability::Wake;
+use crate::config::BackendConfig;
+use crate::error::{Error, Result};
+
+/// Prepared statements that a session keeps. A worker that may serve 256 partitions needs more than the driver's 100.
+const STATEMENT_CACHE: usize = 1024;
+
+/// Who opens a session; shown in `pg_stat_activity` as `qbench:<backend>:<role>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Admin,
+    Producer,
+    Consumer,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Role::Admin => "admin",
+            Role::Producer => "producer",
+            Role::Consumer => "consumer",
+        }
+    }
+}
+
+/// One queue on one server, as configured. Holds no connection.
+pub(super) struct Target {
+    backend: &'static str,
+    options: PgConnectOptions,
+    /// The server for people: host, port and database, never the password.
+    place: String,
+    pub(super) namespace: Namespace,
+    pub(super) durability: Durability,
+    pub(super) lease: Duration,
+    pub(super) poll_interval: Duration,
+    pub(super) workers: u32,
+    pub(super) timeout: Duration,
+}
+
+impl Target {
+    /// Reads a configuration. Does not connect.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] for an address that is not a PostgreSQL URL, an impossible namespace, or a way of
+    /// waiting that is not supported.
+    pub(super) fn new(backend: &'static str, config: &BackendConfig) -> Result<Self> {
+        let url = config.require_url()?;
+        let not_a_url = |reason: &dyn fmt::Display| {
+            Error::config(format!(
+                "{url} is not the address of a PostgreSQL server ({reason}): expected postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
+            ))
+        };
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme)) {
+            return Err(not_a_url(&"it does not start with postgres://"));
+        }
+        // What the URL does not say comes from PGUSER, PGPASSWORD, ~/.pgpass and so on, as everywhere in PostgreSQL.
+        let options = PgConnectOptions::from_str(url.expose()).map_err(|error| not_a_url(&error))?;
+        if config.wake != Wake::Poll {
+            return Err(Error::config(format!("{backend} cannot wake by {}: use poll", config.wake.name())));
+        }
+        Ok(Target {
+            backend,
+            options: options
+                .options(session_settings(config.durability))
+                .statement_cache_capacity(STATEMENT_CACHE)
+                .disable_statement_logging(),
+            place: url.redacted(),
+            namespace: Namespace::new(&config.namespace)?,
+            durability: config.durability,
+            lease: config.lease,
+            poll_interval: config.poll_interval,
+            workers: config.workers,
+            timeout: config.timeout,
+        })
+    }
+
+    /// The server for people.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Name under which sessions of `role` show themselves on the server.
+    pub(super) fn application_name(&self, role: Role) -> String {
+        format!("qbench:{}:{}", self.backend, role.name())
+    }
+
+    /// Options of a session of `role`.
+    pub(super) fn session(&self, role: Role) -> PgConnectOptions {
+        self.options.clone().application_name(&self.application_name(role))
+    }
+}
+
+/// Settings of every session, sent with the connection itself so that they cost no round trip.
+///
+/// Plans are pinned, for all backends alike. A worker prepares its statements on an empty table; left alone, the server
+/// would either plan every single call (the limit of a claim makes a generic plan look dear) or keep a sequential scan
+/// that was free on the empty table, until autovacuum looks at the table for the first time. And once a backlog is large,
+/// the estimate of a generic claim passes the JIT threshold, and every call would be compiled. The manifest shows these settings.
+fn session_settings(durability: Durability) -> [(&'static str, &'static str); 4] {
+    let synchronous_commit = match durability {
+        Durability::D2 => "on",
+        Durability::D1 | Durability::D0 => "off",
+    };
+    [
+        ("synchronous_commit", synchronous_commit),
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("jit", "off"),
+    ]
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::config::{BackendOptions, ServerUrl};
+    use crate::error::ErrorKind;
+
+    pub(crate) fn config(url: &str) -> BackendConfig {
+        BackendConfig {
+            url: Some(ServerUrl::new(url)),
+            namespace: "qbench".to_owned(),
+            durability: Durability::D2,
+            lease: Duration::from_secs(30),
+            wake: Wake::Poll,
+            poll_interval: Duration::from_millis(10),
+            workers: 1,
+            timeout: Duration::from_secs(5),
+            options: BackendOptions::default(),
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_kind_is_refused_without_its_password() {
+        for url in ["redis://:s3cret@127.0.0.1", "127.0.0.1:5432", "postgres://ann:s3cret@:port/x"] {
+            let error = Target::new("skip_locked", &config(url)).err().expect(url);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("is not the address of a PostgreSQL server"), "{error}");
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wake_that_is_not_supported_is_refused() {
+        let config = BackendConfig { wake: Wake::Block, ..config("postgres://ann@db/x") };
+        let error = Target::new("skip_locked", &config).err().expect("no blocking here");
+        assert_eq!(error.to_string(), "skip_locked cannot wake by block: use poll");
+    }
+
+    #[test]
+    fn sessions_name_themselves_and_carry_the_durability_class() {
+        let target = Target::new("skip_locked", &config("postgres://ann@db/x")).expect("a good configuration");
+        let session = target.session(Role::Consumer);
+        assert_eq!(session.get_application_name(), Some("qbench:skip_locked:consumer"));
+        assert!(session.get_options().is_some_and(|options| options.contains("synchronous_commit=on")));
+        assert_eq!(session_settings(Durability::D1)[0], ("synchronous_commit", "off"));
+    }
+}

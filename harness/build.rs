@@ -1,0 +1,22 @@
+//! Stamps the program with the git revision that it was built from.
+
+use std::process::Command;
+
+fn main() {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let revision = match git(&["rev-parse", "--short=12", "HEAD"]) {
+        Some(revision) => {
+            let dirty = git(&["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty());
+            if dirty { format!("{revision}-dirty") } else { revision }
+        }
+        None => "unknown".to_owned(),
+    };
+    println!("cargo::rustc-env=QBENCH_REVISION={revision}");
+    if let Some(git_dir) = git(&["rev-parse", "--absolute-git-dir"]) {
+        println!("cargo::rerun-if-changed={git_dir}/HEAD");
+        println!("cargo::rerun-if-changed={git_dir}/index");
+    }
+}

@@ -1,0 +1,41 @@
+//! `qbench analyze`: tables from result folders.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Status;
+use crate::usage::Usage;
+
+/// Make runs.csv, summary.csv and summary.json from result folders, and print a table per scenario
+///
+/// Folders may come from other machines. Runs that broke are rows that say why.
+#[derive(Debug, Args)]
+pub struct AnalyzeArgs {
+    /// Result folders
+    #[arg(value_name = "DIR")]
+    dirs: Vec<PathBuf>,
+    /// Result folder of the PostgreSQL host
+    #[arg(long, value_name = "DIR")]
+    pg_results: Option<PathBuf>,
+    /// Result folder of the Valkey host
+    #[arg(long, value_name = "DIR")]
+    valkey_results: Option<PathBuf>,
+    /// Folder for the tables
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+}
+
+pub fn main(args: AnalyzeArgs) -> anyhow::Result<Status> {
+    let dirs: Vec<PathBuf> = args.dirs.into_iter().chain(args.pg_results).chain(args.valkey_results).collect();
+    if dirs.is_empty() {
+        return Err(Usage("no result folder was named: give DIR, --pg-results DIR or --valkey-results DIR".into()).into());
+    }
+    let analysis = qbench_analysis::analyze(&dirs, &args.output)?;
+    print!("{}", analysis.table);
+    for problem in &analysis.problems {
+        eprintln!("qbench: {problem}");
+    }
+    eprintln!("Tables are in {}", args.output.display());
+    Ok(Status::Done)
+}

@@ -1,0 +1,258 @@
+//! Collects what flags, variables and qbench.toml say, and makes a run's request of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use qbench_backends::registry::{self, BACKENDS, EngineKind, Entry};
+use qbench_backends::{BackendOptions, ServerUrl};
+use qbench_scenarios::{Layer, Origin, Overrides, Profile, RunPlan, Scenario, did_you_mean, resolve};
+use qbench_schema::result::Durability;
+
+use super::workload_args::WorkloadArgs;
+use crate::usage::Usage;
+
+/// Settings file that is read when it stands in the working directory.
+const SETTINGS_FILE: &str = "qbench.toml";
+
+/// Profile when none is named.
+const DEFAULT_PROFILE: &str = "quick";
+
+/// Names beside the workload's that may stand in the environment and in qbench.toml.
+const OTHER_NAMES: [&str; 6] = ["profile", "pg-url", "valkey-url", "durability", "set", "out"];
+
+/// Variables that are read where they are needed and mean nothing in a file.
+const ONLY_VARIABLES: [&str; 2] = ["tmpdir", "progress"];
+
+/// Flags that `run`, `matrix` and `quick` share.
+#[derive(Debug, Clone, Args)]
+pub struct SettingsArgs {
+    /// Size of the load: quick, standard or paper (default: quick)
+    #[arg(long, value_name = "ID")]
+    pub profile: Option<String>,
+    /// Read settings from this file instead of ./qbench.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Option of a backend (see `qbench list backends`), or any workload setting by its name
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    #[command(flatten)]
+    workload: WorkloadArgs,
+    #[command(flatten)]
+    pub servers: ServerArgs,
+}
+
+/// Where the servers are. Without these, private ones are started for each run.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Servers")]
+pub struct ServerArgs {
+    /// Use this PostgreSQL; touches nothing outside the schemas qbench makes. PGPASSWORD is honoured
+    #[arg(long, value_name = "URL")]
+    pub pg_url: Option<String>,
+    /// Use this Valkey; touches nothing outside the key prefix qbench makes
+    #[arg(long, value_name = "URL")]
+    pub valkey_url: Option<String>,
+    /// What survives a crash: d0 nothing, d1 all but a bounded tail, d2 everything (default: d2 for PostgreSQL, d0 for Valkey)
+    #[arg(long, value_name = "d0|d1|d2")]
+    pub durability: Option<String>,
+}
+
+/// All layers, read and checked one by one.
+#[derive(Clone)]
+pub struct Settings {
+    profile: Profile,
+    layers: Vec<Overrides>,
+    /// Backend options, of whatever backend knows them.
+    options: BTreeMap<String, String>,
+    /// The user's PostgreSQL, if it should be used.
+    pub pg_url: Option<ServerUrl>,
+    /// The user's Valkey, likewise.
+    pub valkey_url: Option<ServerUrl>,
+    durability: Option<Durability>,
+    /// Folder for results from a variable or the file.
+    pub out: Option<PathBuf>,
+}
+
+impl SettingsArgs {
+    /// Reads all layers.
+    ///
+    /// # Errors
+    /// [`Usage`] for anything unknown or impossible.
+    pub fn read(&self) -> anyhow::Result<Settings> {
+        let file = self.read_file()?;
+        let permitted: Vec<&str> = OTHER_NAMES.iter().chain(&ONLY_VARIABLES).copied().collect();
+        let variables = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        let environment = Overrides::from_env(variables, &permitted)?;
+
+        let mut flags = Overrides::new(Origin::Flag);
+        for (key, value) in &self.workload.given {
+            flags.set(key, value)?;
+        }
+        let mut options = BTreeMap::new();
+        let file_sets = file.as_ref().and_then(|layer| layer.others.get("set")).into_iter().flatten();
+        let variable_sets = environment.others.get("set").into_iter().flatten().flat_map(|list| list.split(','));
+        for pair in file_sets.map(String::as_str).chain(variable_sets).chain(self.set.iter().map(String::as_str)) {
+            take_pair(pair, &mut flags, &mut options)?;
+        }
+
+        let one = |flag: &Option<String>, name: &str| -> Option<String> {
+            flag.clone()
+                .or_else(|| environment.others.get(name).and_then(|values| values.first().cloned()))
+                .or_else(|| file.as_ref()?.others.get(name)?.first().cloned())
+        };
+        let profile = one(&self.profile, "profile");
+        let durability = one(&self.servers.durability, "durability").map(|word| parse_durability(&word)).transpose()?;
+        let settings = Settings {
+            profile: Profile::load(profile.as_deref().unwrap_or(DEFAULT_PROFILE))?,
+            pg_url: one(&self.servers.pg_url, "pg-url").map(ServerUrl::new),
+            valkey_url: one(&self.servers.valkey_url, "valkey-url").map(ServerUrl::new),
+            durability,
+            options,
+            out: one(&None, "out").map(PathBuf::from),
+            layers: file.map(|layer| layer.overrides).into_iter().chain([environment.overrides, flags]).collect(),
+        };
+        Ok(settings)
+    }
+
+    /// The same flags for a run of its own. Addresses with a password are left out: they are in the environment, which a
+    /// child inherits.
+    pub fn to_arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        let mut add = |flag: &str, value: String| arguments.extend([format!("--{flag}"), value]);
+        if let Some(profile) = &self.profile {
+            add("profile", profile.clone());
+        }
+        if let Some(config) = &self.config {
+            add("config", config.display().to_string());
+        }
+        for pair in &self.set {
+            add("set", pair.clone());
+        }
+        let servers = &self.servers;
+        for (flag, value) in
+            [("pg-url", &servers.pg_url), ("valkey-url", &servers.valkey_url), ("durability", &servers.durability)]
+        {
+            if let Some(value) = value {
+                add(flag, value.clone());
+            }
+        }
+        for (key, value) in &self.workload.given {
+            match qbench_scenarios::KEYS.iter().any(|spec| spec.name == *key && spec.value_name.is_none()) {
+                true => arguments.push(format!("--{key}")),
+                false => arguments.extend([format!("--{key}"), value.clone()]),
+            }
+        }
+        arguments
+    }
+
+    fn read_file(&self) -> anyhow::Result<Option<Layer>> {
+        let path = match &self.config {
+            Some(path) => path.as_path(),
+            None if Path::new(SETTINGS_FILE).exists() => Path::new(SETTINGS_FILE),
+            None => return Ok(None),
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Usage(format!("cannot read the settings file {}: {error}", path.display())))?;
+        Ok(Some(Overrides::from_toml(&text, &path.display().to_string(), &OTHER_NAMES)?))
+    }
+}
+
+/// A `KEY=VALUE` is an option when some backend has one of that name, else a setting of the workload.
+fn take_pair(pair: &str, flags: &mut Overrides, options: &mut BTreeMap<String, String>) -> anyhow::Result<()> {
+    let (key, value) = pair.split_once('=').ok_or_else(|| {
+        Usage(format!("--set {pair}: expected KEY=VALUE, for instance --set commit=ack"))
+    })?;
+    let known_options = || BACKENDS.iter().flat_map(|entry| entry.options).map(|option| option.key);
+    if known_options().any(|option| option == key) {
+        options.insert(key.to_owned(), value.to_owned());
+        return Ok(());
+    }
+    let settings = qbench_scenarios::KEYS.iter().map(|spec| spec.name);
+    if settings.clone().any(|name| name == key) {
+        flags.set(key, value)?;
+        return Ok(());
+    }
+    let hint = did_you_mean(key, known_options().chain(settings));
+    Err(Usage(format!("--set {pair}: unknown key `{key}`{hint}")).into())
+}
+
+fn parse_durability(word: &str) -> Result<Durability, Usage> {
+    match word {
+        "d0" => Ok(Durability::D0),
+        "d1" => Ok(Durability::D1),
+        "d2" => Ok(Durability::D2),
+        _ => Err(Usage(format!("durability {word}: expected d0, d1 or d2"))),
+    }
+}
+
+impl Settings {
+    /// Id of the profile.
+    pub fn profile_id(&self) -> &str {
+        &self.profile.id
+    }
+
+    /// The plan of a run in `scenario`.
+    ///
+    /// # Errors
+    /// [`Usage`] when values exclude each other or the load exceeds the capacity of the workers.
+    pub fn plan(&self, scenario: &Scenario) -> anyhow::Result<RunPlan> {
+        Ok(resolve(&self.profile, scenario, &self.layers)?)
+    }
+
+    /// The given options that `entry` has. Options of other backends are left out: in a matrix they are meant for those.
+    pub fn options_of(&self, entry: &Entry) -> BTreeMap<String, String> {
+        let known = |key: &str| entry.options.iter().any(|option| option.key == key);
+        self.options.iter().filter(|(key, _)| known(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// Options that `entry` does not have, though the user named them together with this backend alone.
+    ///
+    /// # Errors
+    /// [`Usage`] naming the first of them and what the backend does have.
+    pub fn refuse_foreign_options(&self, entry: &Entry) -> Result<(), Usage> {
+        let own: Vec<&str> = entry.options.iter().map(|option| option.key).collect();
+        match self.options.keys().find(|key| !own.contains(&key.as_str())) {
+            None => Ok(()),
+            Some(key) if own.is_empty() => Err(Usage(format!("--set {key}: backend {} has no options", entry.id))),
+            Some(key) => {
+                Err(Usage(format!("--set {key}: backend {} has no such option; it has {}", entry.id, own.join(", "))))
+            }
+        }
+    }
+
+    /// Durability class to ask of a backend's engine.
+    pub fn durability_of(&self, engine: EngineKind) -> Durability {
+        self.durability.unwrap_or(match engine {
+            EngineKind::Postgres => Durability::D2,
+            EngineKind::Valkey | EngineKind::InProcess => Durability::D0,
+        })
+    }
+}
+
+/// Options as the backends take them.
+pub fn backend_options(options: &BTreeMap<String, String>) -> BackendOptions {
+    BackendOptions::new(options.iter().map(|(key, value)| (key.clone(), value.clone())))
+}
+
+/// The registry's entry of `id`.
+///
+/// # Errors
+/// [`Usage`] with the nearest known id.
+pub fn find_backend(id: &str) -> Result<&'static Entry, Usage> {
+    registry::find(id).ok_or_else(|| {
+        Usage(format!("unknown backend `{id}`{}", did_you_mean(id, BACKENDS.iter().map(|entry| entry.id))))
+    })
+}
+
+/// Creates the folder that results go to, and checks that it can be written to before anything is measured.
+///
+/// # Errors
+/// When it cannot; the sentence names the folder and what the system said.
+pub fn prepare_out(dir: &Path) -> anyhow::Result<()> {
+    let attempt = || {
+        std::fs::create_dir_all(dir)?;
+        tempfile::tempfile_in(dir).map(drop)
+    };
+    attempt().with_context(|| format!("cannot write results to {}; choose another folder with --out", dir.display()))
+}

@@ -1,0 +1,210 @@
+//! `qbench matrix`: every cell, in blocks, each run in a fresh process.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
+use qbench_backends::{BackendConfig, ServerUrl, Wake};
+use qbench_orchestration::{Cell, MatrixOutcome, Plan, Progress, RunCommand, execute, survey};
+use qbench_scenarios::Scenario;
+use qbench_schema::result::RunIdentity;
+
+use super::layers::{Settings, SettingsArgs, backend_options, find_backend, prepare_out};
+use super::Status;
+use crate::usage::Usage;
+
+/// Time for initdb, tables and connections of one run; only used to estimate.
+const SETUP_ESTIMATE: Duration = Duration::from_secs(5);
+
+/// Time for filling pgbench's tables; likewise.
+const BACKGROUND_ESTIMATE: Duration = Duration::from_secs(8);
+
+/// Run every backend in every scenario, in randomised blocks, each run in a fresh process
+///
+/// A run that fails is a row that says why. Ctrl-C lets the present run end; --resume goes on later.
+#[derive(Debug, Args)]
+pub struct MatrixArgs {
+    #[command(flatten)]
+    pub cells: CellArgs,
+    /// Blocks: how often every cell is run
+    #[arg(long, value_name = "N", default_value = "1")]
+    repeat: NonZeroU32,
+    /// Go on with a matrix that was interrupted: runs that finished are kept
+    #[arg(long)]
+    resume: bool,
+    /// Print the plan and the time that it will take, and run nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Folder for the result files
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Which cells there are.
+#[derive(Debug, Clone, Args)]
+pub struct CellArgs {
+    /// pg, valkey, all (both), or backends by id, separated by commas
+    #[arg(long, value_name = "LIST", default_value = "all", value_delimiter = ',')]
+    pub backends: Vec<String>,
+    /// Scenarios by id or path, separated by commas
+    #[arg(long, value_name = "LIST", default_value = "cold,warm,load", value_delimiter = ',')]
+    pub scenarios: Vec<String>,
+}
+
+pub fn main(args: MatrixArgs) -> anyhow::Result<Status> {
+    let settings = args.settings.read()?;
+    let out = args.out.or(settings.out.clone()).ok_or_else(|| {
+        Usage("a matrix needs a folder for its results: --out DIR, for instance --out results/matrix".into())
+    })?;
+    let matrix = Matrix::new(&args.cells, &args.settings, settings, args.repeat, &out)?;
+    if args.dry_run {
+        let survey = survey(&matrix.plan, args.resume, &matrix.configuration)?;
+        print!("{}", matrix.plan.render(&survey));
+        return Ok(Status::Done);
+    }
+    prepare_out(&out)?;
+    let outcome = matrix.run(args.resume)?;
+    println!("{outcome}");
+    if outcome.interrupted {
+        eprintln!("Interrupted; the same command with --resume goes on from here.");
+    } else {
+        eprintln!("The files are in {0}; next: qbench analyze {0} --output {0}/analysis", out.display());
+    }
+    Ok(status(&outcome))
+}
+
+/// Exit status of a matrix.
+pub(super) fn status(outcome: &MatrixOutcome) -> Status {
+    if outcome.interrupted || !outcome.failed.is_empty() {
+        Status::Failed
+    } else if !outcome.invalid.is_empty() {
+        Status::NotValid
+    } else {
+        Status::Done
+    }
+}
+
+/// A matrix, checked: every cell is possible.
+pub(super) struct Matrix {
+    pub(super) plan: Plan,
+    /// Every setting that the runs share, for resuming.
+    configuration: BTreeMap<String, String>,
+    arguments: Vec<String>,
+}
+
+impl Matrix {
+    pub(super) fn new(
+        cells: &CellArgs,
+        args: &SettingsArgs,
+        settings: Settings,
+        repeat: NonZeroU32,
+        out: &Path,
+    ) -> anyhow::Result<Self> {
+        let entries = select_backends(&cells.backends)?;
+        let mut planned = Vec::new();
+        let mut configuration = BTreeMap::new();
+        let mut seed = 0;
+        for name in &cells.scenarios {
+            let scenario = Scenario::load(name)?;
+            let plan = settings.plan(&scenario)?;
+            seed = plan.workload.seed;
+            for (key, value) in &plan.configuration {
+                configuration.insert(format!("{}.{key}", scenario.id), value.value.clone());
+            }
+            for entry in &entries {
+                planned.push(cell(entry, name, &scenario, &plan, &settings)?);
+            }
+        }
+        for entry in &entries {
+            for (key, value) in settings.options_of(entry) {
+                configuration.insert(format!("{}.set.{key}", entry.id), value);
+            }
+            configuration.insert(format!("{}.durability", entry.id), format!("{:?}", settings.durability_of(entry.engine)));
+        }
+        configuration.insert("pg-url".into(), shown(&settings.pg_url));
+        configuration.insert("valkey-url".into(), shown(&settings.valkey_url));
+        Ok(Matrix {
+            plan: Plan::new(&planned, repeat, seed, out)?,
+            configuration,
+            arguments: args.to_arguments(),
+        })
+    }
+
+    pub(super) fn run(&self, resume: bool) -> anyhow::Result<MatrixOutcome> {
+        let survey = survey(&self.plan, resume, &self.configuration)?;
+        let command = RunCommand { program: std::env::current_exe()?, arguments: self.arguments.clone() };
+        // The children are tied to this very thread, so the runtime must not have others.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(execute(&self.plan, &survey, &command, &mut Progress::on_stderr()))?)
+    }
+}
+
+fn shown(url: &Option<ServerUrl>) -> String {
+    url.as_ref().map_or_else(|| "private".to_owned(), ServerUrl::redacted)
+}
+
+fn select_backends(names: &[String]) -> Result<Vec<&'static Entry>, Usage> {
+    let of = |engines: &'static [EngineKind]| BACKENDS.iter().filter(move |entry| engines.contains(&entry.engine));
+    let mut selected: Vec<&'static Entry> = Vec::new();
+    for name in names {
+        let group: Vec<&'static Entry> = match name.as_str() {
+            "pg" => of(&[EngineKind::Postgres]).collect(),
+            "valkey" => of(&[EngineKind::Valkey]).collect(),
+            "all" => of(&[EngineKind::Postgres, EngineKind::Valkey]).collect(),
+            id => vec![find_backend(id)?],
+        };
+        for entry in group {
+            if !selected.iter().any(|known| known.id == entry.id) {
+                selected.push(entry);
+            }
+        }
+    }
+    Ok(selected)
+}
+
+fn cell(
+    entry: &'static Entry,
+    scenario_argument: &str,
+    scenario: &Scenario,
+    plan: &qbench_scenarios::RunPlan,
+    settings: &Settings,
+) -> anyhow::Result<Cell> {
+    // Opening without a server checks the options and tells the contract; the run itself opens it again.
+    let backend = (entry.open)(&BackendConfig {
+        url: None,
+        namespace: "qbench".into(),
+        durability: settings.durability_of(entry.engine),
+        lease: plan.workload.lease,
+        wake: Wake::Poll,
+        poll_interval: plan.workload.poll_interval,
+        workers: plan.workload.workers.get(),
+        timeout: Duration::from_secs(1),
+        options: backend_options(&settings.options_of(entry)),
+    })?;
+    let background = if scenario.background.is_some() { BACKGROUND_ESTIMATE } else { Duration::ZERO };
+    Ok(Cell {
+        identity: RunIdentity {
+            run_id: String::new(),
+            backend: entry.id.to_owned(),
+            engine: entry.engine.name().to_owned(),
+            queue_type: entry.id.to_owned(),
+            scenario: scenario.id.clone(),
+            profile: settings.profile_id().to_owned(),
+            durability: settings.durability_of(entry.engine),
+            delivery: backend.capabilities().delivery,
+            regime: plan.capacity.regime,
+            utilisation: plan.capacity.utilisation,
+            block: 1,
+            started_at: String::new(),
+            measured_s: plan.workload.duration.as_secs_f64(),
+            offered_jobs_s: plan.workload.rate.get(),
+        },
+        scenario_argument: scenario_argument.to_owned(),
+        estimate: plan.capacity.wall + SETUP_ESTIMATE + background,
+    })
+}

@@ -1,0 +1,64 @@
+//! The command line: one file per command. The only place that knows every crate of the workspace.
+
+mod analyze;
+mod doctor;
+mod exit;
+mod graph;
+mod layers;
+mod list;
+mod matrix;
+mod progress;
+mod quick;
+mod run;
+mod secrets;
+mod signals;
+mod workload_args;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::Status;
+
+
+/// Measures job queues under one identical open-loop load and audits every job.
+///
+/// `qbench quick` does the main job, small. `qbench list backends` and `qbench list scenarios` show what there is;
+/// docs/METHODOLOGY.md says what the figures mean.
+#[derive(Debug, Parser)]
+#[command(name = "qbench", version, max_term_width = 110, after_help = EXIT_STATUS_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_STATUS_HELP: &str = "\
+Settings can also stand in qbench.toml and in QBENCH_… variables: a flag beats a variable beats the file beats the profile.
+Exit status: 0 done; 1 failed; 2 bad usage or configuration; 3 finished, but a result is not valid.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Quick(quick::QuickArgs),
+    Run(run::RunArgs),
+    Matrix(matrix::MatrixArgs),
+    Analyze(analyze::AnalyzeArgs),
+    Graph(graph::GraphArgs),
+    List(list::ListArgs),
+    Doctor(doctor::DoctorArgs),
+}
+
+/// Runs the program with the arguments and the environment of this process.
+pub fn main() -> ExitCode {
+    secrets::move_passwords_out_of_arguments();
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Quick(args) => quick::main(args),
+        Command::Run(args) => run::main(args),
+        Command::Matrix(args) => matrix::main(args),
+        Command::Analyze(args) => analyze::main(args),
+        Command::Graph(args) => graph::main(args),
+        Command::List(args) => list::main(args),
+        Command::Doctor(args) => doctor::main(args),
+    };
+    exit::code(result)
+}

@@ -1,0 +1,134 @@
+//! `qbench run`: one cell, once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use qbench_scenarios::Scenario;
+use qbench_schema::files::RunFiles;
+use qbench_schema::result::{RunResult, RunStatus};
+
+use super::layers::{SettingsArgs, find_backend, prepare_out};
+use super::signals::Interrupts;
+use super::{Status, progress};
+use crate::priority;
+use crate::run::{self, RunRequest};
+
+/// Run one backend in one scenario, once, and leave its files
+///
+/// For instance: qbench run --backend skip_locked --scenario warm --rate 1000 --duration 30s
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Backend (see `qbench list backends`)
+    #[arg(long, value_name = "ID")]
+    backend: String,
+    /// Scenario (see `qbench list scenarios`), or the path of a scenario file of your own
+    #[arg(long, value_name = "ID")]
+    scenario: String,
+    /// Folder for the result files (default: results/<backend>_<scenario>_<time>)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the verdict as JSON
+    #[arg(long)]
+    json: bool,
+    /// Block of a matrix that this run belongs to
+    #[arg(long, value_name = "N", default_value_t = 1, hide = true)]
+    block: u32,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+pub fn main(args: RunArgs) -> anyhow::Result<Status> {
+    let entry = find_backend(&args.backend)?;
+    let scenario = Scenario::load(&args.scenario)?;
+    let settings = args.settings.read()?;
+    settings.refuse_foreign_options(entry)?;
+    let plan = settings.plan(&scenario)?;
+    let out = args.out.or(settings.out.clone()).unwrap_or_else(|| {
+        let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S");
+        PathBuf::from(format!("results/{}_{}_{time}", entry.id, scenario.id))
+    });
+    prepare_out(&out)?;
+    run::refuse_to_overwrite(&RunFiles::new(&out, entry.id, &scenario.id))?;
+    eprint!("{}", plan.capacity.summary(&plan.workload));
+
+    let request = RunRequest {
+        entry,
+        options: settings.options_of(entry),
+        durability: settings.durability_of(entry.engine),
+        pg_url: settings.pg_url,
+        valkey_url: settings.valkey_url,
+        out,
+        block: args.block,
+        command_line: std::env::args().collect(),
+        // Before any thread exists, so that all of them inherit it.
+        scheduling: vec![priority::raise_process(), priority::pacer_priority()],
+        plan,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(carry_out(&request));
+    // Aborted connections may still be closing; nobody waits for them.
+    runtime.shutdown_background();
+    report(&request, &result?, args.json)
+}
+
+async fn carry_out(request: &RunRequest) -> anyhow::Result<RunResult> {
+    let mut interrupts = Interrupts::listen()?;
+    let flag = Arc::clone(&interrupts.flag);
+    let mut progress = progress::on_stderr(&format!("{} {}", request.entry.id, request.plan.scenario.id));
+    tokio::select! {
+        result = run::execute(request, flag, progress.as_mut()) => result,
+        () = interrupts.second(|| eprintln!("qbench: stopping; a second Ctrl-C stops at once")) => {
+            anyhow::bail!("stopped at once; the files in {} hold what happened until then", request.out.display())
+        }
+    }
+}
+
+fn report(request: &RunRequest, result: &RunResult, json: bool) -> anyhow::Result<Status> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(result)?);
+    } else {
+        println!("{}", in_words(result));
+    }
+    for reason in &result.validity.reasons {
+        eprintln!("qbench: not valid: {reason}");
+    }
+    eprintln!("The files are in {}", request.out.display());
+    match result.status {
+        RunStatus::Finished if result.validity.valid => Ok(Status::Done),
+        RunStatus::Finished => Ok(Status::NotValid),
+        RunStatus::Interrupted => {
+            eprintln!("Interrupted; the same command runs it again from the beginning.");
+            Ok(Status::Failed)
+        }
+        RunStatus::Failed | RunStatus::Running => Ok(Status::Failed),
+    }
+}
+
+fn in_words(result: &RunResult) -> String {
+    let latency = &result.end_to_end_ms;
+    let regime = match result.regime {
+        qbench_schema::result::Regime::Normal => "",
+        qbench_schema::result::Regime::Overload => " (overload: latency measures how long the run was)",
+    };
+    format!(
+        "{} {}: {:.1} of {:.1} jobs/s, end_to_end p50 {:.2} ms, p95 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms{regime}\n\
+         sent {}, completed {}, lost {}, duplicated {}; schedule_lag p99 {:.2} ms; backlog max {}; drained in {:.2} s; {}",
+        result.backend,
+        result.scenario,
+        result.throughput_jobs_s,
+        result.offered_jobs_s,
+        latency.p50,
+        latency.p95,
+        latency.p99,
+        latency.p999,
+        result.jobs.sent,
+        result.jobs.completed,
+        result.audit.lost,
+        result.audit.duplicated,
+        result.schedule_lag_ms.p99,
+        result.backlog.max,
+        result.drain_s,
+        if result.validity.valid { "valid" } else { "NOT VALID" },
+    )
+}

@@ -1,0 +1,87 @@
+//! Where released jobs wait for a free producer.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::Semaphore;
+
+/// Hands released jobs to producers in the order of their numbers.
+///
+/// Jobs are dense numbers, so the queue between pacer and producers is two counters and a semaphore: releasing and taking
+/// allocate nothing, whatever the backlog.
+#[derive(Debug)]
+pub struct ReleaseGate {
+    /// One permit per released job that no producer has taken.
+    released: Semaphore,
+    next: AtomicU64,
+    /// First number that will not be released any more; `u64::MAX` while open.
+    end: AtomicU64,
+}
+
+impl Default for ReleaseGate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ReleaseGate {
+    /// A gate that starts with job 0.
+    pub fn new() -> Self {
+        ReleaseGate { released: Semaphore::new(0), next: AtomicU64::new(0), end: AtomicU64::new(u64::MAX) }
+    }
+
+    /// Releases the next `jobs` jobs.
+    pub fn release(&self, jobs: u64) {
+        self.released.add_permits(jobs as usize);
+    }
+
+    /// Says that no job from number `end` on will be released, and lets all `producers` waiting ones go home.
+    pub fn close(&self, end: u64, producers: u32) {
+        self.end.store(end, Ordering::Release);
+        self.released.add_permits(producers as usize);
+    }
+
+    /// Jobs released and not taken.
+    pub fn waiting(&self) -> u64 {
+        self.released.available_permits() as u64
+    }
+
+    /// Waits for a released job and takes it, together with up to `limit - 1` more that are released already: a batch is
+    /// never waited for, because waiting would be latency that the schedule did not ask for. `None` once the gate is
+    /// closed and empty.
+    pub async fn take(&self, limit: u32) -> Option<Range<u64>> {
+        self.released.acquire().await.expect("the semaphore is never closed").forget();
+        let mut taken = 1;
+        while taken < limit && self.released.try_acquire().map(|permit| permit.forget()).is_ok() {
+            taken += 1;
+        }
+        let first = self.next.fetch_add(u64::from(taken), Ordering::AcqRel);
+        let end = (first + u64::from(taken)).min(self.end.load(Ordering::Acquire));
+        (first < end).then_some(first..end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_released_job_is_taken_once_and_in_order() {
+        let gate = ReleaseGate::new();
+        gate.release(5);
+        assert_eq!(gate.take(1).await, Some(0..1));
+        assert_eq!(gate.take(3).await, Some(1..4));
+        assert_eq!(gate.take(3).await, Some(4..5), "a batch is not waited for");
+        gate.close(5, 2);
+        assert_eq!(gate.take(1).await, None);
+        assert_eq!(gate.take(8).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_closed_gate_still_gives_what_was_released_before() {
+        let gate = ReleaseGate::new();
+        gate.release(3);
+        gate.close(3, 1);
+        assert_eq!(gate.take(10).await, Some(0..3));
+    }
+}

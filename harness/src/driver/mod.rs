@@ -1,0 +1,14 @@
+//! Drives one backend with one schedule. Knows backends only by their traits.
+//!
+//! Data flows one way: [`schedule`] gives intended instants, the [`pacer`] releases every job whose instant has passed
+//! through the [`gate`], a [`producer`] sends it, a [`worker`] claims, works and acks it, and the [`ledger`] accounts for
+//! every step of every job. [`phases`] runs warm-up, measured window and drain over them.
+
+pub mod gate;
+pub mod incidents;
+pub mod ledger;
+pub mod pacer;
+pub mod phases;
+pub mod producer;
+pub mod schedule;
+pub mod worker;

@@ -1,0 +1,172 @@
+//! What the whole machine does: CPU, steal, memory, block devices, network, pressure.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use procfs::{CpuPressure, Current, CurrentSI, IoPressure, KernelStats, Meminfo};
+
+use super::notes::Notes;
+
+/// Bytes in a sector of `/proc/diskstats`, whatever the device's own sectors are (kernel `Documentation/admin-guide/iostats.rst`).
+const SECTOR_BYTES: u64 = 512;
+
+/// CPU time of all cores since boot, in seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct HostCpu {
+    /// user, nice, system, irq and softirq. Guests are part of user and nice already, so they are not added again.
+    pub(crate) busy_s: f64,
+    /// Taken by the hypervisor.
+    pub(crate) steal_s: f64,
+    /// Idle with I/O outstanding. The kernel lets this one fall at times.
+    pub(crate) iowait_s: f64,
+    /// Everything that the cores had: busy, stolen, idle.
+    pub(crate) all_s: f64,
+}
+
+impl HostCpu {
+    /// Reads `/proc/stat`.
+    pub(crate) fn read() -> Result<Self, procfs::ProcError> {
+        let cpu = KernelStats::current()?.total;
+        let ticks_per_s = procfs::ticks_per_second() as f64;
+        let busy = cpu.user + cpu.nice + cpu.system + cpu.irq.unwrap_or(0) + cpu.softirq.unwrap_or(0);
+        let steal = cpu.steal.unwrap_or(0);
+        let iowait = cpu.iowait.unwrap_or(0);
+        Ok(HostCpu {
+            busy_s: busy as f64 / ticks_per_s,
+            steal_s: steal as f64 / ticks_per_s,
+            iowait_s: iowait as f64 / ticks_per_s,
+            all_s: (busy + steal + iowait + cpu.idle) as f64 / ticks_per_s,
+        })
+    }
+}
+
+/// Memory of the machine, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct HostMemory {
+    /// Total less available.
+    pub(crate) used_bytes: u64,
+    /// What could be given to a new process without swapping.
+    pub(crate) available_bytes: u64,
+}
+
+/// Bytes moved since boot.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct HostTraffic {
+    pub(crate) disk_read_bytes: u64,
+    pub(crate) disk_write_bytes: u64,
+    pub(crate) net_rx_bytes: u64,
+    pub(crate) net_tx_bytes: u64,
+}
+
+/// Reads the machine's counters. What cannot be read becomes a note and zero, or an empty cell where the file has one.
+pub(crate) struct HostReader {
+    disks: HashSet<String>,
+    notes: Notes,
+}
+
+impl HostReader {
+    /// Finds the block devices to count.
+    pub(crate) fn new(notes: &Notes) -> Self {
+        let disks = whole_devices(Path::new("/sys/block")).unwrap_or_else(|error| {
+            notes.add("find block devices, disk traffic is not counted", error);
+            HashSet::new()
+        });
+        HostReader { disks, notes: notes.clone() }
+    }
+
+    /// Reads `/proc/meminfo`.
+    pub(crate) fn memory(&self) -> HostMemory {
+        match Meminfo::current() {
+            Ok(info) => {
+                let available_bytes = info.mem_available.unwrap_or(info.mem_free);
+                HostMemory { used_bytes: info.mem_total.saturating_sub(available_bytes), available_bytes }
+            }
+            Err(error) => {
+                self.notes.add("read the machine's memory", error);
+                HostMemory::default()
+            }
+        }
+    }
+
+    /// Reads `/proc/diskstats` and `/proc/net/dev`.
+    pub(crate) fn traffic(&self) -> HostTraffic {
+        let mut traffic = HostTraffic::default();
+        match procfs::diskstats() {
+            Ok(disks) => {
+                for disk in disks.iter().filter(|disk| self.disks.contains(&disk.name)) {
+                    traffic.disk_read_bytes += disk.sectors_read * SECTOR_BYTES;
+                    traffic.disk_write_bytes += disk.sectors_written * SECTOR_BYTES;
+                }
+            }
+            Err(error) => self.notes.add("read disk traffic", error),
+        }
+        match procfs::net::dev_status() {
+            Ok(interfaces) => {
+                for interface in interfaces.values() {
+                    traffic.net_rx_bytes += interface.recv_bytes;
+                    traffic.net_tx_bytes += interface.sent_bytes;
+                }
+            }
+            Err(error) => self.notes.add("read network traffic", error),
+        }
+        traffic
+    }
+
+    /// Share of the last ten seconds in which some task waited for a CPU, and for I/O. Many kernels are built or booted
+    /// without PSI, so its absence is an empty cell and no note.
+    pub(crate) fn pressure_pct(&self) -> (Option<f64>, Option<f64>) {
+        let cpu = CpuPressure::current().ok().map(|pressure| f64::from(pressure.some.avg10));
+        let io = IoPressure::current().ok().map(|pressure| f64::from(pressure.some.avg10));
+        (cpu, io)
+    }
+}
+
+/// Names of the devices in `sys_block` that move bytes themselves. Partitions do not stand there; loop, RAM and
+/// device-mapper devices have no `device` behind them and would count the bytes of the device below a second time;
+/// `hidden` ones are single paths of a multipath device that is listed too.
+fn whole_devices(sys_block: &Path) -> std::io::Result<HashSet<String>> {
+    let mut names = HashSet::new();
+    for entry in std::fs::read_dir(sys_block)? {
+        let entry = entry?;
+        let device = entry.path();
+        let hidden = std::fs::read_to_string(device.join("hidden")).is_ok_and(|text| text.trim() == "1");
+        if device.join("device").exists() && !hidden {
+            // The kernel writes `/` in a device's name as `!` here, and as `/` in diskstats.
+            names.insert(entry.file_name().to_string_lossy().replace('!', "/"));
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loops_mappers_and_multipath_members_are_not_counted_beside_the_disk_below_them() {
+        let sys_block = tempfile::tempdir().unwrap();
+        let make = |name: &str, backed: bool, hidden: &str| {
+            let device = sys_block.path().join(name);
+            std::fs::create_dir(&device).unwrap();
+            std::fs::write(device.join("hidden"), hidden).unwrap();
+            if backed {
+                std::fs::create_dir(device.join("device")).unwrap();
+            }
+        };
+        make("sda", true, "0\n");
+        make("cciss!c0d0", true, "0\n");
+        make("nvme0n1", true, "0\n");
+        make("nvme0c0n1", true, "1\n");
+        make("dm-0", false, "0\n");
+        make("loop0", false, "0\n");
+        let expected: HashSet<String> = ["sda", "cciss/c0d0", "nvme0n1"].map(String::from).into();
+        assert_eq!(whole_devices(sys_block.path()).unwrap(), expected);
+    }
+
+    #[test]
+    fn busy_stolen_and_idle_time_are_all_the_time_that_the_cores_had() {
+        let cpu = HostCpu::read().unwrap();
+        assert!(cpu.busy_s > 0.0);
+        assert!(cpu.all_s >= cpu.busy_s + cpu.steal_s + cpu.iowait_s);
+    }
+}

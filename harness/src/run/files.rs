@@ -1,0 +1,52 @@
+//! Writing a run's verdict and manifest.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use qbench_schema::files::RunFiles;
+use qbench_schema::result::{RunResult, RunStatus};
+use serde::Serialize;
+
+use crate::usage::Usage;
+
+/// Writes `value` as indented JSON under a temporary name and renames it, so that a reader never sees half a file.
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    let attempt = || -> anyhow::Result<()> {
+        let dir = path.parent().context("the path has no folder")?;
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        serde_json::to_writer_pretty(&mut file, value)?;
+        std::io::Write::write_all(&mut file, b"\n")?;
+        // A temporary file is private by default; a result is for everybody who may read the folder.
+        std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        file.persist(path)?;
+        Ok(())
+    };
+    attempt().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A finished recording is never overwritten. What an unfinished run left is removed, so that no file of it can be taken
+/// for a part of the new one.
+///
+/// # Errors
+/// When a finished recording of the same run stands in the folder, or leftovers cannot be removed.
+pub fn refuse_to_overwrite(files: &RunFiles) -> anyhow::Result<()> {
+    let path = files.result();
+    if let Ok(text) = std::fs::read(&path)
+        && let Ok(result) = serde_json::from_slice::<RunResult>(&text)
+        && result.status == RunStatus::Finished
+    {
+        bail!(Usage(format!(
+            "{} holds a finished recording, which is never overwritten: choose another folder with --out, or use \
+             --resume in a matrix",
+            path.display()
+        )));
+    }
+    for leftover in files.all() {
+        match std::fs::remove_file(&leftover) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot replace {}", leftover.display())),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The machine that a run was on.
+
+use std::path::Path;
+
+use qbench_schema::manifest::Host;
+use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
+
+/// Logical cores of this machine.
+pub(super) fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
+}
+
+/// Describes this machine; `data_dir` is where private servers keep their data.
+pub(super) fn describe(data_dir: &Path) -> Host {
+    let system = System::new_with_specifics(
+        RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram()),
+    )
+    .ok();
+    let known = |word: Option<String>| word.unwrap_or_else(|| "unknown".to_owned());
+    Host {
+        hostname: known(System::host_name().ok()),
+        os: known(System::long_os_version().ok()),
+        kernel: known(System::kernel_version().ok()),
+        cpu_model: known(system.as_ref().and_then(|system| Some(system.cpus().first()?.brand().trim().to_owned()))),
+        cpu_count: cores(),
+        memory_bytes: system.as_ref().map_or(0, System::total_memory),
+        data_filesystem: known(filesystem_of(data_dir)),
+        cpu_governor: read_word("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+    }
+}
+
+/// The monotonic clock and what the kernel reads below it.
+pub(super) fn describe_clock() -> String {
+    match read_word("/sys/devices/system/clocksource/clocksource0/current_clocksource") {
+        Some(source) => format!("CLOCK_MONOTONIC over {source}"),
+        None => "CLOCK_MONOTONIC".to_owned(),
+    }
+}
+
+fn read_word(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Type of the file system with the longest mount point above `path`.
+fn filesystem_of(path: &Path) -> Option<String> {
+    let path = path.canonicalize().ok()?;
+    Disks::new_with_refreshed_list()
+        .ok()?
+        .iter()
+        .filter(|disk| path.starts_with(disk.mount_point()))
+        .max_by_key(|disk| disk.mount_point().as_os_str().len())
+        .map(|disk| disk.file_system().to_string_lossy().into_owned())
+}

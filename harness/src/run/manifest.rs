@@ -1,0 +1,83 @@
+//! What ran, with what, on what.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use qbench_backends::{Capabilities, Description, ServerUrl};
+use qbench_schema::SCHEMA_VERSION;
+use qbench_schema::manifest::{ConfiguredValue, Manifest, ServerDescription};
+
+use super::{RunRequest, host};
+
+/// Git revision that the program was built from, set by the build script.
+const REVISION: &str = env!("QBENCH_REVISION");
+
+/// Builds the manifest of a run whose servers are up and described.
+pub(super) fn build(
+    request: &RunRequest,
+    run_id: &str,
+    capabilities: &Capabilities,
+    servers: Vec<ServerDescription>,
+    data_dir: &Path,
+) -> Manifest {
+    let mut configuration = request.plan.configuration.clone();
+    let mut add = |name: &str, value: String, source: &str| {
+        configuration.insert(name.to_owned(), ConfiguredValue { value, source: source.to_owned() });
+    };
+    add("backend", request.entry.id.to_owned(), "flag");
+    add("profile", request.plan.profile.clone(), "flag");
+    add("durability", format!("{:?}", request.durability).to_lowercase(), "flag");
+    for option in request.entry.options {
+        let given = request.options.get(option.key);
+        let source = if given.is_some() { "flag" } else { "default" };
+        add(&format!("set.{}", option.key), given.map_or(option.default, String::as_str).to_owned(), source);
+    }
+    Manifest {
+        schema_version: SCHEMA_VERSION,
+        run_id: run_id.to_owned(),
+        qbench_version: env!("CARGO_PKG_VERSION").to_owned(),
+        git_revision: REVISION.to_owned(),
+        command_line: request.command_line.iter().map(|argument| ServerUrl::new(argument).redacted()).collect(),
+        configuration,
+        scenario: request.plan.scenario.as_written.clone(),
+        seed: request.plan.workload.seed,
+        capabilities: describe_capabilities(capabilities),
+        servers,
+        host: host::describe(data_dir),
+        clock: host::describe_clock(),
+        scheduling: request.scheduling.clone(),
+    }
+}
+
+/// A described server, as the manifest lists it.
+pub(super) fn server(role: &str, description: &Description, private: bool, address: String) -> ServerDescription {
+    ServerDescription {
+        role: role.to_owned(),
+        engine: description.engine.clone(),
+        version: description.version.clone(),
+        private,
+        address,
+        settings: description.settings.clone(),
+    }
+}
+
+fn describe_capabilities(capabilities: &Capabilities) -> BTreeMap<String, String> {
+    let wakes: Vec<&str> = capabilities.wakes.iter().map(|wake| wake.name()).collect();
+    [
+        ("delivery", format!("{:?}", capabilities.delivery)),
+        ("recovery", format!("{:?}", capabilities.recovery)),
+        ("wakes", wakes.join(", ")),
+        ("max_enqueue_batch", capabilities.max_enqueue_batch.to_string()),
+        ("max_claim_batch", capabilities.max_claim_batch.to_string()),
+        ("max_ack_batch", capabilities.max_ack_batch.to_string()),
+        ("one_claim_at_a_time", capabilities.one_claim_at_a_time.to_string()),
+        ("nack", capabilities.nack.to_string()),
+        ("detects_stale_ack", capabilities.detects_stale_ack.to_string()),
+        ("counts_attempts", capabilities.counts_attempts.to_string()),
+        ("sees_in_flight", capabilities.sees_in_flight.to_string()),
+        ("order", format!("{:?}", capabilities.order)),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}

@@ -1,0 +1,55 @@
+//! One run from request to verdict: servers, tables, manifest, load, figures, files.
+
+mod background;
+mod files;
+mod figures;
+mod host;
+mod manifest;
+mod opening;
+mod servers;
+mod session;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use qbench_backends::ServerUrl;
+use qbench_backends::registry::Entry;
+use qbench_scenarios::RunPlan;
+use qbench_schema::result::Durability;
+
+pub use files::refuse_to_overwrite;
+pub use session::execute;
+
+use crate::clock::RunPhase;
+
+/// A run, fully decided.
+pub struct RunRequest {
+    /// The backend.
+    pub entry: &'static Entry,
+    /// Its options, checked by name.
+    pub options: BTreeMap<String, String>,
+    /// Scenario and load.
+    pub plan: RunPlan,
+    /// Durability class to ask for.
+    pub durability: Durability,
+    /// The user's PostgreSQL; a private one is started without it, where one is needed.
+    pub pg_url: Option<ServerUrl>,
+    /// The user's Valkey; likewise.
+    pub valkey_url: Option<ServerUrl>,
+    /// Folder of the result files.
+    pub out: PathBuf,
+    /// Block of the matrix, counted from 1.
+    pub block: u32,
+    /// Arguments as given, for the manifest.
+    pub command_line: Vec<String>,
+    /// What came of raising the harness's priority, for the manifest.
+    pub scheduling: Vec<String>,
+}
+
+/// Where a run says how far it is.
+pub trait Progress: Send {
+    /// A step of preparation or conclusion begins.
+    fn step(&mut self, text: &str);
+    /// The load goes on; called about ten times a second.
+    fn load(&mut self, phase: RunPhase, done_s: f64, total_s: f64, backlog: u64);
+}

@@ -1,0 +1,217 @@
+//! Validity gates (METHODOLOGY L6): an invalid result is kept and marked, and never ranked.
+
+use qbench_schema::result::{Audit, Backlog, Percentiles, Regime, Validity, Verdict};
+
+/// Share of the intended arrivals that must have been sent.
+const MIN_SENT_SHARE: f64 = 0.995;
+/// Schedule lag may be at most this share of the reported p99.
+const MAX_LAG_SHARE: f64 = 0.10;
+/// Schedule lag below this is never a reason: it is the resolution of timers and wake-ups, whatever the latency.
+const LAG_FLOOR_MS: f64 = 1.0;
+/// Share of all cores that the harness itself may use.
+const MAX_HARNESS_SHARE: f64 = 0.85;
+/// Share of the host's time that the hypervisor may take away.
+const MAX_STEAL_PCT: f64 = 3.0;
+/// In a normal run, the share of its arrivals that may pile up over the measured phase.
+const MAX_BACKLOG_SHARE: f64 = 0.02;
+/// Share of the measured phase that the background load must have reported on.
+const MIN_BACKGROUND_COVER: f64 = 0.9;
+
+/// What the gates look at.
+#[derive(Debug, Clone)]
+pub struct Evidence<'a> {
+    /// The auditor's word.
+    pub audit: &'a Audit,
+    /// Measured arrivals.
+    pub intended: u64,
+    /// Of these, sent.
+    pub sent: u64,
+    /// The headline latency.
+    pub end_to_end_ms: Percentiles,
+    /// The generator's lateness.
+    pub schedule_lag_ms: Percentiles,
+    /// Jobs in the system over the measured phase.
+    pub backlog: Backlog,
+    /// Length of the measured phase.
+    pub measured_s: f64,
+    /// Whether the load was meant to be carried.
+    pub regime: Regime,
+    /// CPU of the harness, 100 is one core; absent where it could not be read.
+    pub harness_cpu_pct: Option<f64>,
+    /// Logical cores.
+    pub cores: u32,
+    /// Time stolen by the hypervisor over the measured phase.
+    pub steal_pct: Option<f64>,
+    /// Records that could not be kept.
+    pub dropped_records: u64,
+    /// Latencies too large for the histograms.
+    pub overflows: u64,
+    /// For scenarios with background load: seconds of the measured phase that it reported on.
+    pub background_covered_s: Option<f64>,
+    /// Why records are missing, if they are.
+    pub recording_error: Option<&'a str>,
+}
+
+/// Applies every gate. `extra` are reasons that stand before any figure: the run failed or was interrupted.
+pub fn judge(evidence: &Evidence<'_>, extra: Vec<String>) -> Validity {
+    let mut reasons = extra;
+    reasons.extend(gates(evidence).into_iter().flatten());
+    Validity { valid: reasons.is_empty(), reasons }
+}
+
+fn gates(e: &Evidence<'_>) -> Vec<Option<String>> {
+    let sent_share = if e.intended == 0 { 0.0 } else { e.sent as f64 / e.intended as f64 };
+    let lag_limit_ms = (MAX_LAG_SHARE * e.end_to_end_ms.p99).max(LAG_FLOOR_MS);
+    let piled_up = e.backlog.slope_jobs_s * e.measured_s;
+    let piled_up_limit = (MAX_BACKLOG_SHARE * e.intended as f64).max(10.0);
+    vec![
+        (e.audit.verdict != Verdict::Ok).then(|| {
+            format!("audit {}: {}", verdict_word(e.audit.verdict), e.audit.reasons.join(", "))
+        }),
+        (sent_share < MIN_SENT_SHARE).then(|| {
+            format!(
+                "offered load not reached: {} of {} intended jobs were sent ({:.1} %, at least {:.1} % needed)",
+                e.sent,
+                e.intended,
+                sent_share * 100.0,
+                MIN_SENT_SHARE * 100.0
+            )
+        }),
+        (e.schedule_lag_ms.p99 > lag_limit_ms).then(|| {
+            format!(
+                "the generator was late: schedule_lag p99 {:.2} ms, at most {:.2} ms allowed (10 % of end_to_end p99)",
+                e.schedule_lag_ms.p99, lag_limit_ms
+            )
+        }),
+        e.harness_cpu_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0 * f64::from(e.cores)).map(|pct| {
+            format!(
+                "the harness was bound by its own CPU: {pct:.0} % of {} cores, at most {:.0} % allowed",
+                e.cores,
+                MAX_HARNESS_SHARE * 100.0 * f64::from(e.cores)
+            )
+        }),
+        (e.regime == Regime::Normal && piled_up > piled_up_limit).then(|| {
+            format!(
+                "the backlog grew by {:.1} jobs/s ({piled_up:.0} jobs over the phase, at most {piled_up_limit:.0} allowed) \
+                 though capacity was above the offered load",
+                e.backlog.slope_jobs_s
+            )
+        }),
+        e.steal_pct.filter(|pct| *pct > MAX_STEAL_PCT).map(|pct| {
+            format!("the hypervisor took {pct:.1} % of the host's time, at most {MAX_STEAL_PCT:.1} % allowed")
+        }),
+        (e.dropped_records > 0).then(|| format!("{} records could not be kept", e.dropped_records)),
+        (e.overflows > 0).then(|| format!("{} latencies were too large for the clock's range", e.overflows)),
+        e.recording_error.map(|error| format!("records are missing: {error}")),
+        e.background_covered_s.filter(|covered_s| *covered_s < MIN_BACKGROUND_COVER * e.measured_s).map(|covered_s| {
+            format!(
+                "the background load covered {covered_s:.1} s of the {:.1} s measured, at least {:.0} % needed",
+                e.measured_s,
+                MIN_BACKGROUND_COVER * 100.0
+            )
+        }),
+    ]
+}
+
+fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Violated => "violated",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clean_audit() -> Audit {
+        Audit {
+            verdict: Verdict::Ok,
+            lost: 0,
+            duplicated: 0,
+            unexpected: 0,
+            redelivered: 0,
+            unknown_outcome: 0,
+            corrupted: 0,
+            overclaimed: 0,
+            stale_acks: 0,
+            reconciliation: vec![],
+            reasons: vec![],
+        }
+    }
+
+    fn clean(audit: &Audit) -> Evidence<'_> {
+        Evidence {
+            audit,
+            intended: 5_000,
+            sent: 5_000,
+            end_to_end_ms: Percentiles { p99: 20.0, ..Percentiles::default() },
+            schedule_lag_ms: Percentiles { p99: 0.3, ..Percentiles::default() },
+            backlog: Backlog::default(),
+            measured_s: 10.0,
+            regime: Regime::Normal,
+            harness_cpu_pct: Some(20.0),
+            cores: 2,
+            steal_pct: Some(0.0),
+            dropped_records: 0,
+            overflows: 0,
+            background_covered_s: None,
+            recording_error: None,
+        }
+    }
+
+    #[test]
+    fn a_clean_run_is_valid() {
+        let audit = clean_audit();
+        assert_eq!(judge(&clean(&audit), vec![]), Validity { valid: true, reasons: vec![] });
+    }
+
+    #[test]
+    fn each_gate_trips_alone_and_names_its_figure() {
+        let audit = clean_audit();
+        let violated = Audit { verdict: Verdict::Violated, reasons: vec!["3 jobs lost".into()], ..clean_audit() };
+        let base = clean(&audit);
+        let late = Percentiles { p99: 2.5, ..Percentiles::default() };
+        let growing = Backlog { slope_jobs_s: 50.0, ..Backlog::default() };
+        for (evidence, figure) in [
+            (Evidence { audit: &violated, ..base.clone() }, "3 jobs lost"),
+            (Evidence { sent: 4_900, ..base.clone() }, "98.0 %"),
+            (Evidence { schedule_lag_ms: late, ..base.clone() }, "2.50 ms"),
+            (Evidence { harness_cpu_pct: Some(190.0), ..base.clone() }, "190 %"),
+            (Evidence { backlog: growing, ..base.clone() }, "50.0 jobs/s"),
+            (Evidence { steal_pct: Some(4.2), ..base.clone() }, "4.2 %"),
+            (Evidence { dropped_records: 7, ..base.clone() }, "7 records"),
+            (Evidence { overflows: 1, ..base.clone() }, "1 latencies"),
+            (Evidence { background_covered_s: Some(5.0), ..base.clone() }, "5.0 s"),
+            (Evidence { recording_error: Some("disk full"), ..base.clone() }, "disk full"),
+        ] {
+            let validity = judge(&evidence, vec![]);
+            assert!(!validity.valid);
+            assert_eq!(validity.reasons.len(), 1, "{:?}", validity.reasons);
+            assert!(validity.reasons[0].contains(figure), "{:?} should name {figure}", validity.reasons);
+        }
+    }
+
+    #[test]
+    fn a_backlog_that_grows_in_overload_is_what_was_asked_for() {
+        let audit = clean_audit();
+        let growing = Backlog { slope_jobs_s: 500.0, ..Backlog::default() };
+        let evidence = Evidence { backlog: growing, regime: Regime::Overload, ..clean(&audit) };
+        assert!(judge(&evidence, vec![]).valid);
+    }
+
+    #[test]
+    fn lag_within_the_timer_s_resolution_is_no_reason_at_microsecond_latencies() {
+        let audit = clean_audit();
+        let fast = Percentiles { p99: 0.9, ..Percentiles::default() };
+        assert!(judge(&Evidence { end_to_end_ms: fast, ..clean(&audit) }, vec![]).valid);
+    }
+
+    #[test]
+    fn a_failed_run_is_not_valid_whatever_its_figures() {
+        let audit = clean_audit();
+        let validity = judge(&clean(&audit), vec!["the run failed".into()]);
+        assert_eq!((validity.valid, validity.reasons.len()), (false, 1));
+    }
+}

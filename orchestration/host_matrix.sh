@@ -1,0 +1,31 @@
+# shellcheck shell=bash
+# Sourced by run_pg_tests.sh and run_valkey_tests.sh: the runs of one host, with defaults that any flag replaces.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# given NAME ARGUMENT…: whether --NAME is among the arguments, as `--NAME value` or `--NAME=value`.
+given() {
+    local name=$1 argument
+    shift
+    for argument in "$@"; do
+        [[ $argument == "--$name" || $argument == "--$name="* ]] && return 0
+    done
+    return 1
+}
+
+# host_matrix BACKENDS OUT ARGUMENT…: runs `qbench matrix`, building qbench first where it is missing.
+host_matrix() {
+    local backends=$1 out=$2
+    shift 2
+    local qbench=${CARGO_TARGET_DIR:-$root/target}/release/qbench
+    if [[ ! -x $qbench ]]; then
+        echo "building $qbench" >&2
+        cargo build --release --locked --bin qbench --manifest-path "$root/Cargo.toml"
+    fi
+    local defaults=()
+    given backends "$@" || defaults+=(--backends "$backends")
+    given scenarios "$@" || defaults+=(--scenarios "cold,warm,load")
+    given profile "$@" || defaults+=(--profile standard)
+    given out "$@" || defaults+=(--out "$out")
+    exec "$qbench" matrix "${defaults[@]}" "$@"
+}

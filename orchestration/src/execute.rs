@@ -1,0 +1,130 @@
+//! Carries out a plan, a fresh process per run.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use qbench_schema::result::{RunIdentity, RunStatus};
+
+use crate::child::{self, Ended, StopSignals};
+use crate::error::Result;
+use crate::outcome::{Finding, MatrixOutcome};
+use crate::plan::{Plan, PlannedRun};
+use crate::progress::Progress;
+use crate::resume::{self, Action, Survey};
+use crate::verdict;
+
+/// How a run is started: `<program> run --backend … --scenario … --out … --block … <arguments>`.
+#[derive(Debug, Clone)]
+pub struct RunCommand {
+    /// `qbench` itself.
+    pub program: PathBuf,
+    /// Arguments that all runs share. They show in the process list, so they hold no secrets.
+    pub arguments: Vec<String>,
+}
+
+/// Makes every run that `survey` leaves to do. A run that fails does not stop the matrix: it gets a result file that says
+/// why, and a row in the outcome.
+///
+/// On Ctrl-C or SIGTERM the present run is asked to end, no other is started, and the outcome says `interrupted`.
+///
+/// Await it directly from `Runtime::block_on` on the main thread, not from a spawned task: children are tied to the
+/// thread that started them (`PR_SET_PDEATHSIG`) and are killed when it ends.
+///
+/// # Errors
+/// When the output folder cannot be written or the program cannot be started.
+pub async fn execute(
+    plan: &Plan,
+    survey: &Survey,
+    command: &RunCommand,
+    progress: &mut Progress,
+) -> Result<MatrixOutcome> {
+    resume::prepare(plan, survey)?;
+    let mut stop = StopSignals::watch()?;
+    let to_run = || plan.steps(survey).filter(|(_, action)| *action != Action::Skip);
+    let estimate: Duration = to_run().map(|(run, _)| run.cell.estimate).sum();
+    progress.begin(to_run().count(), estimate);
+
+    let mut outcome = MatrixOutcome::default();
+    for (planned, action) in plan.steps(survey) {
+        match action {
+            Action::Skip => {
+                outcome.skipped += 1;
+                continue;
+            }
+            _ if outcome.interrupted => {
+                outcome.remaining += 1;
+                continue;
+            }
+            Action::Repeat => resume::set_aside(&planned.files)?,
+            Action::Run => {}
+        }
+        let started_at = jiff::Timestamp::now().to_string();
+        progress.run_started(planned);
+        let ended = child::run(planned, command, &mut stop, progress).await?;
+        outcome.interrupted = ended.interrupted;
+        let fate = judge(planned, &ended, started_at);
+        progress.run_ended(&fate.to_string());
+        let finding = |reason| Finding { run: planned.files.run().to_owned(), block: planned.block, reason };
+        match fate {
+            Fate::Valid => outcome.finished += 1,
+            Fate::Invalid(reason) => outcome.invalid.push(finding(reason)),
+            Fate::Failed(reason) => outcome.failed.push(finding(reason)),
+            Fate::Interrupted => outcome.remaining += 1,
+        }
+    }
+    progress.end();
+    Ok(outcome)
+}
+
+/// What became of one run.
+enum Fate {
+    Valid,
+    Invalid(String),
+    Failed(String),
+    Interrupted,
+}
+
+impl std::fmt::Display for Fate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fate::Valid => f.write_str("valid"),
+            Fate::Invalid(reason) => write!(f, "not valid ({reason})"),
+            Fate::Failed(reason) => write!(f, "failed ({reason})"),
+            Fate::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+/// Takes the result file's word where there is one, and writes one where there is none.
+fn judge(planned: &PlannedRun, ended: &Ended, started_at: String) -> Fate {
+    let path = planned.files.result();
+    let written = verdict::read(&path);
+    match &written {
+        Some(result) if result.status == RunStatus::Finished && ended.has_result() => {
+            return match result.validity.valid {
+                true => Fate::Valid,
+                false => Fate::Invalid(result.validity.reasons.join("; ")),
+            };
+        }
+        _ => {}
+    }
+
+    let (status, reason) = if ended.interrupted {
+        (RunStatus::Interrupted, "stopped by the user".to_owned())
+    } else {
+        // The run's own word is worth more than its last lines.
+        let own = written.filter(|result| result.status == RunStatus::Failed).and_then(|result| result.error);
+        (RunStatus::Failed, own.unwrap_or_else(|| ended.reason()))
+    };
+    let identity = RunIdentity {
+        run_id: format!("{}-b{}-{started_at}", planned.files.run(), planned.block),
+        block: planned.block,
+        started_at,
+        ..planned.cell.identity.clone()
+    };
+    match verdict::conclude(&path, identity, status, &reason) {
+        Err(error) => Fate::Failed(format!("{reason}; and {} cannot be written: {error}", path.display())),
+        Ok(()) if ended.interrupted => Fate::Interrupted,
+        Ok(()) => Fate::Failed(reason),
+    }
+}

@@ -1,0 +1,127 @@
+//! Which runs there are, in which order, and where their files go.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::HumanDuration;
+use qbench_schema::files::{RunFiles, block_dir};
+use qbench_schema::result::RunIdentity;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::error::{Error, Result};
+use crate::resume::{Action, Survey};
+
+/// One backend in one scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    /// What its runs are: backend, scenario, and all that the result file of a run says which fails before it can write
+    /// one. Name, block and start are filled in for each run.
+    pub identity: RunIdentity,
+    /// What `--scenario` is given: the id, or the path of a scenario file.
+    pub scenario_argument: String,
+    /// Time that one run will take, setup included.
+    pub estimate: Duration,
+}
+
+/// One run of the matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedRun {
+    /// What runs.
+    pub cell: Cell,
+    /// Its block, counted from 1.
+    pub block: u32,
+    /// Its files.
+    pub files: RunFiles,
+}
+
+/// All runs in the order in which they are made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The runs, block after block.
+    pub runs: Vec<PlannedRun>,
+    /// Number of blocks.
+    pub blocks: u32,
+    /// Seed of the order.
+    pub seed: u64,
+    /// Output folder.
+    pub out: PathBuf,
+}
+
+impl Plan {
+    /// `blocks` blocks below `out`. Each runs every cell once, in an order that depends on `seed` and the block's number
+    /// only: the blocks of a longer matrix begin with those of a shorter one.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] without cells, [`Error::Twice`] when two of them would write the same files.
+    pub fn new(cells: &[Cell], blocks: NonZeroU32, seed: u64, out: &Path) -> Result<Self> {
+        if cells.is_empty() {
+            return Err(Error::Empty);
+        }
+        let mut names = HashSet::new();
+        for cell in cells {
+            let files = RunFiles::new(out, &cell.identity.backend, &cell.identity.scenario);
+            if !names.insert(files.run().to_owned()) {
+                return Err(Error::Twice { run: files.run().to_owned() });
+            }
+        }
+
+        let blocks = blocks.get();
+        let mut runs = Vec::with_capacity(cells.len() * blocks as usize);
+        for block in 1..=blocks {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            random.set_stream(u64::from(block));
+            let mut order: Vec<&Cell> = cells.iter().collect();
+            order.shuffle(&mut random);
+            let dir = block_dir(out, block, blocks);
+            runs.extend(order.into_iter().map(|cell| PlannedRun {
+                cell: cell.clone(),
+                block,
+                files: RunFiles::new(&dir, &cell.identity.backend, &cell.identity.scenario),
+            }));
+        }
+        Ok(Plan { runs, blocks, seed, out: out.to_path_buf() })
+    }
+
+    /// The plan for people (`--dry-run`): order, folders, and the time that it will take.
+    pub fn render(&self, survey: &Survey) -> String {
+        let skipped = survey.actions.iter().filter(|action| **action == Action::Skip).count();
+        let to_run = self.runs.len() - skipped;
+        let total: Duration =
+            self.steps(survey).filter(|(_, action)| *action != Action::Skip).map(|(run, _)| run.cell.estimate).sum();
+        let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+        let mut text = format!(
+            "{} in {}, order from seed {}; {}about {}\n",
+            count(self.runs.len(), "run"),
+            count(self.blocks as usize, "block"),
+            self.seed,
+            if skipped > 0 { format!("{skipped} already finished, {to_run} to run; ") } else { String::new() },
+            HumanDuration(total)
+        );
+        let width = self.runs.iter().map(|run| run.files.run().chars().count()).max().unwrap_or_default();
+        let mut block = 0;
+        for (number, (run, action)) in (1..).zip(self.steps(survey)) {
+            if run.block != block {
+                block = run.block;
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "\nblock {block} -> {}", run.files.dir().display());
+            }
+            let fate = match action {
+                Action::Run => format!("about {}", HumanDuration(run.cell.estimate)),
+                Action::Repeat => format!("about {} (again: it did not finish)", HumanDuration(run.cell.estimate)),
+                Action::Skip => "finished, skipped".to_owned(),
+            };
+            let _ = writeln!(text, "{number:>4}  {:width$}  {fate}", run.files.run());
+        }
+        text
+    }
+
+    /// Every run with what is to be done about it.
+    pub fn steps<'a>(&'a self, survey: &'a Survey) -> impl Iterator<Item = (&'a PlannedRun, Action)> {
+        self.runs.iter().zip(survey.actions.iter().copied())
+    }
+}

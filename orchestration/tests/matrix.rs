@@ -1,0 +1,199 @@
+//! A matrix against a stand-in for `qbench run`: order, failures, resuming, and what is refused.
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should stop there")]
+
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod fake;
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use fake::{Fake, cells, configuration};
+use qbench_orchestration::{Plan, Progress, RunCommand, execute, survey};
+use qbench_schema::result::RunStatus;
+
+fn order(seed: u64, blocks: u32) -> Vec<(u32, String)> {
+    let cells = cells(&["a", "b", "c", "d"], &["cold", "warm", "load"]);
+    let plan = Plan::new(&cells, NonZeroU32::new(blocks).unwrap(), seed, Path::new("out")).unwrap();
+    plan.runs.iter().map(|run| (run.block, run.files.run().to_owned())).collect()
+}
+
+#[test]
+fn every_block_holds_every_cell_once() {
+    let runs = order(7, 5);
+    assert_eq!(runs.len(), 60);
+    for block in 1..=5 {
+        let cells: BTreeSet<_> = runs.iter().filter(|(of, _)| *of == block).map(|(_, run)| run).collect();
+        assert_eq!(cells.len(), 12, "block {block}");
+    }
+}
+
+#[test]
+fn the_order_follows_from_the_seed_and_differs_between_seeds_and_blocks() {
+    assert_eq!(order(7, 3), order(7, 3));
+    assert_ne!(order(7, 3), order(8, 3));
+    let block = |number| -> Vec<String> {
+        order(7, 3).into_iter().filter(|(of, _)| *of == number).map(|(_, run)| run).collect()
+    };
+    assert_ne!(block(1), block(2));
+    assert_eq!(order(7, 3), order(7, 5)[..36], "more blocks leave the first ones as they were");
+}
+
+#[test]
+fn the_plan_is_carried_out_in_its_order_into_a_folder_per_block() {
+    let fake = Fake::new();
+    let plan = fake.plan(&["good1", "good2"], &["cold", "warm"], 2);
+    let outcome = fake.execute(&plan, &fake.survey(&plan, false).unwrap());
+    assert_eq!((outcome.finished, outcome.failed.len(), outcome.interrupted), (4 * 2, 0, false));
+    let planned: Vec<String> = plan
+        .runs
+        .iter()
+        .map(|run| format!("{} {} {}", run.block, run.cell.identity.backend, run.cell.identity.scenario))
+        .collect();
+    assert_eq!(fake.order(), planned);
+    assert!(fake.out().join("rep-02/good1_cold_result.json").exists());
+}
+
+#[test]
+fn a_run_that_breaks_becomes_a_row_that_says_why_and_the_others_go_on() {
+    let fake = Fake::new();
+    let plan = fake.plan(&["refused", "silent", "killed", "broken", "doubtful", "good"], &["cold"], 1);
+    let outcome = fake.execute(&plan, &fake.survey(&plan, false).unwrap());
+    assert_eq!((outcome.finished, outcome.invalid.len(), outcome.failed.len()), (1, 1, 4));
+
+    let reason = |backend: &str| {
+        let run = plan.runs.iter().find(|run| run.cell.identity.backend == backend).unwrap();
+        let result = fake.result(&run.files);
+        assert_eq!(result.status, RunStatus::Failed, "{backend}");
+        assert!(!result.validity.valid, "{backend}");
+        let finding = outcome.failed.iter().find(|finding| finding.run == run.files.run()).unwrap();
+        assert_eq!(result.error.as_ref(), Some(&finding.reason), "{backend}");
+        finding.reason.clone()
+    };
+    assert_eq!(reason("refused"), "exit status 1: cannot connect to the server | is it running?");
+    assert_eq!(reason("silent"), "exit status 0, but without a finished result: nothing was said");
+    assert_eq!(reason("killed"), "killed by SIGKILL: nothing was said");
+    assert_eq!(reason("broken"), "the disk is full", "a run's own word is kept");
+    assert_eq!(outcome.invalid[0].reason, "steal was 7 %");
+
+    let by_name = |backend: &str| plan.runs.iter().find(|run| run.cell.identity.backend == backend).unwrap();
+    let written = fake.result(&by_name("refused").files);
+    assert_eq!((written.backend.as_str(), written.scenario.as_str(), written.block), ("refused", "cold", 1));
+    assert!(!written.started_at.is_empty() && !written.run_id.is_empty());
+    assert_eq!(fake.result(&by_name("killed").files).offered_jobs_s, 77.0, "what a killed run had written is kept");
+}
+
+#[test]
+fn progress_without_a_terminal_is_a_line_per_start_and_end() {
+    let fake = Fake::new();
+    let plan = fake.plan(&["good", "refused", "doubtful"], &["cold"], 1);
+    let outcome = fake.execute(&plan, &fake.survey(&plan, false).unwrap());
+    // How long it took is the machine's affair.
+    let shown: Vec<String> = fake
+        .shown
+        .text()
+        .lines()
+        .map(|line| line.rsplit_once(" after ").map_or(line.to_owned(), |(line, _)| format!("{line} after a while")))
+        .collect();
+    insta::assert_snapshot!(format!("{}\n\n{outcome}", shown.join("\n")));
+}
+
+#[test]
+fn resuming_skips_what_finished_and_repeats_the_rest_without_losing_their_files() {
+    let fake = Fake::new();
+    let plan = fake.plan(&["good", "doubtful", "killed"], &["cold"], 1);
+    fake.execute(&plan, &fake.survey(&plan, false).unwrap());
+    let first = fake.order().len();
+
+    let survey = fake.survey(&plan, true).unwrap();
+    insta::assert_snapshot!(plan.render(&survey).replace(fake.out().to_str().unwrap(), "OUT"));
+    let outcome = fake.execute(&plan, &survey);
+    assert_eq!((outcome.skipped, outcome.failed.len()), (2, 1));
+    assert_eq!(fake.order()[first..], ["1 killed cold"]);
+    assert!(fake.out().join("killed_cold_result.json.attempt-1").exists());
+
+    fake.execute(&plan, &fake.survey(&plan, true).unwrap());
+    assert!(fake.out().join("killed_cold_result.json.attempt-2").exists());
+}
+
+#[test]
+fn a_recording_is_never_overwritten() {
+    let fake = Fake::new();
+    let plan = fake.plan(&["good"], &["cold"], 1);
+    fake.execute(&plan, &fake.survey(&plan, false).unwrap());
+    let error = fake.survey(&plan, false).unwrap_err().to_string();
+    assert_eq!(
+        error.replace(fake.out().to_str().unwrap(), "OUT"),
+        "OUT already holds files of good_cold, and recordings are never overwritten: use --resume to run only what is \
+         missing, or choose another --out"
+    );
+    // Files of other runs are in nobody's way.
+    fake.survey(&fake.plan(&["good"], &["warm"], 1), false).unwrap();
+}
+
+#[test]
+fn resuming_with_another_configuration_is_refused_with_every_difference() {
+    let fake = Fake::new();
+    let plan = fake.plan(&["good"], &["cold"], 1);
+    fake.execute(&plan, &fake.survey(&plan, false).unwrap());
+
+    let mut changed = configuration("1000");
+    changed.insert("claim-batch".into(), "10".into());
+    let seed = Plan::new(&cells(&["good"], &["cold"]), NonZeroU32::MIN, 2, &fake.out()).unwrap();
+    let refusals = [
+        survey(&plan, true, &changed).unwrap_err(),
+        survey(&seed, true, &configuration("500")).unwrap_err(),
+        fake.survey(&fake.plan(&["good"], &["cold"], 3), true).unwrap_err(),
+    ];
+    let refusals = refusals.map(|error| error.to_string().replace(fake.out().to_str().unwrap(), "OUT"));
+    insta::assert_snapshot!(refusals.join("\n"));
+}
+
+#[test]
+fn more_blocks_may_be_added_to_a_matrix_of_several() {
+    let fake = Fake::new();
+    let two = fake.plan(&["good"], &["cold"], 2);
+    fake.execute(&two, &fake.survey(&two, false).unwrap());
+    let three = fake.plan(&["good"], &["cold"], 3);
+    let outcome = fake.execute(&three, &fake.survey(&three, true).unwrap());
+    assert_eq!((outcome.skipped, outcome.finished), (2, 1));
+}
+
+#[test]
+fn results_of_unknown_configuration_cannot_be_resumed() {
+    let fake = Fake::new();
+    let plan = fake.plan(&["good"], &["cold"], 1);
+    std::fs::create_dir_all(fake.out()).unwrap();
+    std::fs::write(plan.runs[0].files.metrics(), "{}").unwrap();
+    assert!(fake.survey(&plan, true).unwrap_err().to_string().contains("no matrix.json"));
+}
+
+#[test]
+fn a_plan_that_cannot_be_is_refused() {
+    let plan = |backends: &[&str], scenarios: &[&str]| {
+        Plan::new(&cells(backends, scenarios), NonZeroU32::MIN, 1, Path::new("out")).unwrap_err().to_string()
+    };
+    assert_eq!(plan(&[], &["cold"]), "no runs: give at least one backend and one scenario");
+    assert!(plan(&["a", "a"], &["cold"]).contains("a_cold_*"));
+    assert!(plan(&["a", "a_b"], &["b_c", "c"]).contains("a_b_c_*"), "different cells, same files");
+}
+
+#[test]
+fn a_program_that_cannot_be_started_stops_the_matrix_at_once() {
+    let fake = Fake::new();
+    let plan = fake.plan(&["good"], &["cold"], 1);
+    let command = RunCommand { program: "/no/such/qbench".into(), arguments: Vec::new() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let survey = fake.survey(&plan, false).unwrap();
+    let mut progress = Progress::lines(Box::new(fake.shown.clone()));
+    let error = runtime.block_on(execute(&plan, &survey, &command, &mut progress)).unwrap_err();
+    assert!(error.to_string().starts_with("cannot start /no/such/qbench: "), "{error}");
+}
+
+#[test]
+fn the_dry_run_shows_order_folders_and_time() {
+    let cells = cells(&["skip_locked", "valkey_streams"], &["cold", "load"]);
+    let plan = Plan::new(&cells, NonZeroU32::new(2).unwrap(), 1, Path::new("results/vm1_pg")).unwrap();
+    let survey = survey(&plan, false, &configuration("500")).unwrap();
+    insta::assert_snapshot!(plan.render(&survey));
+}

@@ -1,0 +1,294 @@
+//! The one table of settings: name, help, how the text is read, how the value is written.
+//!
+//! The command line's flags, the keys of `qbench.toml` and of `[workload]` tables, and the `QBENCH_…` variables are all
+//! made from it.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::nearest::did_you_mean;
+use crate::units::{format_duration, format_size, parse_duration, parse_size};
+use crate::workload::{Arrivals, JobsPerSecond, MAX_DURATION, MAX_PAYLOAD_BYTES, WakeUp, Workload};
+
+/// One setting of the workload.
+pub struct KeySpec {
+    /// Its name on the command line and in files; `claim-batch` is `QBENCH_CLAIM_BATCH` in the environment.
+    pub name: &'static str,
+    /// What stands for the value in the help text; `None` for a switch, which takes none on the command line and
+    /// `true` or `false` elsewhere.
+    pub value_name: Option<&'static str>,
+    /// One sentence for the help text.
+    pub help: &'static str,
+    pub(crate) parse: fn(&mut Workload, &str) -> Result<(), String>,
+    pub(crate) print: fn(&Workload) -> String,
+    pub(crate) copy: fn(&Workload, &mut Workload),
+}
+
+impl KeySpec {
+    /// The name of its environment variable.
+    pub fn variable(&self) -> String {
+        variable(self.name)
+    }
+
+    /// Its value in `workload`, as the command line would take it.
+    pub fn value_of(&self, workload: &Workload) -> String {
+        (self.print)(workload)
+    }
+}
+
+/// The setting of that name.
+pub fn find(name: &str) -> Option<&'static KeySpec> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The environment variable of a setting's name.
+pub(crate) fn variable(name: &str) -> String {
+    format!("{VARIABLE_PREFIX}{}", name.replace('-', "_").to_uppercase())
+}
+
+/// What every variable of ours begins with.
+pub const VARIABLE_PREFIX: &str = "QBENCH_";
+
+/// A [`KeySpec`] of one field: everything that differs between two settings, and nothing else.
+macro_rules! key {
+    ($name:literal, $value_name:expr, $field:ident, $parse:expr, $print:expr, $help:literal) => {
+        KeySpec {
+            name: $name,
+            value_name: $value_name,
+            help: $help,
+            parse: |workload, text| {
+                workload.$field = $parse(text)?;
+                Ok(())
+            },
+            print: |workload| $print(workload.$field),
+            copy: |from, to| to.$field = from.$field,
+        }
+    };
+}
+
+/// Every setting, in the order in which help and manifest show them.
+pub static KEYS: &[KeySpec] = &[
+    key!("rate", Some("N"), rate, rate, print, "Jobs per second asked of the queue in the measured phase"),
+    key!(
+        "duration",
+        Some("D"),
+        duration,
+        |text| within(text, Duration::from_nanos(1), MAX_DURATION, "the measured phase"),
+        format_duration,
+        "Length of the measured phase"
+    ),
+    key!(
+        "warmup",
+        Some("D"),
+        warmup,
+        |text| within(text, Duration::ZERO, Duration::from_secs(3600), "the warm-up"),
+        format_duration,
+        "Length of the warm-up, in scenarios that have one"
+    ),
+    key!("warmup-rate", Some("N"), warmup_rate, rate, print, "Jobs per second in the warm-up"),
+    key!(
+        "arrivals",
+        Some("constant|poisson"),
+        arrivals,
+        |text| choice(text, &Arrivals::ALL, Arrivals::name),
+        |arrivals: Arrivals| arrivals.name().to_owned(),
+        "How arrivals are spaced"
+    ),
+    key!(
+        "seed",
+        Some("N"),
+        seed,
+        |text: &str| text.parse::<u64>().map_err(|_| "the seed must be a whole number from 0 to 2^64 - 1".to_owned()),
+        print,
+        "Seed of everything random: Poisson arrivals and the order of runs"
+    ),
+    key!(
+        "producers",
+        Some("N"),
+        producers,
+        |text| positive(text, "producers"),
+        print,
+        "Concurrent producers; at least rate x enqueue time"
+    ),
+    key!(
+        "enqueue-batch",
+        Some("N"),
+        enqueue_batch,
+        |text| positive(text, "jobs in one enqueue"),
+        print,
+        "Most jobs in one enqueue"
+    ),
+    key!("payload", Some("BYTES"), payload_bytes, payload, format_size, "Payload of a job, such as 512 or 64KiB"),
+    key!(
+        "workers",
+        Some("N"),
+        workers,
+        |text| positive(text, "workers"),
+        print,
+        "Workers, each with its own connection"
+    ),
+    key!(
+        "concurrency",
+        Some("N"),
+        concurrency,
+        |text| positive(text, "jobs at a time per worker"),
+        print,
+        "Jobs that one worker works on at a time"
+    ),
+    key!(
+        "claim-batch",
+        Some("N"),
+        claim_batch,
+        |text| positive(text, "jobs in one claim"),
+        print,
+        "Most jobs in one claim"
+    ),
+    key!(
+        "prefetch",
+        Some("N"),
+        prefetch,
+        |text| count(text, 0, "prefetched jobs"),
+        print,
+        "Jobs that a worker claims ahead of its free slots"
+    ),
+    key!("ack-batch", Some("N"), ack_batch, |text| positive(text, "jobs in one ack"), print, "Most jobs in one ack"),
+    key!(
+        "ack-linger",
+        Some("D"),
+        ack_linger,
+        |text| within(text, Duration::ZERO, Duration::from_secs(10), "the ack linger"),
+        format_duration,
+        "How long a finished job may wait for others to be acked with"
+    ),
+    key!(
+        "work",
+        Some("D"),
+        work,
+        |text| within(text, Duration::ZERO, Duration::from_secs(3600), "the work"),
+        format_duration,
+        "Simulated work of one job"
+    ),
+    key!(
+        "wake",
+        Some("poll|notify|block|auto"),
+        wake,
+        wake,
+        print_wake,
+        "How workers learn of work; auto: the backend's own way"
+    ),
+    key!(
+        "poll-interval",
+        Some("D"),
+        poll_interval,
+        |text| within(text, Duration::from_millis(1), Duration::from_secs(60), "the poll interval"),
+        format_duration,
+        "Interval of polling, and of the fallback beside notifications"
+    ),
+    key!(
+        "lease",
+        Some("D"),
+        lease,
+        |text| within(text, Duration::from_millis(1), Duration::from_secs(24 * 3600), "the lease"),
+        format_duration,
+        "How long a claim stays with a worker that vanished"
+    ),
+    key!(
+        "drain-deadline",
+        Some("D"),
+        drain_deadline,
+        |text| within(text, Duration::from_secs(1), Duration::from_secs(24 * 3600), "the drain deadline"),
+        format_duration,
+        "How long to wait for the last completion after the last arrival"
+    ),
+    key!(
+        "allow-overload",
+        None,
+        allow_overload,
+        switch,
+        print,
+        "Permit a utilisation of 0.9 or more; the result is marked"
+    ),
+];
+
+/// Most producers, workers, jobs in a batch and the like.
+const MAX_COUNT: u32 = 10_000;
+
+fn print(value: impl ToString) -> String {
+    value.to_string()
+}
+
+fn rate(text: &str) -> Result<JobsPerSecond, String> {
+    // Rust reads `inf` and `nan` as numbers; the limits of the type refuse both.
+    JobsPerSecond::new(
+        text.parse().map_err(|_| "the rate must be a number of jobs per second, such as 500".to_owned())?,
+    )
+}
+
+fn count(text: &str, least: u32, what: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(number) if (least..=MAX_COUNT).contains(&number) => Ok(number),
+        _ => Err(format!("the number of {what} must be a whole number from {least} to {MAX_COUNT}")),
+    }
+}
+
+fn positive(text: &str, what: &str) -> Result<NonZeroU32, String> {
+    count(text, 1, what).map(|number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
+}
+
+fn within(text: &str, least: Duration, most: Duration, what: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if duration < least {
+        return Err(match least {
+            // The smallest duration there is, as a limit, means "not nothing".
+            least if least == Duration::from_nanos(1) => format!("{what} must be longer than nothing"),
+            least => format!("{what} must be at least {}", format_duration(least)),
+        });
+    }
+    if duration > most {
+        return Err(format!("{what} must be at most {}", format_duration(most)));
+    }
+    Ok(duration)
+}
+
+fn payload(text: &str) -> Result<u64, String> {
+    let bytes = parse_size(text)?;
+    if bytes > MAX_PAYLOAD_BYTES {
+        return Err(format!("the payload must be at most {}", format_size(MAX_PAYLOAD_BYTES)));
+    }
+    Ok(bytes)
+}
+
+fn choice<T: Copy>(text: &str, all: &[T], name: fn(T) -> &'static str) -> Result<T, String> {
+    let names = all.iter().map(|value| name(*value));
+    all.iter().copied().find(|value| name(*value) == text).ok_or_else(|| {
+        let known = names.clone().collect::<Vec<_>>().join(", ");
+        match crate::nearest(text, names) {
+            Some(near) => format!("`{text}` is none of {known}; did you mean `{near}`?"),
+            None => format!("`{text}` is none of {known}"),
+        }
+    })
+}
+
+fn wake(text: &str) -> Result<Option<WakeUp>, String> {
+    if text == AUTO { Ok(None) } else { choice(text, &WakeUp::ALL, WakeUp::name).map(Some) }
+}
+
+fn print_wake(wake: Option<WakeUp>) -> String {
+    wake.map_or(AUTO, WakeUp::name).to_owned()
+}
+
+const AUTO: &str = "auto";
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(format!("`{text}` is neither true nor false")),
+    }
+}
+
+/// The end of a sentence about an unknown key: the nearest of [`KEYS`] and `others`.
+pub(crate) fn hint(key: &str, others: &[&str]) -> String {
+    let known: Vec<&str> = KEYS.iter().map(|key| key.name).chain(others.iter().copied()).collect();
+    did_you_mean(key, known)
+}

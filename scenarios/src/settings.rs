@@ -1,0 +1,97 @@
+//! The layers of settings laid over each other: flag > environment > file > scenario > profile > default.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use qbench_schema::manifest::ConfiguredValue;
+
+use crate::capacity::Capacity;
+use crate::error::Result;
+use crate::keys::KEYS;
+use crate::overrides::Overrides;
+use crate::profile::Profile;
+use crate::scenario::Scenario;
+use crate::workload::Workload;
+
+/// Where a value came from, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// [`Workload::default`].
+    Default,
+    /// The profile.
+    Profile,
+    /// The scenario.
+    Scenario,
+    /// A settings file.
+    File,
+    /// A `QBENCH_…` variable.
+    Environment,
+    /// The command line.
+    Flag,
+}
+
+impl Source {
+    /// The word in the manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Default => "default",
+            Source::Profile => "profile",
+            Source::Scenario => "scenario",
+            Source::File => "file",
+            Source::Environment => "environment",
+            Source::Flag => "flag",
+        }
+    }
+}
+
+/// Everything that a run is, before anything runs.
+#[derive(Clone)]
+pub struct RunPlan {
+    /// Id of the profile.
+    pub profile: String,
+    /// What the run asks.
+    pub scenario: Scenario,
+    /// Its load.
+    pub workload: Workload,
+    /// What that load means for the workers; already judged.
+    pub capacity: Capacity,
+    /// Every setting of the workload by its command-line name, with where it came from.
+    pub configuration: BTreeMap<String, ConfiguredValue>,
+}
+
+/// Lays `layers` (in any order: each knows its rank) over scenario, profile and defaults.
+///
+/// Two things do not follow the order of ranks. A profile may change the *length and rate* of a scenario's warm-up, so
+/// that a quick run is quick. And nothing gives a warm-up to a scenario that has none: with one, `cold` would not be cold
+/// any more, and a flag that is meant for the other scenarios of a matrix should not break this one.
+///
+/// # Errors
+/// [`crate::Error::Together`] when values exclude each other, [`crate::Error::Overload`] when the load exceeds what the
+/// workers can carry and `allow-overload` is not set.
+pub fn resolve(profile: &Profile, scenario: &Scenario, layers: &[Overrides]) -> Result<RunPlan> {
+    let mut workload = Workload::default();
+    let mut sources: BTreeMap<&'static str, Source> = BTreeMap::new();
+
+    scenario.apply_warmup(&mut workload, &mut sources);
+    let mut layers: Vec<&Overrides> = layers.iter().chain([&profile.overrides, &scenario.overrides]).collect();
+    layers.sort_by_key(|layer| layer.origin().source());
+    for layer in layers {
+        layer.apply(&mut workload, &mut sources);
+    }
+    if scenario.warmup.is_none() {
+        workload.warmup = Duration::ZERO;
+        sources.insert("warmup", Source::Scenario);
+    }
+
+    workload.check()?;
+    let capacity = Capacity::of(&workload);
+    capacity.check(&workload)?;
+    let configuration = KEYS
+        .iter()
+        .map(|key| {
+            let source = sources.get(key.name).copied().unwrap_or(Source::Default);
+            (key.name.to_owned(), ConfiguredValue { value: key.value_of(&workload), source: source.name().to_owned() })
+        })
+        .collect();
+    Ok(RunPlan { profile: profile.id.clone(), scenario: scenario.clone(), workload, capacity, configuration })
+}

@@ -1,0 +1,258 @@
+//! The load of one run, every value within its limits.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::units::{format_duration, grouped};
+
+/// Highest rate that may be asked for, far above what any queue carries: catches slipped zeros.
+pub const MAX_RATE_JOBS_S: f64 = 1_000_000.0;
+/// Longest measured phase.
+pub const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
+/// Most jobs of one run, warm-up included: the auditor keeps an account of every one in memory.
+pub const MAX_JOBS: u64 = 100_000_000;
+/// Most jobs in progress at once over all workers; each is a task, a buffer, and possibly a connection.
+pub const MAX_SLOTS: u64 = 100_000;
+/// Largest payload.
+pub const MAX_PAYLOAD_BYTES: u64 = 16 << 20;
+
+/// A rate above zero.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct JobsPerSecond(f64);
+
+impl JobsPerSecond {
+    /// A rate above 0 and at most [`MAX_RATE_JOBS_S`].
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence.
+    pub fn new(rate_jobs_s: f64) -> Result<Self, String> {
+        if rate_jobs_s.is_nan() || rate_jobs_s <= 0.0 {
+            return Err("the rate must be above 0 jobs/s: an open-loop run without arrivals measures nothing".into());
+        }
+        if rate_jobs_s > MAX_RATE_JOBS_S {
+            return Err(format!("the rate must be at most {} jobs/s", grouped(MAX_RATE_JOBS_S)));
+        }
+        Ok(JobsPerSecond(rate_jobs_s))
+    }
+
+    /// The figure.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+
+    /// Whole jobs that arrive within `duration` on a constant schedule.
+    pub fn jobs_in(self, duration: Duration) -> u64 {
+        (self.0 * duration.as_secs_f64()).floor() as u64
+    }
+}
+
+impl fmt::Display for JobsPerSecond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How intended instants are spaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Arrivals {
+    /// One every `1 / rate`.
+    Constant,
+    /// Exponential gaps of mean `1 / rate`, from the seed.
+    Poisson,
+}
+
+impl Arrivals {
+    /// Every way.
+    pub const ALL: [Arrivals; 2] = [Arrivals::Constant, Arrivals::Poisson];
+
+    /// The command line's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arrivals::Constant => "constant",
+            Arrivals::Poisson => "poisson",
+        }
+    }
+}
+
+/// How a worker is asked to learn that there is work. Whether a backend can do so is the backend's to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WakeUp {
+    /// Asks again after the poll interval.
+    Poll,
+    /// Is told by a notification, with polling as the fallback.
+    Notify,
+    /// Waits inside the claim command.
+    Block,
+}
+
+impl WakeUp {
+    /// Every way.
+    pub const ALL: [WakeUp; 3] = [WakeUp::Poll, WakeUp::Notify, WakeUp::Block];
+
+    /// The command line's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            WakeUp::Poll => "poll",
+            WakeUp::Notify => "notify",
+            WakeUp::Block => "block",
+        }
+    }
+}
+
+/// The load of one run and the client strategy that carries it; the same for every backend.
+///
+/// Made by [`crate::resolve`], which holds every value to its limits and all of them together to [`Workload::check`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workload {
+    /// Arrivals per second in the measured phase.
+    pub rate: JobsPerSecond,
+    /// Length of the measured phase.
+    pub duration: Duration,
+    /// Length of the warm-up before it; zero for none.
+    pub warmup: Duration,
+    /// Arrivals per second in the warm-up.
+    pub warmup_rate: JobsPerSecond,
+    /// Spacing of the arrivals, warm-up included.
+    pub arrivals: Arrivals,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Concurrent producers, each with one enqueue in flight.
+    pub producers: NonZeroU32,
+    /// Most jobs in one enqueue.
+    pub enqueue_batch: NonZeroU32,
+    /// Bytes of one job's payload.
+    pub payload_bytes: u64,
+    /// Workers, each with a consumer of its own.
+    pub workers: NonZeroU32,
+    /// Jobs that one worker works on at a time.
+    pub concurrency: NonZeroU32,
+    /// Most jobs in one claim.
+    pub claim_batch: NonZeroU32,
+    /// Jobs that a worker claims ahead of its free slots.
+    pub prefetch: u32,
+    /// Most leases in one ack.
+    pub ack_batch: NonZeroU32,
+    /// How long a finished job may wait for others to be acked with.
+    pub ack_linger: Duration,
+    /// Simulated work of one job.
+    pub work: Duration,
+    /// How a worker learns that there is work; `None` leaves it to the backend.
+    pub wake: Option<WakeUp>,
+    /// Interval of polling, and of the fallback beside notifications.
+    pub poll_interval: Duration,
+    /// How long a claim stays with a worker that does not answer any more.
+    pub lease: Duration,
+    /// How long the run waits after the last arrival for the last completion.
+    pub drain_deadline: Duration,
+    /// Whether a utilisation of 0.9 or more is permitted.
+    pub allow_overload: bool,
+}
+
+impl Default for Workload {
+    /// What holds where no profile, scenario, file, variable or flag says otherwise: the smallest of everything.
+    fn default() -> Self {
+        Workload {
+            rate: JobsPerSecond(100.0),
+            duration: Duration::from_secs(10),
+            warmup: Duration::ZERO,
+            warmup_rate: JobsPerSecond(100.0),
+            arrivals: Arrivals::Constant,
+            seed: 1,
+            producers: NonZeroU32::MIN,
+            enqueue_batch: NonZeroU32::MIN,
+            payload_bytes: 512,
+            workers: NonZeroU32::MIN,
+            concurrency: NonZeroU32::MIN,
+            claim_batch: NonZeroU32::MIN,
+            prefetch: 0,
+            ack_batch: NonZeroU32::MIN,
+            ack_linger: Duration::ZERO,
+            work: Duration::ZERO,
+            wake: None,
+            // With 20 workers, at most 2,000 empty claims a second: about as many as the profiles' jobs, so that the
+            // server's cost per job is not mainly that of asking; and a mean wait of 10 ms / (idle workers + 1), below
+            // a millisecond in every profile, so that polling does not dominate the latency either.
+            poll_interval: Duration::from_millis(10),
+            lease: Duration::from_secs(60),
+            drain_deadline: Duration::from_secs(60),
+            allow_overload: false,
+        }
+    }
+}
+
+impl Workload {
+    /// Jobs that all workers together work on at a time.
+    pub fn slots(&self) -> u64 {
+        u64::from(self.workers.get()) * u64::from(self.concurrency.get())
+    }
+
+    /// Arrivals of the measured phase on a constant schedule; the expected number on a Poisson one.
+    pub fn measured_jobs(&self) -> u64 {
+        self.rate.jobs_in(self.duration)
+    }
+
+    /// Arrivals of the warm-up, likewise.
+    pub fn warmup_jobs(&self) -> u64 {
+        self.warmup_rate.jobs_in(self.warmup)
+    }
+
+    /// Longest time that a worker should hold a job that it claimed: everything that it may have claimed before it, one
+    /// slot after the other, and the wait for the ack.
+    fn longest_hold(&self) -> Duration {
+        let claimed = self.claim_batch.get().saturating_add(self.prefetch);
+        let rounds = claimed.div_ceil(self.concurrency.get()).max(1);
+        self.work.saturating_mul(rounds) + self.ack_linger
+    }
+
+    /// Checks that the values are possible together. Load against capacity is [`crate::Capacity`]'s to judge.
+    ///
+    /// # Errors
+    /// [`Error::Together`] with the arithmetic.
+    pub fn check(&self) -> Result<()> {
+        let jobs = self.measured_jobs();
+        if jobs == 0 {
+            return Err(Error::Together(format!(
+                "{} jobs/s for {} is less than one job: raise --rate or --duration",
+                grouped(self.rate.get()),
+                format_duration(self.duration)
+            )));
+        }
+        let all = jobs.saturating_add(self.warmup_jobs());
+        if all > MAX_JOBS {
+            return Err(Error::Together(format!(
+                "{} jobs/s for {} is {} jobs with the warm-up, and a run may have {} because each is audited in memory: \
+                 lower --rate or --duration",
+                grouped(self.rate.get()),
+                format_duration(self.duration),
+                grouped(all as f64),
+                grouped(MAX_JOBS as f64)
+            )));
+        }
+        if self.slots() > MAX_SLOTS {
+            return Err(Error::Together(format!(
+                "{} workers x {} is {} jobs in progress at once, and a run may have {}: lower --workers or --concurrency",
+                self.workers,
+                self.concurrency,
+                grouped(self.slots() as f64),
+                grouped(MAX_SLOTS as f64)
+            )));
+        }
+        let hold = self.longest_hold();
+        if self.lease <= hold {
+            return Err(Error::Together(format!(
+                "a lease of {} ends before the work does: a claim of {} + prefetch of {} on {} slots with {} of work and {} \
+                 of ack linger takes up to {}: raise --lease above it",
+                format_duration(self.lease),
+                self.claim_batch,
+                self.prefetch,
+                self.concurrency,
+                format_duration(self.work),
+                format_duration(self.ack_linger),
+                format_duration(hold)
+            )));
+        }
+        Ok(())
+    }
+}
