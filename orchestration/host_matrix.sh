@@ -2,6 +2,8 @@
 # Sourced by run_pg_tests.sh and run_valkey_tests.sh: the runs of one host, with defaults that any flag replaces.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# One target directory outside the checkout, the same as in the Makefile and in .ci/run.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/qbench/target}"
 
 # given NAME ARGUMENT…: whether --NAME is among the arguments, as `--NAME value` or `--NAME=value`.
 given() {
@@ -17,7 +19,7 @@ given() {
 host_matrix() {
     local backends=$1 out=$2
     shift 2
-    local qbench=${CARGO_TARGET_DIR:-$root/target}/release/qbench
+    local qbench=$CARGO_TARGET_DIR/release/qbench
     if [[ ! -x $qbench ]]; then
         echo "building $qbench" >&2
         cargo build --release --locked --bin qbench --manifest-path "$root/Cargo.toml"

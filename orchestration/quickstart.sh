@@ -3,6 +3,8 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# One target directory outside the checkout, the same as in the Makefile and in .ci/run.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/qbench/target}"
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<TEXT
@@ -27,6 +29,6 @@ build_s=$SECONDS
 
 SECONDS=0
 status=0
-"${CARGO_TARGET_DIR:-$root/target}/release/qbench" quick "$@" || status=$?
+"$CARGO_TARGET_DIR/release/qbench" quick "$@" || status=$?
 echo "build: $((build_s / 60)) min $((build_s % 60)) s; comparison: $((SECONDS / 60)) min $((SECONDS % 60)) s" >&2
 exit "$status"

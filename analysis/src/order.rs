@@ -52,9 +52,6 @@ mod tests {
 
     #[test]
     fn known_scenarios_come_first_and_others_alphabetically() {
-        assert_eq!(
-            distinct_scenarios(["zebra", "load", "ants", "cold", "load"]),
-            ["cold", "load", "ants", "zebra"]
-        );
+        assert_eq!(distinct_scenarios(["zebra", "load", "ants", "cold", "load"]), ["cold", "load", "ants", "zebra"]);
     }
 }

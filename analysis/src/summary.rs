@@ -128,7 +128,8 @@ impl Counted {
 
 fn summarize_cell(members: &[(&Run, &RunRow)], frame: &DataFrame, summary: &mut Summary) -> Result<()> {
     let counted = Counted(frame.filter(frame.column("counts")?.bool()?)?);
-    let finished: Vec<_> = members.iter().filter(|(run, _)| run.result.status == RunStatus::Finished).copied().collect();
+    let finished: Vec<_> =
+        members.iter().filter(|(run, _)| run.result.status == RunStatus::Finished).copied().collect();
     // A cell without a finished run still tells what was tried.
     let described = if finished.is_empty() { members } else { &finished };
     let first = described[0].1;
@@ -137,7 +138,8 @@ fn summarize_cell(members: &[(&Run, &RunRow)], frame: &DataFrame, summary: &mut 
 
     let mut reasons = Vec::new();
     for (_, row) in members.iter().filter(|(_, row)| !row.reasons.is_empty()) {
-        let reason = if members.len() == 1 { row.reasons.clone() } else { format!("run {}: {}", row.block, row.reasons) };
+        let reason =
+            if members.len() == 1 { row.reasons.clone() } else { format!("run {}: {}", row.block, row.reasons) };
         reasons.push(reason);
     }
     let differences = differences(&finished);
@@ -255,7 +257,8 @@ fn cell_latency(finished: &[(&Run, &RunRow)], problems: &mut Vec<Problem>) -> Op
     }
     if merged.count() > 0 {
         for run in without {
-            let message = format!("its job records are missing, so the percentiles of {} leave it out", run.files.run());
+            let message =
+                format!("its job records are missing, so the percentiles of {} leave it out", run.files.run());
             problems.push(Problem::new(run.files.result(), message));
         }
         return Some(Latency::Records(Box::new(merged)));

@@ -114,7 +114,7 @@ impl Figure {
     }
 
     /// The best text among `rows`. Values that read the same are equally good; none is best where all read the same.
-    fn best<'a>(&self, rows: &[&'a SummaryRow]) -> Option<String> {
+    fn best(&self, rows: &[&SummaryRow]) -> Option<String> {
         let mut values: Vec<(f64, String)> =
             rows.iter().filter_map(|row| (self.value)(row).map(|value| (value, self.text(row)))).collect();
         values.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -137,8 +137,7 @@ const FIGURES: &[Figure] = &[
     Figure { title: "server\nCPU %", value: |row| row.cpu_server_pct, better: Better::Less },
     Figure { title: "server\nus/job", value: |row| row.cpu_server_us_per_job, better: Better::Less },
 ];
-const THROUGHPUT: Figure =
-    Figure { title: "jobs/s", value: |row| Some(row.throughput_jobs_s), better: Better::More };
+const THROUGHPUT: Figure = Figure { title: "jobs/s", value: |row| Some(row.throughput_jobs_s), better: Better::More };
 /// Shown where some row of the scenario has a background load.
 const BACKGROUND: &[Figure] = &[
     Figure { title: "pgbench\ntps", value: |row| row.background_tps, better: Better::Neither },
@@ -151,7 +150,9 @@ const LATENCY_COLUMNS: usize = 3;
 pub fn render(rows: &[SummaryRow]) -> String {
     let blocks: Vec<String> = distinct_scenarios(rows.iter().map(|row| row.scenario.as_str()))
         .into_iter()
-        .map(|scenario| render_scenario(scenario, &rows.iter().filter(|row| row.scenario == scenario).collect::<Vec<_>>()))
+        .map(|scenario| {
+            render_scenario(scenario, &rows.iter().filter(|row| row.scenario == scenario).collect::<Vec<_>>())
+        })
         .collect();
     blocks.join("\n")
 }
@@ -184,7 +185,11 @@ fn render_scenario(scenario: &str, rows: &[&SummaryRow]) -> String {
                 false => mark(&THROUGHPUT),
             });
             cells.extend(figures.iter().enumerate().map(|(column, figure)| {
-                if is_overload(row) && column < LATENCY_COLUMNS { format!("({})", figure.text(row)) } else { mark(figure) }
+                if is_overload(row) && column < LATENCY_COLUMNS {
+                    format!("({})", figure.text(row))
+                } else {
+                    mark(figure)
+                }
             }));
             cells.extend([row.lost.to_string(), row.duplicated.to_string()]);
         }
@@ -275,7 +280,9 @@ fn explain_ranking(rows: &[&SummaryRow]) -> Vec<String> {
     if classes.iter().any(|class| members(class) > 1) {
         lines.push(match classes.len() {
             1 => format!("{BEST} best of the column among valid rows; columns in which all agree have no mark"),
-            _ => format!("{BEST} best of the column within its class, among valid rows; columns in which all agree have no mark"),
+            _ => format!(
+                "{BEST} best of the column within its class, among valid rows; columns in which all agree have no mark"
+            ),
         });
     }
     if classes.len() > 1 {

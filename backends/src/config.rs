@@ -102,7 +102,8 @@ impl BackendOptions {
 /// Everything that a backend needs to open connections.
 #[derive(Debug, Clone)]
 pub struct BackendConfig {
-    /// Address of the server; `None` for backends that live in this process.
+    /// Address of the server; `None` for backends that live in this process, and for one that is opened only to be asked
+    /// for its contract: then connecting fails.
     pub url: Option<ServerUrl>,
     /// PostgreSQL schema, or Valkey key prefix, that holds everything the backend makes. Letters, digits and `_` only.
     pub namespace: String,
@@ -128,7 +129,11 @@ impl BackendConfig {
     /// # Errors
     /// [`crate::ErrorKind::Config`] when none was given.
     pub fn require_url(&self) -> Result<&ServerUrl> {
-        self.url.as_ref().ok_or_else(|| Error::config("this backend needs a server address and none was given"))
+        self.url.as_ref().ok_or_else(Self::no_url)
+    }
+
+    pub(crate) fn no_url() -> Error {
+        Error::config("this backend needs a server address and none was given")
     }
 }
 

@@ -412,11 +412,26 @@ impl Owner {
             living.chain(left_in(self.base.path())).collect()
         })
     }
+}
 
-    fn children_of(&self, pid: u32) -> Vec<u32> {
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("list its children");
-        children.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // Both fail where the test has done it, and that is fine.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
+}
+
+/// Children of every thread of `pid`.
+fn children_of(pid: u32) -> Vec<u32> {
+    fs::read_dir(format!("/proc/{pid}/task"))
+        .expect("list its threads")
+        .flatten()
+        .flat_map(|thread| {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            children.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect::<Vec<u32>>()
+        })
+        .collect()
 }
 
 #[test]
@@ -431,7 +446,7 @@ fn a_killed_harness_leaves_no_process_and_no_directory() {
 fn a_killed_harness_leaves_nothing_even_of_servers_that_are_stopped() {
     let mut owner = Owner::start();
     let postmaster = owner.pids[0];
-    let mut stopped = owner.children_of(postmaster);
+    let mut stopped = children_of(postmaster);
     assert!(!stopped.is_empty());
     stopped.extend(&owner.pids);
     for pid in &stopped {
@@ -445,8 +460,7 @@ fn a_killed_harness_leaves_nothing_even_of_servers_that_are_stopped() {
 #[test]
 fn servers_of_a_killed_harness_end_even_when_their_guards_were_killed_before() {
     let mut owner = Owner::start();
-    let guards: Vec<u32> = owner
-        .children_of(owner.process.id())
+    let guards: Vec<u32> = children_of(owner.process.id())
         .into_iter()
         .filter(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"/bin/sh\0-c\0#")))
         .collect();

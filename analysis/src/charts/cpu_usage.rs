@@ -56,7 +56,9 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     legend.extend(frame::marks(model));
     let mut notes = Vec::new();
     if rows().any(|row| unknown(row).is_some()) {
-        notes.push("\"unknown\": the process of that role could not be watched, for instance a server elsewhere.".to_owned());
+        notes.push(
+            "\"unknown\": the process of that role could not be watched, for instance a server elsewhere.".to_owned(),
+        );
     }
     notes.extend(frame::notes(model, false));
     let area = frame::surround(

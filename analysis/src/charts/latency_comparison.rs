@@ -9,11 +9,11 @@ use super::scale::Scale;
 use super::theme;
 use crate::tables::number;
 
-const PERCENTILES: [(&str, fn(&SummaryRow) -> f64); 3] = [
-    ("p50", |row| row.latency_p50_ms),
-    ("p95", |row| row.latency_p95_ms),
-    ("p99", |row| row.latency_p99_ms),
-];
+/// A column: its name and its figure in milliseconds.
+type Percentile = (&'static str, fn(&SummaryRow) -> f64);
+
+const PERCENTILES: [Percentile; 3] =
+    [("p50", |row| row.latency_p50_ms), ("p95", |row| row.latency_p95_ms), ("p99", |row| row.latency_p99_ms)];
 
 /// Width for the name of a scenario, which reads upwards.
 const SCENARIO_WIDTH: f64 = 80.0;

@@ -10,6 +10,12 @@ use super::theme;
 use crate::order::distinct_scenarios;
 use crate::tables::is_overload;
 
+/// Engine, backend and scenario of a cell.
+type CellKey<'a> = (&'a str, &'a str, &'a str);
+
+/// Shares of jobs with their latencies in milliseconds.
+type Quantiles = Vec<(f64, f64)>;
+
 /// A backend on one server product.
 #[derive(Debug, Clone)]
 pub struct Series {
@@ -69,8 +75,8 @@ pub struct Model<'a> {
     /// Backends in their order.
     pub series: Vec<Series>,
     rows: &'a [SummaryRow],
-    by_cell: HashMap<(&'a str, &'a str, &'a str), &'a SummaryRow>,
-    quantiles: Option<HashMap<(&'a str, &'a str, &'a str), Vec<(f64, f64)>>>,
+    by_cell: HashMap<CellKey<'a>, &'a SummaryRow>,
+    quantiles: Option<HashMap<CellKey<'a>, Quantiles>>,
 }
 
 impl<'a> Model<'a> {
@@ -98,7 +104,7 @@ impl<'a> Model<'a> {
             })
             .collect();
         let quantiles = distribution.map(|distribution| {
-            let mut quantiles: HashMap<_, Vec<(f64, f64)>> = HashMap::new();
+            let mut quantiles: HashMap<CellKey, Quantiles> = HashMap::new();
             for row in distribution.iter().filter(|row| row.latency_ms.is_finite()) {
                 let key = (row.engine.as_str(), row.backend.as_str(), row.scenario.as_str());
                 quantiles.entry(key).or_default().push((row.quantile, row.latency_ms));
@@ -146,8 +152,8 @@ impl<'a> Model<'a> {
 
     /// Every cell, by scenario.
     pub fn cells(&self) -> impl Iterator<Item = (&Series, &'a str, State<'a>)> {
-        self.scenarios
-            .iter()
-            .flat_map(move |scenario| self.series.iter().map(move |series| (series, *scenario, self.state(series, scenario))))
+        self.scenarios.iter().flat_map(move |scenario| {
+            self.series.iter().map(move |series| (series, *scenario, self.state(series, scenario)))
+        })
     }
 }

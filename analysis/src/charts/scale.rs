@@ -37,9 +37,7 @@ impl Scale {
         let fine = high / low <= 300.0;
         let ticks = (low.log10().floor() as i32..=high.log10().ceil() as i32)
             .flat_map(|decade| [1.0, 2.0, 5.0].map(|digit| (digit, digit * 10_f64.powi(decade))))
-            .filter(|(digit, tick)| {
-                (fine || *digit == 1.0) && *tick >= low * 0.999_999 && *tick <= high * 1.000_001
-            })
+            .filter(|(digit, tick)| (fine || *digit == 1.0) && *tick >= low * 0.999_999 && *tick <= high * 1.000_001)
             .map(|(_, tick)| tick)
             .collect();
         Scale { low, high, log: true, ticks }
@@ -82,7 +80,11 @@ pub fn tick_label(value: f64) -> String {
 /// The smallest of 1, 2, 2.5, 5 and 10 times a power of ten that is at least `least`.
 fn round_step(least: f64) -> f64 {
     let power = 10_f64.powf(least.log10().floor());
-    [1.0, 2.0, 2.5, 5.0].map(|digit| digit * power).into_iter().find(|step| *step >= least * 0.999_999).unwrap_or(10.0 * power)
+    [1.0, 2.0, 2.5, 5.0]
+        .map(|digit| digit * power)
+        .into_iter()
+        .find(|step| *step >= least * 0.999_999)
+        .unwrap_or(10.0 * power)
 }
 
 /// The nearest of 1, 2 and 5 times powers of ten at or below, and at or above, `value`.

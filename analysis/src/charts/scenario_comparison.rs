@@ -36,6 +36,11 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     for ((title, unit, value, is_latency), panel) in PANELS.into_iter().zip(area.columns(3, 50.0)) {
         let plot = panel.inset(frame::AXIS_Y_WIDTH, 90.0, 0.0, 80.0);
         canvas.text(plot.centre_x(), panel.y0 + 35.0, title, theme::PANEL.align(Align::Centre))?;
+        if model.rows().iter().all(|row| row.runs == 0) {
+            canvas.fill(plot, theme::EMPTY)?;
+            canvas.text(plot.centre_x(), plot.centre_y(), "no data", theme::LABEL.align(Align::Centre))?;
+            continue;
+        }
         let figures = model.rows().iter().filter(|row| row.runs > 0).map(value);
         let scale = if is_latency { Scale::automatic(figures) } else { Scale::linear(figures.map(|rate| rate * 1.05)) };
         frame::axis_y(canvas, plot, &scale, &scale.title(unit))?;

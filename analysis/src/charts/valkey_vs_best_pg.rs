@@ -12,7 +12,7 @@ use super::frame;
 use super::model::{Model, Series, State};
 use super::scale::Scale;
 use super::theme;
-use crate::tables::{Class, delivery_label, durability_label, is_ranked, number, runs_label};
+use crate::tables::{Class, durability_label, is_ranked, number, runs_label};
 
 const VALKEY_ENGINES: [&str; 2] = ["valkey", "redis"];
 const POSTGRES_ENGINE: &str = "postgresql";
@@ -26,7 +26,12 @@ struct Measure {
 }
 
 const MEASURES: [Measure; 2] = [
-    Measure { title: "Latency p99 (less is better)", unit: "ms", value: |row| row.latency_p99_ms, less_is_better: true },
+    Measure {
+        title: "Latency p99 (less is better)",
+        unit: "ms",
+        value: |row| row.latency_p99_ms,
+        less_is_better: true,
+    },
     Measure {
         title: "Throughput (more is better)",
         unit: "jobs completed per second",
@@ -92,8 +97,7 @@ impl<'a> Pair<'a> {
             return (format!("no ratio: durability differs ({} against {})", classes[0], classes[1]), true);
         }
         if valkey.delivery != postgres.delivery {
-            let contracts = [valkey, postgres].map(|row| delivery_label(&row.delivery));
-            return (format!("no ratio: delivery differs ({} against {})", contracts[0], contracts[1]), true);
+            return ("no ratio: the delivery contracts differ".to_owned(), true);
         }
         let (ours, theirs) = ((measure.value)(valkey), (measure.value)(postgres));
         if ours <= 0.0 || theirs <= 0.0 {
@@ -117,6 +121,10 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
         .iter()
         .find_map(|engine| model.rows().iter().find(|row| row.engine == *engine))
         .map_or("Valkey", product);
+    // Only Valkey's own rows can be drawn with a mark here.
+    let is_ours = |row: &SummaryRow| VALKEY_ENGINES.contains(&row.engine.as_str());
+    let has_mark = model.cells().any(|(_, _, state)| state.row().is_some_and(is_ours) && !state.mark().is_empty());
+    let legend = if has_mark { frame::marks(model) } else { Vec::new() };
     let area = frame::surround(
         canvas,
         &format!("{ours} against the best PostgreSQL backend"),
@@ -124,7 +132,7 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
             "best among valid rows, in {ours}'s class of durability and delivery where there is one · {}",
             runs_label(model.rows().iter())
         ),
-        &frame::marks(model),
+        &legend,
         &missing_sides(model),
     )?;
     let panels = area.inset(SCENARIO_WIDTH, 80.0, 0.0, frame::AXIS_X_HEIGHT);
@@ -134,8 +142,7 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     }
     for (measure, panel) in MEASURES.iter().zip(panels.columns(2, 80.0)) {
         canvas.text(panel.x0, panel.y0 - 45.0, measure.title, theme::PANEL)?;
-        let pairs: Vec<Pair> =
-            model.scenarios.iter().map(|scenario| Pair::of(model, scenario, measure)).collect();
+        let pairs: Vec<Pair> = model.scenarios.iter().map(|scenario| Pair::of(model, scenario, measure)).collect();
         let figures =
             pairs.iter().flat_map(|pair| [pair.valkey, pair.postgres]).flatten().map(|row| (measure.value)(row));
         let scale = if measure.less_is_better { Scale::automatic(figures) } else { Scale::linear(figures) };
@@ -195,14 +202,14 @@ fn draw_pair(
     }
     let (text, is_warning) = pair.conclusion(measure);
     let look = theme::LABEL.bold().colour(if is_warning { theme::WARN } else { theme::INK }).align(Align::Left);
+    let text = canvas.fitted(&text, look, lines[4].width())?;
     canvas.text(lines[4].x0, lines[4].centre_y(), &text, look)
 }
 
 /// Colour and state of a row as in the other charts.
 fn shown_as<'a>(model: &Model<'a>, row: &SummaryRow) -> (RGBColor, State<'a>) {
-    let is_shown = |series: &&Series| {
-        model.state(series, &row.scenario).row().is_some_and(|other| std::ptr::eq(other, row))
-    };
+    let is_shown =
+        |series: &&Series| model.state(series, &row.scenario).row().is_some_and(|other| std::ptr::eq(other, row));
     match model.series.iter().find(is_shown) {
         Some(series) => (series.colour, model.state(series, &row.scenario)),
         None => (theme::FAINT, State::Absent),

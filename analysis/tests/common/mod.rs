@@ -10,8 +10,8 @@ use qbench_schema::SCHEMA_VERSION;
 use qbench_schema::files::RunFiles;
 use qbench_schema::record::{JobRecord, Outcome, Phase, Stage};
 use qbench_schema::result::{
-    Audit, BackgroundLoad, Backlog, CpuPct, CpuUsPerJob, Delivery, Durability, JobCounts, Percentiles, Regime, RunResult,
-    RunStatus, Validity, Verdict, WorkerShare,
+    Audit, BackgroundLoad, Backlog, CpuPct, CpuUsPerJob, Delivery, Durability, JobCounts, Percentiles, Regime,
+    RunResult, RunStatus, Validity, Verdict, WorkerShare,
 };
 
 /// The four backends of the quick run, with engine, queue type, delivery and typical queueing in milliseconds.

@@ -15,9 +15,9 @@ use crate::seam::{Admin, Census, Depth, Description};
 
 /// Limit on a step that may have to write or scan a lot (checkpoint, census), where the configured timeout is shorter.
 const MAINTENANCE_LIMIT: Duration = Duration::from_secs(120);
-/// How long DDL waits for somebody else's lock. Less than the configured timeout usually is, so that the server's own
-/// answer, which says what happened, comes first.
-const LOCK_LIMIT: &str = "SET LOCAL lock_timeout = '4s';\n";
+/// How long DDL waits for somebody else's lock. Well below [`MAINTENANCE_LIMIT`], so that it is the server that gives up and
+/// says that nothing happened.
+const LOCK_LIMIT: &str = "SET LOCAL lock_timeout = '10s';\n";
 
 /// What a design has to say for its control side to work. Statements are filled in.
 pub(super) struct Design {
@@ -80,15 +80,7 @@ impl Admin for PgAdmin {
         describe::check_version(&mut self.link).await?;
         let found = self.target.namespace.inspect(&mut self.link).await?;
         let script = self.target.namespace.setup_script(&found, &self.design.create, &self.design.tables);
-        match self.ddl("set up the queue", &script).await {
-            Err(error) if error.count_key() == "2BP01" => {
-                // dependent_objects_still_exist: somebody built upon our tables.
-                let message =
-                    format!("something of somebody else's depends on our tables ({error}); nothing was touched");
-                Err(self.link.error(ErrorKind::Foreign, "set up the queue", message))
-            }
-            outcome => outcome,
-        }
+        self.ddl("set up the queue", &script).await
     }
 
     async fn reset(&mut self) -> Result<()> {

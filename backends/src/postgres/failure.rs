@@ -85,6 +85,8 @@ fn kind_of_code(code: &str) -> ErrorKind {
         "57P01" | "57P02" | "57P03" | "57P05" => ErrorKind::Unknown,
         // Connection exceptions, and a statement whose completion the server itself does not know.
         code if code.starts_with("08") || code == "40003" => ErrorKind::Unknown,
+        // We drop without CASCADE, so whatever depends on our objects is somebody else's and keeps them.
+        "2BP01" => ErrorKind::Foreign,
         _ => ErrorKind::Server,
     }
 }
@@ -92,13 +94,19 @@ fn kind_of_code(code: &str) -> ErrorKind {
 /// The server's words, with its detail and hint where it gave them, and ours where they help more.
 fn words_of(refusal: &PgDatabaseError) -> String {
     let mut words = refusal.message().to_owned();
-    for more in [refusal.detail(), refusal.hint()].into_iter().flatten() {
+    // The hint on 2BP01 is to drop with CASCADE: not what we would advise about somebody else's objects.
+    let hint = refusal.hint().filter(|_| refusal.code() != "2BP01");
+    for more in [refusal.detail(), hint].into_iter().flatten() {
         words.push_str("; ");
         words.push_str(more.trim_end_matches('.'));
     }
     let advice = match refusal.code() {
+        "2BP01" => {
+            "; somebody else's objects depend on ours, so nothing was touched: drop them yourself if nobody needs them"
+        }
         "42501" => "; grant the role this right or use another role",
         "42P01" | "3F000" => "; the queue does not exist: run setup first",
+        "55P03" => "; another session holds the table: does another run use this schema?",
         "53100" => "; the server's disk is full",
         _ => "",
     };
@@ -111,13 +119,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_statements_that_the_server_took_back_are_called_rejected() {
+    fn codes_tell_what_became_of_the_statement() {
         for code in ["40001", "40P01", "55P03", "57014"] {
             assert_eq!(kind_of_code(code), ErrorKind::Rejected, "{code}");
         }
         for code in ["57P01", "08006", "40003"] {
             assert_eq!(kind_of_code(code), ErrorKind::Unknown, "{code}");
         }
+        assert_eq!(kind_of_code("2BP01"), ErrorKind::Foreign);
         for code in ["23505", "42P01", "53100"] {
             assert_eq!(kind_of_code(code), ErrorKind::Server, "{code}");
         }

@@ -144,7 +144,7 @@ pub(super) fn common<T: PartialEq>(leases: &[Lease], of: impl Fn(&Lease) -> T) -
 
 /// Appends one status per lease: acked where its id is among those that the statement returned. A lease that stands in the
 /// batch twice is acked once. Leaves `returned` in no particular state.
-pub(super) fn statuses(leases: &[Lease], returned: &mut Vec<i64>, out: &mut Vec<AckStatus>) {
+pub(super) fn statuses(leases: &[Lease], returned: &mut [i64], out: &mut Vec<AckStatus>) {
     if returned.len() == leases.len() {
         out.extend(leases.iter().map(|_| AckStatus::Acked));
         return;
@@ -174,14 +174,14 @@ mod tests {
     fn a_lease_that_was_not_returned_is_stale() {
         let leases = [with_token(3, 1), with_token(1, 1), with_token(2, 1)];
         let mut out = Vec::new();
-        statuses(&leases, &mut vec![3, 2], &mut out);
+        statuses(&leases, &mut [3, 2], &mut out);
         assert_eq!(out, [AckStatus::Acked, AckStatus::Stale, AckStatus::Acked]);
     }
 
     #[test]
     fn a_lease_acked_twice_in_one_batch_counts_once() {
         let mut out = Vec::new();
-        statuses(&[with_token(7, 1), with_token(7, 1)], &mut vec![7], &mut out);
+        statuses(&[with_token(7, 1), with_token(7, 1)], &mut [7], &mut out);
         assert_eq!(out, [AckStatus::Acked, AckStatus::Stale]);
     }
 

@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::namespace::Namespace;
 use crate::capability::Wake;
-use crate::config::BackendConfig;
+use crate::config::{BackendConfig, ServerUrl};
 use crate::error::{Error, Result};
 
 /// Prepared statements that a session keeps. A worker that may serve 256 partitions needs more than the driver's 100.
@@ -34,12 +34,40 @@ impl Role {
     }
 }
 
+/// A server's address.
+struct Server {
+    options: PgConnectOptions,
+    /// For people: host, port and database, never the password.
+    place: String,
+}
+
+impl Server {
+    fn new(url: &ServerUrl, durability: Durability) -> Result<Self> {
+        let not_a_url = |reason: &dyn fmt::Display| {
+            Error::config(format!(
+                "{url} is not the address of a PostgreSQL server ({reason}): expected postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
+            ))
+        };
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme)) {
+            return Err(not_a_url(&"it does not start with postgres://"));
+        }
+        // What the URL does not say comes from PGUSER, PGPASSWORD, ~/.pgpass and so on, as everywhere in PostgreSQL.
+        let options = PgConnectOptions::from_str(url.expose()).map_err(|error| not_a_url(&error))?;
+        Ok(Server {
+            options: options
+                .options(session_settings(durability))
+                .statement_cache_capacity(STATEMENT_CACHE)
+                .disable_statement_logging(),
+            place: url.redacted(),
+        })
+    }
+}
+
 /// One queue on one server, as configured. Holds no connection.
 pub(super) struct Target {
     backend: &'static str,
-    options: PgConnectOptions,
-    /// The server for people: host, port and database, never the password.
-    place: String,
+    /// `None` for a backend that was opened only to be asked for its contract.
+    server: Option<Server>,
     pub(super) namespace: Namespace,
     pub(super) durability: Durability,
     pub(super) lease: Duration,
@@ -55,27 +83,12 @@ impl Target {
     /// [`crate::ErrorKind::Config`] for an address that is not a PostgreSQL URL, an impossible namespace, or a way of
     /// waiting that is not supported.
     pub(super) fn new(backend: &'static str, config: &BackendConfig) -> Result<Self> {
-        let url = config.require_url()?;
-        let not_a_url = |reason: &dyn fmt::Display| {
-            Error::config(format!(
-                "{url} is not the address of a PostgreSQL server ({reason}): expected postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
-            ))
-        };
-        if !["postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme)) {
-            return Err(not_a_url(&"it does not start with postgres://"));
-        }
-        // What the URL does not say comes from PGUSER, PGPASSWORD, ~/.pgpass and so on, as everywhere in PostgreSQL.
-        let options = PgConnectOptions::from_str(url.expose()).map_err(|error| not_a_url(&error))?;
         if config.wake != Wake::Poll {
             return Err(Error::config(format!("{backend} cannot wake by {}: use poll", config.wake.name())));
         }
         Ok(Target {
             backend,
-            options: options
-                .options(session_settings(config.durability))
-                .statement_cache_capacity(STATEMENT_CACHE)
-                .disable_statement_logging(),
-            place: url.redacted(),
+            server: config.url.as_ref().map(|url| Server::new(url, config.durability)).transpose()?,
             namespace: Namespace::new(&config.namespace)?,
             durability: config.durability,
             lease: config.lease,
@@ -87,7 +100,7 @@ impl Target {
 
     /// The server for people.
     pub(super) fn place(&self) -> &str {
-        &self.place
+        self.server.as_ref().map_or("no address", |server| server.place.as_str())
     }
 
     /// Name under which sessions of `role` show themselves on the server.
@@ -96,8 +109,12 @@ impl Target {
     }
 
     /// Options of a session of `role`.
-    pub(super) fn session(&self, role: Role) -> PgConnectOptions {
-        self.options.clone().application_name(&self.application_name(role))
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] when no address was given.
+    pub(super) fn session(&self, role: Role) -> Result<PgConnectOptions> {
+        let server = self.server.as_ref().ok_or_else(BackendConfig::no_url)?;
+        Ok(server.options.clone().application_name(&self.application_name(role)))
     }
 }
 
@@ -160,7 +177,7 @@ pub(super) mod tests {
     #[test]
     fn sessions_name_themselves_and_carry_the_durability_class() {
         let target = Target::new("skip_locked", &config("postgres://ann@db/x")).expect("a good configuration");
-        let session = target.session(Role::Consumer);
+        let session = target.session(Role::Consumer).unwrap();
         assert_eq!(session.get_application_name(), Some("qbench:skip_locked:consumer"));
         assert!(session.get_options().is_some_and(|options| options.contains("synchronous_commit=on")));
         assert_eq!(session_settings(Durability::D1)[0], ("synchronous_commit", "off"));

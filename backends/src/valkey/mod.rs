@@ -19,6 +19,7 @@
 //! **Keys.** `<namespace>:valkey_streams:jobs` (the stream), `<namespace>:valkey_streams:meta` (a hash of two rare counters)
 //! and `<namespace>:owner`, which says that the others are ours. Nothing else is touched, ever.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,8 +40,6 @@ mod entry;
 mod link;
 mod producer;
 mod server;
-
-use std::num::NonZeroU32;
 
 use link::Link;
 
@@ -130,9 +129,13 @@ const WAKES: &[Wake] = &[Wake::Block, Wake::Poll];
 
 impl ValkeyStreams {
     fn open(config: &BackendConfig) -> Result<Self> {
-        config.require_url()?;
         if !WAKES.contains(&config.wake) {
             return Err(Error::config("valkey_streams cannot wake by notify: use block or poll"));
+        }
+        let namespace = &config.namespace;
+        if namespace.is_empty() || !namespace.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            let message = format!("the key prefix {namespace:?} is not valid: letters, digits and _ only");
+            return Err(Error::config(message));
         }
         if config.lease < Duration::from_millis(1) {
             return Err(Error::config("valkey_streams needs a lease of at least 1ms: XAUTOCLAIM counts milliseconds"));

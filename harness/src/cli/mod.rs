@@ -12,6 +12,7 @@ mod quick;
 mod run;
 mod secrets;
 mod signals;
+mod verify;
 mod workload_args;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ enum Command {
     Matrix(matrix::MatrixArgs),
     Analyze(analyze::AnalyzeArgs),
     Graph(graph::GraphArgs),
+    Verify(verify::VerifyArgs),
     List(list::ListArgs),
     Doctor(doctor::DoctorArgs),
 }
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Matrix(args) => matrix::main(args),
         Command::Analyze(args) => analyze::main(args),
         Command::Graph(args) => graph::main(args),
+        Command::Verify(args) => verify::main(args),
         Command::List(args) => list::main(args),
         Command::Doctor(args) => doctor::main(args),
     };

@@ -4,16 +4,14 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use qbench_schema::progress::{PROGRESS_JSON, PROGRESS_VARIABLE, ProgressLine};
 
 use crate::clock::RunPhase;
 use crate::run::Progress;
 
-/// Set to `json` by whoever starts a run as a child and draws its progress.
-const VARIABLE: &str = "QBENCH_PROGRESS";
-
 /// The right kind for where standard error goes.
 pub fn on_stderr(title: &str) -> Box<dyn Progress> {
-    if std::env::var(VARIABLE).is_ok_and(|kind| kind == "json") {
+    if std::env::var(PROGRESS_VARIABLE).is_ok_and(|kind| kind == PROGRESS_JSON) {
         Box::new(JsonLines { last: None })
     } else if std::io::stderr().is_terminal() {
         Box::new(Bar::new(title))
@@ -77,25 +75,30 @@ impl Progress for PlainLines {
     }
 }
 
-/// `{"phase":…,"done_s":…,"total_s":…,"note":…}`, at most once a second within a phase.
+/// For whoever started the run as a child and draws its progress; at most once a second within a phase.
 struct JsonLines {
     last: Option<(RunPhase, u64)>,
 }
 
+impl JsonLines {
+    fn say(phase: RunPhase, done_s: f64, total_s: f64, note: String) {
+        let line = ProgressLine { phase: phase.name().to_owned(), done_s, total_s, note: Some(note) };
+        if let Ok(text) = serde_json::to_string(&line) {
+            eprintln!("{text}");
+        }
+    }
+}
+
 impl Progress for JsonLines {
     fn step(&mut self, text: &str) {
-        eprintln!("{}", serde_json::json!({ "phase": "setup", "done_s": 0.0, "total_s": 0.0, "note": text }));
+        Self::say(RunPhase::Setup, 0.0, 0.0, text.to_owned());
     }
 
     fn load(&mut self, phase: RunPhase, done_s: f64, total_s: f64, backlog: u64) {
         let now = (phase, done_s as u64);
         if self.last != Some(now) {
             self.last = Some(now);
-            let note = format!("backlog {backlog}");
-            eprintln!(
-                "{}",
-                serde_json::json!({ "phase": phase.name(), "done_s": done_s, "total_s": total_s, "note": note })
-            );
+            Self::say(phase, done_s, total_s, format!("backlog {backlog}"));
         }
     }
 }

@@ -26,7 +26,8 @@ impl Interrupts {
         })
     }
 
-    async fn next(&mut self) {
+    /// Returns at the first signal.
+    pub async fn first(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -35,9 +36,9 @@ impl Interrupts {
 
     /// Sets the flag at the first signal; returns at the second.
     pub async fn second(&mut self, first: impl FnOnce()) {
-        self.next().await;
+        self.first().await;
         self.flag.store(true, Ordering::Release);
         first();
-        self.next().await;
+        self.first().await;
     }
 }

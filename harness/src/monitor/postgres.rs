@@ -1,7 +1,8 @@
 //! `<run>_db_stats.csv`: PostgreSQL about itself, a row per tick, in one round trip over a connection of its own.
 //!
 //! The statistics views differ between the versions 15 to 18, so the statement is put together for the server at hand.
-//! The server hands its counters to the views with a delay of up to a second, so rows lag by as much.
+//! A busy backend hands its counters to the views once a second, an idle one within ten seconds or when it ends, so the
+//! rows lag by as much.
 
 use std::time::Duration;
 
@@ -207,22 +208,22 @@ fn statement(version: u32) -> String {
              WHERE backend_type = 'client backend' AND state = 'active'
                AND pid <> pg_backend_pid() AND application_name <> '{APPLICATION_NAME}'
              GROUP BY 1)
-         SELECT coalesce(live_tuples, 0)::int8 AS live_tuples,
-                coalesce(dead_tuples, 0)::int8 AS dead_tuples,
-                coalesce(table_bytes, 0)::int8 AS table_bytes,
-                coalesce(index_bytes, 0)::int8 AS index_bytes,
-                coalesce(tup_updated, 0)::int8 AS tup_updated,
-                coalesce(tup_hot_updated, 0)::int8 AS tup_hot_updated,
-                coalesce(autovacuum, 0)::int8 AS autovacuum,
-                xact_commit AS commits, xact_rollback AS rollbacks, deadlocks,
-                blks_read AS blocks_read, blks_hit AS blocks_hit,
+         SELECT coalesce(tables.live_tuples, 0)::int8 AS live_tuples,
+                coalesce(tables.dead_tuples, 0)::int8 AS dead_tuples,
+                coalesce(tables.table_bytes, 0)::int8 AS table_bytes,
+                coalesce(tables.index_bytes, 0)::int8 AS index_bytes,
+                coalesce(tables.tup_updated, 0)::int8 AS tup_updated,
+                coalesce(tables.tup_hot_updated, 0)::int8 AS tup_hot_updated,
+                coalesce(tables.autovacuum, 0)::int8 AS autovacuum,
+                db.xact_commit AS commits, db.xact_rollback AS rollbacks, db.deadlocks,
+                db.blks_read AS blocks_read, db.blks_hit AS blocks_hit,
                 (pg_current_wal_insert_lsn() - '0/0')::int8 AS wal_bytes,
                 coalesce(({wal_syncs}), 0)::int8 AS wal_syncs,
                 coalesce(({checkpoints}), 0)::int8 AS checkpoints,
                 (SELECT coalesce(sum(n), 0) FROM active)::int8 AS active_backends,
                 (SELECT coalesce(string_agg(event || '=' || n, ';' ORDER BY n DESC, event), '') FROM active) AS wait_events
-         FROM tables, pg_stat_database
-         WHERE datname = current_database()"
+         FROM tables, pg_stat_database AS db
+         WHERE db.datname = current_database()"
     )
 }
 

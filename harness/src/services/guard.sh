@@ -43,6 +43,7 @@ signal_rest() {
     done
     if [ -n "$program" ] && [ -d "$directory/data" ]; then
         for working in /proc/[0-9]*/cwd; do
+            # shellcheck disable=SC3013 # -ef is in POSIX since 2024, and in dash, bash and busybox for decades
             if [ "$working" -ef "$directory/data" ] && [ "${working%/cwd}/exe" -ef "$program" ]; then
                 pid=${working%/cwd}
                 kill -s "$1" "${pid#/proc/}" 2>/dev/null

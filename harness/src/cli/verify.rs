@@ -1,0 +1,118 @@
+//! `qbench verify`: the conformance suite, against a real server.
+
+use std::time::Duration;
+
+use clap::Args;
+use qbench_backends::conformance::{self, Outcome, Progress};
+use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
+use qbench_backends::{BackendConfig, BackendOptions, ServerUrl, Wake};
+
+use super::Status;
+use super::layers::{Settings, SettingsArgs, find_backend};
+use super::signals::Interrupts;
+use crate::services::{PostgresOptions, Services, ValkeyOptions, Wanted};
+
+/// Check backends against everything that a queue must do, on real servers
+///
+/// Every option set of a backend is checked. What a backend does not declare is listed as not applicable; a case that
+/// should have run and did not is a failure.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Backend id, or all
+    #[arg(long, value_name = "ID|all")]
+    backend: String,
+    /// Only cases whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    case: String,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+pub fn main(args: VerifyArgs) -> anyhow::Result<Status> {
+    let entries: Vec<&'static Entry> = match args.backend.as_str() {
+        "all" => BACKENDS.iter().collect(),
+        id => vec![find_backend(id)?],
+    };
+    let settings = args.settings.read()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let status = runtime.block_on(async {
+        let mut interrupts = Interrupts::listen()?;
+        tokio::select! {
+            status = verify_all(&entries, &settings, &args.case) => status,
+            () = interrupts.first() => anyhow::bail!("interrupted"),
+        }
+    });
+    runtime.shutdown_background();
+    status
+}
+
+async fn verify_all(entries: &[&'static Entry], settings: &Settings, filter: &str) -> anyhow::Result<Status> {
+    let needs = |engine: EngineKind| entries.iter().any(|entry| entry.engine == engine);
+    eprintln!("starting servers");
+    let services = Services::start(
+        needs(EngineKind::Postgres).then(|| match &settings.pg_url {
+            Some(url) => Wanted::Given(url.clone()),
+            None => Wanted::Private(PostgresOptions::new(settings.durability_of(EngineKind::Postgres))),
+        }),
+        needs(EngineKind::Valkey).then(|| match &settings.valkey_url {
+            Some(url) => Wanted::Given(url.clone()),
+            None => Wanted::Private(ValkeyOptions::new(settings.durability_of(EngineKind::Valkey))),
+        }),
+    )
+    .await?;
+    let mut passed = 0;
+    let mut failed = 0;
+    for entry in entries {
+        let url = match entry.engine {
+            EngineKind::Postgres => services.postgres.as_ref().map(|server| server.url().clone()),
+            EngineKind::Valkey => services.valkey.as_ref().map(|server| server.url().clone()),
+            EngineKind::InProcess => None,
+        };
+        for (name, options) in entry.option_sets() {
+            let report = verify_one(entry, &name, url.clone(), options, settings, filter).await?;
+            passed += report.passed();
+            failed += usize::from(report.verdict().is_err());
+        }
+    }
+    services.stop().await?;
+    println!("{passed} cases passed over {} backends; {failed} option sets failed", entries.len());
+    if passed == 0 {
+        anyhow::bail!("no case ran: no name contains `{filter}`");
+    }
+    Ok(if failed == 0 { Status::Done } else { Status::Failed })
+}
+
+async fn verify_one(
+    entry: &'static Entry,
+    option_set: &str,
+    url: Option<ServerUrl>,
+    options: BackendOptions,
+    settings: &Settings,
+    filter: &str,
+) -> anyhow::Result<conformance::Report> {
+    let config = |wake| BackendConfig {
+        url: url.clone(),
+        namespace: "qbench_verify".to_owned(),
+        durability: settings.durability_of(entry.engine),
+        lease: Duration::from_secs(30),
+        wake,
+        poll_interval: Duration::from_millis(10),
+        workers: 1,
+        timeout: Duration::from_secs(10),
+        options: options.clone(),
+    };
+    let wake = (entry.open)(&config(Wake::Poll))?.capabilities().wakes[0];
+    let report = conformance::run(entry, &config(wake), filter, |progress| match progress {
+        Progress::Started { name, number, expected } => {
+            eprintln!("{} {option_set}: {number} of {expected} {name}", entry.id);
+        }
+        Progress::Ended(result) => {
+            if let Outcome::Failed(reason) = &result.outcome {
+                eprintln!("{} {option_set}: {} FAILED: {reason}", entry.id, result.name);
+            }
+        }
+    })
+    .await?;
+    println!("{option_set} {report}");
+    Ok(report)
+}
