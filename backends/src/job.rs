@@ -38,6 +38,6 @@ pub struct Lease {
 }
 
 /// A backend's own handle of one delivery: two words, so that no delivery costs an allocation. SQL backends keep the row
-/// id and the attempt in it, Valkey the two halves of the stream id.
+/// id and the attempt in it, Valkey the stream id and the instant of the claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LeaseToken(pub [u64; 2]);

@@ -1,4 +1,5 @@
 //! What the monitors must get right: whose CPU it was, what the server said, and that they never take a run down.
+#![allow(clippy::unwrap_used)] // A test that meets the unexpected stops there.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;

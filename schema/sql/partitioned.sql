@@ -33,8 +33,9 @@ CREATE INDEX jobs_in_flight ON {schema}.jobs (lease_until) WHERE status = 1;
 -- name: create_partition
 CREATE TABLE {schema}.jobs_p{partition} PARTITION OF {schema}.jobs FOR VALUES WITH (MODULUS {partitions}, REMAINDER {partition});
 
--- name: unlogged_partition
-ALTER TABLE {schema}.jobs_p{partition} SET UNLOGGED;
+-- name: create_partition_unlogged
+-- Not ALTER TABLE ... SET UNLOGGED afterwards, which would rewrite and sync every file of every partition once more.
+CREATE UNLOGGED TABLE {schema}.jobs_p{partition} PARTITION OF {schema}.jobs FOR VALUES WITH (MODULUS {partitions}, REMAINDER {partition});
 
 -- name: enqueue
 -- $1 job numbers, $2 payloads. One statement for one job and for ten thousand: all or nothing, one round trip.

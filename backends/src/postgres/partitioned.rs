@@ -104,11 +104,10 @@ impl Partitioned {
         };
         let on_each = |name: &str| (0..partitions).map(|partition| on_partition(name, partition)).collect::<Vec<_>>();
 
+        let create_partition =
+            if target.durability == Durability::D0 { "create_partition_unlogged" } else { "create_partition" };
         let mut create = vec![sql.text("create")];
-        create.extend(on_each("create_partition"));
-        if target.durability == Durability::D0 {
-            create.extend(on_each("unlogged_partition"));
-        }
+        create.extend(on_each(create_partition));
         let design = Design {
             queue_type: ENTRY.id,
             create: create.join("\n"),

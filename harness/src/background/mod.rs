@@ -164,9 +164,12 @@ impl Pgbench {
             source,
         })?;
         own_schema::make(&config.server).await?;
-        let spec = libpq
-            .apply(ChildSpec::new(&config.program))
-            .args(["--initialize", "--quiet", "--scale", &config.scale.to_string()]);
+        let spec = libpq.apply(ChildSpec::new(&config.program)).args([
+            "--initialize",
+            "--quiet",
+            "--scale",
+            &config.scale.to_string(),
+        ]);
         let limit = FILL_LIMIT_BASE + FILL_LIMIT_PER_SCALE * config.scale;
         let (ended, lines) = run_to_end(spec, limit).await?;
         let trouble = match ended {
@@ -193,7 +196,6 @@ impl PreparedPgbench {
             .args(["--client", &config.clients.to_string()])
             .args(["--jobs", &config.clients.min(cores).to_string()])
             .args(["--time", &RUN_SECONDS.to_string()])
-            .args(["--scale", &config.scale.to_string()])
             .stderr(Stdio::piped());
         let mut child = spawn_guarded(spec)?;
         let heard = Arc::new(Mutex::new(Heard { timeline: Timeline::from(clock.now_us()), ..Heard::default() }));

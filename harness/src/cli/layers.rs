@@ -7,7 +7,8 @@ use anyhow::Context;
 use clap::Args;
 use qbench_backends::registry::{self, BACKENDS, EngineKind, Entry};
 use qbench_backends::{BackendOptions, ServerUrl};
-use qbench_scenarios::{Layer, Origin, Overrides, Profile, RunPlan, Scenario, did_you_mean, resolve};
+use qbench_scenarios::{Layer, Origin, Overrides, Profile, RunPlan, Scenario, Source, did_you_mean, resolve};
+use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
 
 use super::workload_args::WorkloadArgs;
@@ -64,7 +65,9 @@ pub struct Settings {
     profile: Profile,
     layers: Vec<Overrides>,
     /// Backend options, of whatever backend knows them.
-    options: BTreeMap<String, String>,
+    options: BTreeMap<String, ConfiguredValue>,
+    /// Where the values beside the workload and the options came from, by name.
+    sources: BTreeMap<&'static str, Source>,
     /// The user's PostgreSQL, if it should be used.
     pub pg_url: Option<ServerUrl>,
     /// The user's Valkey, likewise.
@@ -92,24 +95,36 @@ impl SettingsArgs {
         let mut options = BTreeMap::new();
         let file_sets = file.as_ref().and_then(|layer| layer.others.get("set")).into_iter().flatten();
         let variable_sets = environment.others.get("set").into_iter().flatten().flat_map(|list| list.split(','));
-        for pair in file_sets.map(String::as_str).chain(variable_sets).chain(self.set.iter().map(String::as_str)) {
-            take_pair(pair, &mut flags, &mut options)?;
+        let pairs = (file_sets.map(|pair| (pair.as_str(), Source::File)))
+            .chain(variable_sets.map(|pair| (pair, Source::Environment)))
+            .chain(self.set.iter().map(|pair| (pair.as_str(), Source::Flag)));
+        for (pair, source) in pairs {
+            take_pair(pair, source, &mut flags, &mut options)?;
         }
 
-        let one = |flag: &Option<String>, name: &str| -> Option<String> {
-            flag.clone()
-                .or_else(|| environment.others.get(name).and_then(|values| values.first().cloned()))
-                .or_else(|| file.as_ref()?.others.get(name)?.first().cloned())
+        let mut sources = BTreeMap::new();
+        let mut one = |flag: &Option<String>, name: &'static str| -> Option<String> {
+            let from = |layer: &Layer| layer.others.get(name).and_then(|values| values.first().cloned());
+            let flag = flag.clone().map(|value| (value, Source::Flag));
+            let (value, source) = flag
+                .or_else(|| Some((from(&environment)?, Source::Environment)))
+                .or_else(|| Some((from(file.as_ref()?)?, Source::File)))?;
+            sources.insert(name, source);
+            Some(value)
         };
         let profile = one(&self.profile, "profile");
         let durability = one(&self.servers.durability, "durability").map(|word| parse_durability(&word)).transpose()?;
+        let pg_url = one(&self.servers.pg_url, "pg-url").map(ServerUrl::new);
+        let valkey_url = one(&self.servers.valkey_url, "valkey-url").map(ServerUrl::new);
+        let out = one(&None, "out").map(PathBuf::from);
         let settings = Settings {
             profile: Profile::load(profile.as_deref().unwrap_or(DEFAULT_PROFILE))?,
-            pg_url: one(&self.servers.pg_url, "pg-url").map(ServerUrl::new),
-            valkey_url: one(&self.servers.valkey_url, "valkey-url").map(ServerUrl::new),
+            pg_url,
+            valkey_url,
             durability,
             options,
-            out: one(&None, "out").map(PathBuf::from),
+            sources,
+            out,
             layers: file.map(|layer| layer.overrides).into_iter().chain([environment.overrides, flags]).collect(),
         };
         Ok(settings)
@@ -159,13 +174,18 @@ impl SettingsArgs {
 }
 
 /// A `KEY=VALUE` is an option when some backend has one of that name, else a setting of the workload.
-fn take_pair(pair: &str, flags: &mut Overrides, options: &mut BTreeMap<String, String>) -> anyhow::Result<()> {
+fn take_pair(
+    pair: &str,
+    source: Source,
+    flags: &mut Overrides,
+    options: &mut BTreeMap<String, ConfiguredValue>,
+) -> anyhow::Result<()> {
     let (key, value) = pair.split_once('=').ok_or_else(|| {
         Usage(format!("--set {pair}: expected KEY=VALUE, for instance --set commit=ack"))
     })?;
     let known_options = || BACKENDS.iter().flat_map(|entry| entry.options).map(|option| option.key);
     if known_options().any(|option| option == key) {
-        options.insert(key.to_owned(), value.to_owned());
+        options.insert(key.to_owned(), ConfiguredValue { value: value.to_owned(), source: source.name().to_owned() });
         return Ok(());
     }
     let settings = qbench_scenarios::KEYS.iter().map(|spec| spec.name);
@@ -203,7 +223,8 @@ impl Settings {
     /// The given options that `entry` has. Options of other backends are left out: in a matrix they are meant for those.
     pub fn options_of(&self, entry: &Entry) -> BTreeMap<String, String> {
         let known = |key: &str| entry.options.iter().any(|option| option.key == key);
-        self.options.iter().filter(|(key, _)| known(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+        let own = self.options.iter().filter(|(key, _)| known(key));
+        own.map(|(key, option)| (key.clone(), option.value.clone())).collect()
     }
 
     /// Options that `entry` does not have, though the user named them together with this backend alone.
@@ -219,6 +240,28 @@ impl Settings {
                 Err(Usage(format!("--set {key}: backend {} has no such option; it has {}", entry.id, own.join(", "))))
             }
         }
+    }
+
+    /// Everything beside the workload that a run of `entry` is configured with, with where it came from; for the manifest.
+    pub fn configuration_of(&self, entry: &Entry) -> BTreeMap<String, ConfiguredValue> {
+        let source = |name: &str| self.sources.get(name).copied().unwrap_or(Source::Default).name().to_owned();
+        let address = |url: &Option<ServerUrl>| url.as_ref().map_or("private".to_owned(), ServerUrl::redacted);
+        let durability = format!("{:?}", self.durability_of(entry.engine)).to_lowercase();
+        let named = [
+            ("profile", self.profile.id.clone()),
+            ("durability", durability),
+            ("pg-url", address(&self.pg_url)),
+            ("valkey-url", address(&self.valkey_url)),
+        ];
+        let named = named.map(|(name, value)| (name.to_owned(), ConfiguredValue { value, source: source(name) }));
+        let options = entry.options.iter().map(|option| {
+            let default = || ConfiguredValue {
+                value: option.default.to_owned(),
+                source: Source::Default.name().to_owned(),
+            };
+            (format!("set.{}", option.key), self.options.get(option.key).cloned().unwrap_or_else(default))
+        });
+        named.into_iter().chain(options).collect()
     }
 
     /// Durability class to ask of a backend's engine.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
-use qbench_backends::{BackendConfig, ServerUrl, Wake};
+use qbench_backends::{BackendConfig, Wake};
 use qbench_orchestration::{Cell, MatrixOutcome, Plan, Progress, RunCommand, execute, survey};
 use qbench_scenarios::Scenario;
 use qbench_schema::result::RunIdentity;
@@ -121,13 +121,10 @@ impl Matrix {
             }
         }
         for entry in &entries {
-            for (key, value) in settings.options_of(entry) {
-                configuration.insert(format!("{}.set.{key}", entry.id), value);
+            for (key, setting) in settings.configuration_of(entry) {
+                configuration.insert(format!("{}.{key}", entry.id), setting.value);
             }
-            configuration.insert(format!("{}.durability", entry.id), format!("{:?}", settings.durability_of(entry.engine)));
         }
-        configuration.insert("pg-url".into(), shown(&settings.pg_url));
-        configuration.insert("valkey-url".into(), shown(&settings.valkey_url));
         Ok(Matrix {
             plan: Plan::new(&planned, repeat, seed, out)?,
             configuration,
@@ -142,10 +139,6 @@ impl Matrix {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(runtime.block_on(execute(&self.plan, &survey, &command, &mut Progress::on_stderr()))?)
     }
-}
-
-fn shown(url: &Option<ServerUrl>) -> String {
-    url.as_ref().map_or_else(|| "private".to_owned(), ServerUrl::redacted)
 }
 
 fn select_backends(names: &[String]) -> Result<Vec<&'static Entry>, Usage> {

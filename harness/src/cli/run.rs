@@ -55,6 +55,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Status> {
     let request = RunRequest {
         entry,
         options: settings.options_of(entry),
+        configuration: settings.configuration_of(entry),
         durability: settings.durability_of(entry.engine),
         pg_url: settings.pg_url,
         valkey_url: settings.valkey_url,

@@ -83,7 +83,8 @@ impl FootprintReader {
     }
 }
 
-/// Footprint of this very process. Its context switches are counted since it started.
+/// Footprint of this very process. Its context switches are counted since it started. What a child read and wrote is
+/// added by the kernel when the child is collected, so the row in which pgbench ends may show some of pgbench's.
 pub(crate) fn of_harness() -> Footprint {
     let process = Process::myself();
     let status = process.as_ref().ok().and_then(|process| process.status().ok());

@@ -6,6 +6,7 @@ use std::path::Path;
 use procfs::{CpuPressure, Current, CurrentSI, IoPressure, KernelStats, Meminfo};
 
 use super::notes::Notes;
+use super::rows::two_digits;
 
 /// Bytes in a sector of `/proc/diskstats`, whatever the device's own sectors are (kernel `Documentation/admin-guide/iostats.rst`).
 const SECTOR_BYTES: u64 = 512;
@@ -115,8 +116,9 @@ impl HostReader {
     /// Share of the last ten seconds in which some task waited for a CPU, and for I/O. Many kernels are built or booted
     /// without PSI, so its absence is an empty cell and no note.
     pub(crate) fn pressure_pct(&self) -> (Option<f64>, Option<f64>) {
-        let cpu = CpuPressure::current().ok().map(|pressure| f64::from(pressure.some.avg10));
-        let io = IoPressure::current().ok().map(|pressure| f64::from(pressure.some.avg10));
+        // The kernel prints two digits, which a 32-bit float cannot hold exactly.
+        let cpu = CpuPressure::current().ok().map(|pressure| two_digits(pressure.some.avg10.into()));
+        let io = IoPressure::current().ok().map(|pressure| two_digits(pressure.some.avg10.into()));
         (cpu, io)
     }
 }

@@ -22,6 +22,9 @@ const CLIENT_NAME: &str = "qbench:monitor";
 const SAMPLE_LIMIT: Duration = Duration::from_secs(2);
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
+/// Shortest time over which the main thread's CPU is worth a percentage.
+const SHORTEST_SPAN_US: u64 = 50_000;
+
 /// Sections of INFO that a row is made of.
 const SECTIONS: [&str; 6] = ["clients", "memory", "persistence", "stats", "cpu", "commandstats"];
 
@@ -128,13 +131,21 @@ impl ValkeyMonitor {
         }
     }
 
-    /// CPU of the main thread since the previous sample; empty for the first one and where the server does not tell.
+    /// CPU of the main thread since the previous sample; empty for the first one, for one that follows so soon that it
+    /// would mostly show the cost of being asked (the last one of a run), and where the server does not tell.
     fn main_thread_pct(&mut self, at_us: u64, info: &Info) -> Option<f64> {
         let cpu_s = info.number("used_cpu_sys_main_thread")? + info.number("used_cpu_user_main_thread")?;
-        let (last_us, last_s) = self.last_cpu.replace((at_us, cpu_s))?;
-        let elapsed_s = at_us.saturating_sub(last_us) as f64 / 1e6;
+        let Some((last_us, last_s)) = self.last_cpu else {
+            self.last_cpu = Some((at_us, cpu_s));
+            return None;
+        };
+        let elapsed_us = at_us.saturating_sub(last_us);
+        if elapsed_us < SHORTEST_SPAN_US {
+            return None;
+        }
+        self.last_cpu = Some((at_us, cpu_s));
         // A restarted server starts again at zero; that one sample tells nothing.
-        (elapsed_s > 0.0 && cpu_s >= last_s).then(|| two_digits(100.0 * (cpu_s - last_s) / elapsed_s))
+        (cpu_s >= last_s).then(|| two_digits(100.0 * (cpu_s - last_s) * 1e6 / elapsed_us as f64))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use qbench_backends::{Capabilities, Description, ServerUrl};
 use qbench_schema::SCHEMA_VERSION;
-use qbench_schema::manifest::{ConfiguredValue, Manifest, ServerDescription};
+use qbench_schema::manifest::{Manifest, ServerDescription};
 
 use super::{RunRequest, host};
 
@@ -21,17 +21,7 @@ pub(super) fn build(
     data_dir: &Path,
 ) -> Manifest {
     let mut configuration = request.plan.configuration.clone();
-    let mut add = |name: &str, value: String, source: &str| {
-        configuration.insert(name.to_owned(), ConfiguredValue { value, source: source.to_owned() });
-    };
-    add("backend", request.entry.id.to_owned(), "flag");
-    add("profile", request.plan.profile.clone(), "flag");
-    add("durability", format!("{:?}", request.durability).to_lowercase(), "flag");
-    for option in request.entry.options {
-        let given = request.options.get(option.key);
-        let source = if given.is_some() { "flag" } else { "default" };
-        add(&format!("set.{}", option.key), given.map_or(option.default, String::as_str).to_owned(), source);
-    }
+    configuration.extend(request.configuration.clone());
     Manifest {
         schema_version: SCHEMA_VERSION,
         run_id: run_id.to_owned(),

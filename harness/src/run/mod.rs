@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use qbench_backends::ServerUrl;
 use qbench_backends::registry::Entry;
 use qbench_scenarios::RunPlan;
+use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
 
 pub use files::refuse_to_overwrite;
@@ -30,6 +31,8 @@ pub struct RunRequest {
     pub options: BTreeMap<String, String>,
     /// Scenario and load.
     pub plan: RunPlan,
+    /// Settings beside the workload, with where they came from; for the manifest.
+    pub configuration: BTreeMap<String, ConfiguredValue>,
     /// Durability class to ask for.
     pub durability: Durability,
     /// The user's PostgreSQL; a private one is started without it, where one is needed.

@@ -1,5 +1,5 @@
-# Cleans up behind a harness that was killed. Runs as `sh -c <this> qbench-guard <directory> <program>`, in a session of
-# its own, with a pipe from the harness as standard input. The lines `add PID START` and `remove PID START` tell it which
+# Cleans up behind a harness that was killed. Runs in `sh` with the arguments <directory> <program>, in a session of its
+# own, with a pipe from the harness as standard input. The lines `add PID START` and `remove PID START` tell it which
 # processes run (START is field 22 of /proc/PID/stat: with the pid it names one process for good). The end of the input,
 # which comes when the harness has gone in whatever way, makes it act: whatever still runs is killed, then <directory>
 # is removed. <directory> may be empty: then there is nothing to remove. <program> is the server whose helper processes
@@ -72,6 +72,11 @@ done
     rmdir "$directory" 2>/dev/null
     exit 0
 }
+# PostgreSQL takes its few bytes of System V shared memory with it, unless it was killed. Line 7 of this file names them.
+if [ -f "$directory/data/postmaster.pid" ]; then
+    memory=$(sed -n '7s/^ *[0-9]* *\([0-9][0-9]*\) *$/\1/p' "$directory/data/postmaster.pid")
+    [ -z "$memory" ] || ipcrm -m "$memory" 2>/dev/null
+fi
 turn=0
 while [ $turn -lt 20 ] && [ -d "$directory" ]; do
     rm -rf "$directory" 2>/dev/null

@@ -1,0 +1,384 @@
+//! The program as its users meet it: real processes, real servers, exit status, one clear sentence.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use qbench_schema::files::RunFiles;
+use qbench_schema::manifest::Manifest;
+use qbench_schema::record::{JobRecord, Stage};
+use qbench_schema::result::{RunResult, RunStatus, Verdict};
+use tempfile::TempDir;
+
+/// A small load, so that many tests fit beside each other.
+const SMALL: [&str; 6] = ["--rate", "100", "--duration", "2s", "--workers", "4"];
+
+fn qbench() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qbench"));
+    // What the developer's shell or checkout sets must not leak into the tests.
+    for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("QBENCH_") || key.starts_with("PG")) {
+        command.env_remove(key);
+    }
+    command.current_dir(std::env::temp_dir());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    qbench().args(arguments).output().unwrap()
+}
+
+/// The run was refused with that status and one sentence on standard error that has all of `words`.
+fn refused(output: &Output, status: i32, words: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    let sentences: Vec<&str> = said.lines().filter(|line| line.starts_with("qbench: ")).collect();
+    assert_eq!(sentences.len(), 1, "one clear sentence, not: {said}");
+    for word in words {
+        assert!(sentences[0].contains(word), "`{}` should mention `{word}`", sentences[0]);
+    }
+}
+
+/// A folder that servers of an ordinary user can live below.
+fn open_dir() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    dir
+}
+
+/// Processes other than the harness that were started with a path below `dir`.
+fn processes_below(dir: &Path) -> Vec<String> {
+    let needle = dir.to_str().unwrap();
+    let of = |pid: &str| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        .map(|pid| String::from_utf8_lossy(&of(&pid)).replace('\0', " "))
+        .filter(|line| line.contains(needle) && !line.contains("qbench run"))
+        .collect()
+}
+
+fn wait_for(what: &str, limit: Duration, mut happened: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(begun.elapsed() < limit, "{what} did not happen within {limit:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn result_of(files: &RunFiles) -> RunResult {
+    serde_json::from_slice(&fs::read(files.result()).unwrap()).unwrap()
+}
+
+fn records_of(files: &RunFiles) -> Vec<JobRecord> {
+    let text = fs::read_to_string(files.metrics()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn an_unknown_backend_is_refused_with_the_nearest_name() {
+    refused(&run(&["run", "--backend", "skip_lockt", "--scenario", "cold"]), 2, &["skip_lockt", "skip_locked"]);
+}
+
+#[test]
+fn an_unknown_scenario_profile_and_key_are_refused_with_the_nearest_name() {
+    refused(&run(&["run", "--backend", "null", "--scenario", "colt"]), 2, &["colt", "cold"]);
+    refused(&run(&["run", "--backend", "null", "--scenario", "cold", "--profile", "quik"]), 2, &["quik", "quick"]);
+    let set = run(&["run", "--backend", "null", "--scenario", "cold", "--set", "comit=ack"]);
+    refused(&set, 2, &["comit", "commit"]);
+    let variable =
+        qbench().args(["run", "--backend", "null", "--scenario", "cold"]).env("QBENCH_WORKRS", "3").output().unwrap();
+    refused(&variable, 2, &["QBENCH_WORKRS", "QBENCH_WORKERS"]);
+}
+
+#[test]
+fn an_unknown_key_in_the_settings_file_is_refused_with_file_and_nearest_name() {
+    let dir = open_dir();
+    fs::write(dir.path().join("qbench.toml"), "workres = 3\n").unwrap();
+    let output =
+        qbench().args(["run", "--backend", "null", "--scenario", "cold"]).current_dir(dir.path()).output().unwrap();
+    refused(&output, 2, &["qbench.toml", "workres", "workers"]);
+}
+
+#[test]
+fn an_option_of_another_backend_is_refused() {
+    let output = run(&["run", "--backend", "skip_locked", "--scenario", "cold", "--set", "commit=ack"]);
+    refused(&output, 2, &["commit", "skip_locked"]);
+}
+
+#[test]
+fn a_rate_of_zero_is_refused() {
+    refused(&run(&["run", "--backend", "null", "--scenario", "cold", "--rate", "0"]), 2, &["--rate 0"]);
+}
+
+#[test]
+fn more_load_than_the_workers_can_carry_is_refused_with_the_arithmetic() {
+    let output = run(&[
+        "run",
+        "--backend",
+        "skip_locked",
+        "--scenario",
+        "warm",
+        "--workers",
+        "20",
+        "--rate",
+        "5000",
+        "--work",
+        "10ms",
+    ]);
+    refused(&output, 2, &["20 workers x 1 / 10ms = 2,000 jobs/s", "--allow-overload"]);
+}
+
+#[test]
+fn a_way_of_waiting_that_a_backend_does_not_have_is_refused() {
+    let output = run(&["run", "--backend", "skip_locked", "--scenario", "cold", "--wake", "block"]);
+    refused(&output, 2, &["--wake block", "skip_locked", "poll"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_named() {
+    let output = run(&["run", "--backend", "null", "--scenario", "cold", "--out", "/dev/null/results"]);
+    refused(&output, 1, &["/dev/null/results", "--out"]);
+}
+
+#[test]
+fn a_dead_server_is_named_and_leaves_a_result_that_says_so() {
+    for (flag, backend, url) in [
+        ("--pg-url", "skip_locked", "postgres://ann@127.0.0.1:1/x"),
+        ("--valkey-url", "valkey_streams", "redis://127.0.0.1:1"),
+    ] {
+        let dir = open_dir();
+        let out = dir.path().to_str().unwrap();
+        let output = run(&["run", "--backend", backend, "--scenario", "cold", flag, url, "--out", out]);
+        refused(&output, 1, &["127.0.0.1:1"]);
+        let result = result_of(&RunFiles::new(dir.path(), backend, "cold"));
+        assert_eq!(result.status, RunStatus::Failed);
+        assert!(result.error.unwrap().contains("127.0.0.1:1"));
+    }
+}
+
+#[test]
+fn an_address_that_is_none_is_a_mistake_of_usage() {
+    let dir = open_dir();
+    let out = dir.path().to_str().unwrap();
+    let output = run(&["run", "--backend", "skip_locked", "--scenario", "cold", "--pg-url", "localhost", "--out", out]);
+    refused(&output, 2, &["localhost", "postgres://"]);
+}
+
+#[test]
+fn a_finished_recording_is_never_overwritten() {
+    let dir = open_dir();
+    let out = dir.path().to_str().unwrap();
+    let arguments = ["run", "--backend", "null", "--scenario", "cold", "--out", out];
+    let small = ["--rate", "50", "--duration", "300ms", "--work", "0ms"];
+    let first = run(&[&arguments[..], &small[..]].concat());
+    assert!(matches!(first.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&first.stderr));
+    let before = fs::read(RunFiles::new(dir.path(), "null", "cold").result()).unwrap();
+    refused(&run(&[&arguments[..], &small[..]].concat()), 2, &["never overwritten"]);
+    assert_eq!(fs::read(RunFiles::new(dir.path(), "null", "cold").result()).unwrap(), before);
+}
+
+#[test]
+fn every_intended_job_is_sent_recorded_and_audited() {
+    let dir = open_dir();
+    let out = dir.path().to_str().unwrap();
+    let output = run(&[
+        "run",
+        "--backend",
+        "memory",
+        "--scenario",
+        "cold",
+        "--rate",
+        "2000",
+        "--duration",
+        "2s",
+        "--work",
+        "1ms",
+        "--arrivals",
+        "poisson",
+        "--json",
+        "--out",
+        out,
+    ]);
+    let printed: RunResult = serde_json::from_slice(&output.stdout).unwrap();
+    let files = RunFiles::new(dir.path(), "memory", "cold");
+    assert_eq!(result_of(&files), printed, "what is printed is what is written");
+    let jobs = printed.jobs;
+    assert_eq!((jobs.sent, jobs.enqueued, jobs.completed), (jobs.intended, jobs.intended, jobs.intended));
+    assert_eq!(printed.audit.verdict, Verdict::Ok, "{:?}", printed.audit);
+    let records = records_of(&files);
+    assert_eq!(records.len() as u64, jobs.completed);
+    let shares: u64 = printed.workers.iter().map(|share| share.completed).sum();
+    assert_eq!(shares, jobs.completed);
+
+    for record in &records {
+        let instants = [
+            record.intended_us,
+            record.sent_us,
+            record.enqueued_us,
+            record.claimed_us,
+            record.started_us,
+            record.finished_us,
+            record.acked_us,
+        ];
+        assert!(instants.is_sorted(), "{record:?}");
+        let stages: u64 = Stage::ALL[1..].iter().map(|stage| record.stage_us(*stage)).sum();
+        assert_eq!(stages, record.stage_us(Stage::EndToEnd));
+    }
+    let manifest: Manifest = serde_json::from_slice(&fs::read(files.manifest()).unwrap()).unwrap();
+    assert_eq!(manifest.configuration["rate"].source, "flag");
+    assert_eq!(manifest.configuration["profile"].source, "default");
+}
+
+#[test]
+fn percentiles_recomputed_from_the_job_file_agree_within_one_percent() {
+    let dir = open_dir();
+    let out = dir.path().to_str().unwrap();
+    run(&["run", "--backend", "memory", "--scenario", "cold", "--rate", "1000", "--duration", "2s", "--out", out]);
+    let files = RunFiles::new(dir.path(), "memory", "cold");
+    let result = result_of(&files);
+    for (stage, said) in [(Stage::EndToEnd, result.end_to_end_ms), (Stage::WorkTime, result.work_time_ms)] {
+        let mut latencies: Vec<u64> = records_of(&files).iter().map(|record| record.stage_us(stage)).collect();
+        latencies.sort_unstable();
+        for (quantile, said_ms) in [(0.50, said.p50), (0.95, said.p95), (0.99, said.p99), (1.0, said.max)] {
+            let rank = (latencies.len() as f64 * quantile).ceil() as usize;
+            let exact_ms = latencies[rank - 1] as f64 / 1e3;
+            assert!((said_ms / exact_ms - 1.0).abs() < 0.01, "{stage:?} {quantile}: {said_ms} against {exact_ms}");
+        }
+    }
+}
+
+/// Starts a run of 30 s against private servers below `dir` and returns once records are being written.
+fn start_long_run(dir: &Path, backend: &str) -> (Child, RunFiles) {
+    let out = dir.join("out");
+    let child = qbench()
+        .args(["run", "--backend", backend, "--scenario", "cold", "--rate", "200", "--duration", "30s"])
+        .arg("--out")
+        .arg(&out)
+        .env("QBENCH_TMPDIR", dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let files = RunFiles::new(&out, backend, "cold");
+    let measuring = || fs::metadata(files.metrics()).is_ok_and(|metadata| metadata.len() > 0);
+    wait_for("measuring", Duration::from_secs(60), measuring);
+    (child, files)
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
+}
+
+#[test]
+fn a_harness_that_is_killed_leaves_no_server_and_files_that_parse() {
+    for backend in ["skip_locked", "valkey_streams"] {
+        let dir = open_dir();
+        let (mut child, files) = start_long_run(dir.path(), backend);
+        assert!(!processes_below(dir.path()).is_empty(), "its server runs below the folder");
+        kill(pid(&child), Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+        wait_for("the end of every server", Duration::from_secs(5), || processes_below(dir.path()).is_empty());
+        assert!(!records_of(&files).is_empty());
+        assert_eq!(result_of(&files).status, RunStatus::Running, "nobody could say how it ended");
+        let mut rows = csv::Reader::from_path(files.system()).unwrap();
+        assert!(rows.deserialize::<qbench_schema::system::SystemRow>().all(|row| row.is_ok()));
+        let left: Vec<PathBuf> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        wait_for("the removal of private folders", Duration::from_secs(10), || {
+            fs::read_dir(dir.path()).unwrap().count() == 1
+        });
+        assert!(left.contains(&dir.path().join("out")));
+    }
+}
+
+#[test]
+fn an_interrupted_run_ends_its_servers_and_says_so() {
+    let dir = open_dir();
+    let (mut child, files) = start_long_run(dir.path(), "delete_returning");
+    kill(pid(&child), Signal::SIGINT).unwrap();
+    let mut status = None;
+    wait_for("the end of the run", Duration::from_secs(20), || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(1));
+    assert!(processes_below(dir.path()).is_empty());
+    let result = result_of(&files);
+    assert_eq!(result.status, RunStatus::Interrupted);
+    assert!(!result.validity.valid);
+    assert_eq!(result.audit.verdict, Verdict::Inconclusive);
+    assert!(result.jobs.sent > 0 && result.jobs.sent <= result.jobs.intended);
+    assert!(!records_of(&files).is_empty());
+}
+
+#[test]
+fn a_password_in_a_flag_is_moved_out_of_the_process_list() {
+    let dir = open_dir();
+    // A listener that accepts and never answers keeps the run alive while its arguments are read.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://ann:s3cret@{}/x", silent.local_addr().unwrap());
+    let mut child = qbench()
+        .args(["run", "--backend", "skip_locked", "--scenario", "cold", "--pg-url", &url])
+        .args(SMALL)
+        .arg("--out")
+        .arg(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let arguments = || fs::read_to_string(format!("/proc/{}/cmdline", child.id())).unwrap();
+    wait_for("the move", Duration::from_secs(10), || !arguments().contains("s3cret"));
+    assert!(arguments().contains("skip_locked"), "the rest of the arguments stays");
+    kill(pid(&child), Signal::SIGKILL).unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_runs_already_is_used_and_left_as_it_was() {
+    use qbench_harness::services::{PostgresOptions, PostgresServer};
+    use qbench_schema::result::Durability;
+    use sqlx::{Connection, Executor, Row};
+
+    let server = PostgresServer::start(PostgresOptions::new(Durability::D1)).await.unwrap();
+    let mut connection = sqlx::PgConnection::connect(server.url().expose()).await.unwrap();
+    connection.execute("CREATE TABLE mine (id int); INSERT INTO mine VALUES (1)").await.unwrap();
+    let dir = open_dir();
+    let command = |url: &str, out: &str| {
+        let out = dir.path().join(out);
+        let arguments = ["run", "--backend", "skip_locked", "--scenario", "cold", "--durability", "d1"];
+        let mut command = qbench();
+        command.args(arguments).args(SMALL).env("QBENCH_PG_URL", url).arg("--out").arg(out);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+
+    let output = command(server.url().expose(), "good").await.unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    let result = result_of(&RunFiles::new(&dir.path().join("good"), "skip_locked", "cold"));
+    assert_eq!((result.audit.verdict, result.durability), (Verdict::Ok, Durability::D1), "{:?}", result.audit);
+    assert!(result.cpu_us_per_job.server.is_some(), "the postmaster was found: {:?}", result.notes);
+    let schemas = sqlx::query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'qbench%'");
+    assert!(schemas.fetch_all(&mut connection).await.unwrap().is_empty(), "nothing of ours is left");
+    let mine = sqlx::query("SELECT count(*) FROM mine").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(mine.get::<i64, _>(0), 1);
+
+    let wrong = server.url().expose().replace('@', "x@");
+    let output = command(&wrong, "wrong").await.unwrap();
+    refused(&output, 1, &["password"]);
+    let password = wrong.split_once("://").unwrap().1.split_once('@').unwrap().0.split_once(':').unwrap().1;
+    for text in [output.stdout, output.stderr] {
+        assert!(!String::from_utf8_lossy(&text).contains(password));
+    }
+
+    connection.execute("CREATE SCHEMA qbench; CREATE TABLE qbench.jobs (id int)").await.unwrap();
+    let output = command(server.url().expose(), "foreign").await.unwrap();
+    refused(&output, 1, &["qbench"]);
+    assert!(connection.execute("SELECT * FROM qbench.jobs").await.is_ok(), "a foreign table is not dropped");
+    server.stop().await.unwrap();
+}
