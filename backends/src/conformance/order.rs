@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(rising_sequences(&[1, 0, 3, 2, 5, 4]), 2);
         let merged: Vec<u64> = (0..4).flat_map(|partition| (0..500).map(move |step| step * 4 + partition)).collect();
         assert_eq!(rising_sequences(&merged), 4);
-        // A fixed scramble of 0..2000 (1,117 and 2,000 have no common factor is not enough for randomness, hence the square).
+        // A disorder that is the same in each run: multiplying, turning and multiplying again mixes the bits.
         let mut scrambled: Vec<u64> = (0..2_000).collect();
         scrambled.sort_by_key(|number: &u64| {
             number.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29).wrapping_mul(0xD6E8_FEB8_6659_FD93)

@@ -169,6 +169,8 @@ async fn carry_out(
     let mut observer = RunObserver { monitors: &monitors, progress: &mut *progress };
     let outcome = load.drive(admin.as_mut(), Some(&files.metrics()), &mut observer).await;
     progress.step("stopping");
+    // First, so that the end of the background load is not noticed as a process that vanished.
+    let monitors = monitors.finish();
     let background = match background {
         None => None,
         Some(background) => {
@@ -176,7 +178,6 @@ async fn carry_out(
             Some(background.finish(window_us).await)
         }
     };
-    let monitors = monitors.finish();
     notes.extend(servers.obituaries());
     let outcome = outcome?;
     clean_up(admin.as_mut(), servers, &mut notes).await;
