@@ -176,8 +176,7 @@ mod tests {
     fn a_redelivery_breaks_only_the_at_most_once_contract() {
         let totals = Totals { redelivered: 1, ..clean() };
         assert_eq!(verdict(totals, clean_census(), true).verdict, Verdict::Ok);
-        let strict =
-            judge(&totals, &Incidents::default(), &clean_census(), true, &capabilities(Delivery::AtMostOnce));
+        let strict = judge(&totals, &Incidents::default(), &clean_census(), true, &capabilities(Delivery::AtMostOnce));
         assert_eq!(strict.verdict, Verdict::Violated);
     }
 

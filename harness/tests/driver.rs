@@ -98,7 +98,7 @@ struct FaultyClaimer {
 impl Claimer for FaultyClaimer {
     async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
         self.calls += 1;
-        let limit = if self.fault == Fault::Overclaims && self.calls % 10 == 0 { limit + 1 } else { limit };
+        let limit = if self.fault == Fault::Overclaims && self.calls.is_multiple_of(10) { limit + 1 } else { limit };
         self.inner.claim(limit, wait, out).await?;
         for lease in out.iter_mut().filter(|lease| lease.job == JobId(17)) {
             match self.fault {

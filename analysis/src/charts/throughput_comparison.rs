@@ -9,6 +9,8 @@ use crate::tables::number;
 
 /// Share of a group's width that stays empty on each side.
 const GROUP_MARGIN: f64 = 0.06;
+/// Height that a figure above a bar takes, its distance included.
+const FIGURE_HEIGHT: f64 = 60.0;
 /// Widest bar, so that one backend alone does not fill the picture.
 const BAR_MAX: f64 = 260.0;
 
@@ -45,12 +47,15 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
             frame::bar(canvas, Rect { y0: top, ..slot }, series.colour, state)?;
             let figure = format!("{}{}", number(row.throughput_jobs_s), state.mark());
             let look = theme::LABEL.align(Align::Centre);
+            // A figure between the bar and the line of the offered load just above it would be struck through.
+            let offered = y(row.offered_jobs_s);
+            let base = if (top - FIGURE_HEIGHT..top).contains(&offered) { offered } else { top };
             // Narrow bars carry their figure inside, upright text would run into the neighbours.
             if canvas.text_width(&figure, look)? <= slot.width() + 10.0 {
-                canvas.text(slot.centre_x(), top - 30.0, &figure, look)?;
+                canvas.text(slot.centre_x(), base - 30.0, &figure, look)?;
             } else {
                 let half = canvas.text_width(&figure, look)? / 2.0;
-                canvas.text_upwards(slot.centre_x(), top - half - 14.0, &figure, look)?;
+                canvas.text_upwards(slot.centre_x(), base - half - 14.0, &figure, look)?;
             }
         }
         let mut offered: Vec<f64> = model

@@ -29,7 +29,9 @@ pub struct AnalyzeArgs {
 pub fn main(args: AnalyzeArgs) -> anyhow::Result<Status> {
     let dirs: Vec<PathBuf> = args.dirs.into_iter().chain(args.pg_results).chain(args.valkey_results).collect();
     if dirs.is_empty() {
-        return Err(Usage("no result folder was named: give DIR, --pg-results DIR or --valkey-results DIR".into()).into());
+        return Err(
+            Usage("no result folder was named: give DIR, --pg-results DIR or --valkey-results DIR".into()).into()
+        );
     }
     let analysis = qbench_analysis::analyze(&dirs, &args.output)?;
     print!("{}", analysis.table);

@@ -85,7 +85,8 @@ impl SettingsArgs {
     pub fn read(&self) -> anyhow::Result<Settings> {
         let file = self.read_file()?;
         let permitted: Vec<&str> = OTHER_NAMES.iter().chain(&ONLY_VARIABLES).copied().collect();
-        let variables = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        let variables =
+            std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
         let environment = Overrides::from_env(variables, &permitted)?;
 
         let mut flags = Overrides::new(Origin::Flag);
@@ -180,9 +181,9 @@ fn take_pair(
     flags: &mut Overrides,
     options: &mut BTreeMap<String, ConfiguredValue>,
 ) -> anyhow::Result<()> {
-    let (key, value) = pair.split_once('=').ok_or_else(|| {
-        Usage(format!("--set {pair}: expected KEY=VALUE, for instance --set commit=ack"))
-    })?;
+    let (key, value) = pair
+        .split_once('=')
+        .ok_or_else(|| Usage(format!("--set {pair}: expected KEY=VALUE, for instance --set commit=ack")))?;
     let known_options = || BACKENDS.iter().flat_map(|entry| entry.options).map(|option| option.key);
     if known_options().any(|option| option == key) {
         options.insert(key.to_owned(), ConfiguredValue { value: value.to_owned(), source: source.name().to_owned() });
@@ -255,10 +256,8 @@ impl Settings {
         ];
         let named = named.map(|(name, value)| (name.to_owned(), ConfiguredValue { value, source: source(name) }));
         let options = entry.options.iter().map(|option| {
-            let default = || ConfiguredValue {
-                value: option.default.to_owned(),
-                source: Source::Default.name().to_owned(),
-            };
+            let default =
+                || ConfiguredValue { value: option.default.to_owned(), source: Source::Default.name().to_owned() };
             (format!("set.{}", option.key), self.options.get(option.key).cloned().unwrap_or_else(default))
         });
         named.into_iter().chain(options).collect()

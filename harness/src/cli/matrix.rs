@@ -12,8 +12,8 @@ use qbench_orchestration::{Cell, MatrixOutcome, Plan, Progress, RunCommand, exec
 use qbench_scenarios::Scenario;
 use qbench_schema::result::RunIdentity;
 
-use super::layers::{Settings, SettingsArgs, backend_options, find_backend, prepare_out};
 use super::Status;
+use super::layers::{Settings, SettingsArgs, backend_options, find_backend, prepare_out};
 use crate::usage::Usage;
 
 /// Time for initdb, tables and connections of one run; only used to estimate.
@@ -125,11 +125,7 @@ impl Matrix {
                 configuration.insert(format!("{}.{key}", entry.id), setting.value);
             }
         }
-        Ok(Matrix {
-            plan: Plan::new(&planned, repeat, seed, out)?,
-            configuration,
-            arguments: args.to_arguments(),
-        })
+        Ok(Matrix { plan: Plan::new(&planned, repeat, seed, out)?, configuration, arguments: args.to_arguments() })
     }
 
     pub(super) fn run(&self, resume: bool) -> anyhow::Result<MatrixOutcome> {

@@ -21,7 +21,6 @@ use clap::{Parser, Subcommand};
 
 use exit::Status;
 
-
 /// Measures job queues under one identical open-loop load and audits every job.
 ///
 /// `qbench quick` does the main job, small. `qbench list backends` and `qbench list scenarios` show what there is;

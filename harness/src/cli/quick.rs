@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Status;
 use super::layers::{SettingsArgs, prepare_out};
 use super::matrix::{self, CellArgs, Matrix};
-use super::Status;
 
 /// The four designs that the reference compares.
 const BACKENDS: &str = "skip_locked,delete_returning,partitioned,valkey_streams";

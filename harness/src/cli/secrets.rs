@@ -19,7 +19,9 @@ pub fn move_passwords_out_of_arguments() {
         return;
     }
     let Ok(program) = std::env::current_exe() else {
-        eprintln!("qbench: cannot hide the password in the arguments from the process list; use PGPASSWORD or QBENCH_PG_URL");
+        eprintln!(
+            "qbench: cannot hide the password in the arguments from the process list; use PGPASSWORD or QBENCH_PG_URL"
+        );
         return;
     };
     let error = Command::new(program).args(kept).envs(moved).exec();
@@ -70,7 +72,8 @@ mod tests {
 
     #[test]
     fn only_addresses_with_a_password_leave_the_arguments() {
-        let (kept, moved) = of(&["run", "--pg-url", "postgres://ann:pw@db/x", "--rate", "5", "--valkey-url=redis://:pw@h"]);
+        let (kept, moved) =
+            of(&["run", "--pg-url", "postgres://ann:pw@db/x", "--rate", "5", "--valkey-url=redis://:pw@h"]);
         assert_eq!(kept, ["run", "--rate", "5"]);
         assert_eq!(
             moved,

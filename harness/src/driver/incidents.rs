@@ -123,10 +123,7 @@ mod tests {
         let later = start + PATIENCE;
         assert_eq!(patience.advise(&error, "worker 3", &incidents, later), Advice::RetryAfter(FIRST_PAUSE));
         assert_eq!(patience.advise(&error, "worker 3", &incidents, later + PATIENCE), Advice::GiveUp);
-        assert_eq!(
-            incidents.fatal(),
-            Some("worker 3 had no success for 20 s; last error: claim: connection reset")
-        );
+        assert_eq!(incidents.fatal(), Some("worker 3 had no success for 20 s; last error: claim: connection reset"));
         assert_eq!(incidents.errors().get("unknown"), Some(&3));
     }
 

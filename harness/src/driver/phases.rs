@@ -194,7 +194,8 @@ impl LoadRun<'_> {
             backlog: describe_backlog(&samples),
             measured_start_us: measured.start_us(),
             measured_end_us,
-            drain_s: if drained { last_us - measured_end_us } else { self.clock.now_us() - measured_end_us } as f64 / 1e6,
+            drain_s: if drained { last_us - measured_end_us } else { self.clock.now_us() - measured_end_us } as f64
+                / 1e6,
             drained,
             interrupted,
             census: admin.census().await.map_err(|error| error.to_string()),
@@ -394,9 +395,8 @@ fn describe_backlog(samples: &[(u64, u64)]) -> Backlog {
     let count = samples.len() as f64;
     let (sum_x, sum_y) = points.clone().fold((0.0, 0.0), |(x, y), (at_s, jobs)| (x + at_s, y + jobs));
     let (mean_x, mean_y) = (sum_x / count, sum_y / count);
-    let (covariance, variance) = points.fold((0.0, 0.0), |(c, v), (at_s, jobs)| {
-        (c + (at_s - mean_x) * (jobs - mean_y), v + (at_s - mean_x).powi(2))
-    });
+    let (covariance, variance) = points
+        .fold((0.0, 0.0), |(c, v), (at_s, jobs)| (c + (at_s - mean_x) * (jobs - mean_y), v + (at_s - mean_x).powi(2)));
     Backlog {
         start: *start,
         end: *end,

@@ -46,9 +46,8 @@ impl Recorder {
         let (full, to_write) = channel();
         let (give_back, spare) = channel();
         let writer = writer::Writer::create(metrics, workers)?;
-        let writer = std::thread::Builder::new()
-            .name("recorder".into())
-            .spawn(move || writer.run(to_write, give_back))?;
+        let writer =
+            std::thread::Builder::new().name("recorder".into()).spawn(move || writer.run(to_write, give_back))?;
         Ok(Recorder { full, spare: Arc::new(Mutex::new(spare)), incidents, writer })
     }
 

@@ -26,12 +26,8 @@ pub(super) struct BackgroundRun {
 /// Fills pgbench's tables on the PostgreSQL of the run's host.
 pub(super) async fn prepare(servers: &RunServers, size: PgbenchSize) -> anyhow::Result<PreparedPgbench> {
     let server = servers.url_under_test(EngineKind::Postgres).context("a background load needs a PostgreSQL")?;
-    let config = PgbenchConfig {
-        program: servers.pgbench()?,
-        server,
-        clients: size.clients.get(),
-        scale: size.scale.get(),
-    };
+    let config =
+        PgbenchConfig { program: servers.pgbench()?, server, clients: size.clients.get(), scale: size.scale.get() };
     Ok(Pgbench::prepare(config).await?)
 }
 

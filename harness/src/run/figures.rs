@@ -4,9 +4,7 @@ use std::sync::atomic::Ordering;
 
 use qbench_backends::Capabilities;
 use qbench_schema::record::Stage;
-use qbench_schema::result::{
-    BackgroundLoad, CpuUsPerJob, RunIdentity, RunResult, RunStatus, WorkerShare,
-};
+use qbench_schema::result::{BackgroundLoad, CpuUsPerJob, RunIdentity, RunResult, RunStatus, WorkerShare};
 
 use super::host;
 use crate::audit;

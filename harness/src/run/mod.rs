@@ -1,8 +1,8 @@
 //! One run from request to verdict: servers, tables, manifest, load, figures, files.
 
 mod background;
-mod files;
 mod figures;
+mod files;
 mod host;
 mod manifest;
 mod opening;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use qbench_backends::ServerUrl;
-use qbench_backends::registry::Entry;
+use qbench_backends::registry::{EngineKind, Entry};
 use qbench_scenarios::RunPlan;
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
@@ -47,6 +47,17 @@ pub struct RunRequest {
     pub command_line: Vec<String>,
     /// What came of raising the harness's priority, for the manifest.
     pub scheduling: Vec<String>,
+}
+
+impl RunRequest {
+    /// The user's own server of the backend's engine, if one was given.
+    fn given_url(&self) -> Option<ServerUrl> {
+        match self.entry.engine {
+            EngineKind::Postgres => self.pg_url.clone(),
+            EngineKind::Valkey => self.valkey_url.clone(),
+            EngineKind::InProcess => None,
+        }
+    }
 }
 
 /// Where a run says how far it is.

@@ -21,7 +21,7 @@ const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(15);
 const NAMESPACE: &str = "qbench";
 
 /// What the backend of `request` is opened with.
-pub(super) fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake) -> BackendConfig {
+fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake) -> BackendConfig {
     let workload = &request.plan.workload;
     BackendConfig {
         url,

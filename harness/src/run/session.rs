@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use qbench_backends::registry::EngineKind;
-use qbench_backends::{Admin, Backend, Description, Wake};
+use qbench_backends::{Admin, Backend, Description};
 use qbench_scenarios::ServerState;
 use qbench_schema::files::RunFiles;
 use qbench_schema::manifest::ServerDescription;
@@ -39,8 +39,9 @@ pub async fn execute(
     progress: &mut dyn Progress,
 ) -> anyhow::Result<RunResult> {
     let files = RunFiles::new(&request.out, request.entry.id, &request.plan.scenario.id);
-    let backend_without_server = (request.entry.open)(&opening::config(request, None, Wake::Poll))?;
-    let mut identity = identify(request, backend_without_server.as_ref());
+    // Before anything is started or written: options, limits and the user's address are checked by opening.
+    let unconnected = opening::open(request, request.given_url())?;
+    let mut identity = identify(request, unconnected.as_ref());
     let begun = RunResult::without_figures(identity.clone(), RunStatus::Running, "the run has not finished");
     files::write_json(&files.result(), &begun)?;
     let result = match carry_out(request, &files, &mut identity, &interrupt, progress).await {
@@ -174,7 +175,8 @@ async fn carry_out(
     let background = match background {
         None => None,
         Some(background) => {
-            let window_us = outcome.as_ref().ok().and_then(|load| Some((load.measured_start_us?, load.measured_end_us)));
+            let window_us =
+                outcome.as_ref().ok().and_then(|load| Some((load.measured_start_us?, load.measured_end_us)));
             Some(background.finish(window_us).await)
         }
     };
@@ -183,7 +185,14 @@ async fn carry_out(
     clean_up(admin.as_mut(), servers, &mut notes).await;
     Ok(figures::conclude(
         identity.clone(),
-        figures::Evidences { capabilities: &capabilities, incidents: &incidents, load: outcome, monitors, background, notes },
+        figures::Evidences {
+            capabilities: &capabilities,
+            incidents: &incidents,
+            load: outcome,
+            monitors,
+            background,
+            notes,
+        },
     ))
 }
 
@@ -244,11 +253,7 @@ fn target(request: &RunRequest, servers: &RunServers, description: &Description)
     }
 }
 
-fn describe_servers(
-    request: &RunRequest,
-    servers: &RunServers,
-    description: &Description,
-) -> Vec<ServerDescription> {
+fn describe_servers(request: &RunRequest, servers: &RunServers, description: &Description) -> Vec<ServerDescription> {
     let engine = request.entry.engine;
     let mut described = Vec::new();
     if engine != EngineKind::InProcess {
