@@ -10,7 +10,7 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
 usage: run_pg_tests.sh [FLAG…]
 
 Runs skip_locked, delete_returning and partitioned in the scenarios cold, warm and load, with the profile standard
-(about 40 minutes), into $root/results/vm1_pg.
+(about 35 minutes), into $root/results/vm1_pg.
 
 Every flag goes to \`qbench matrix\` and replaces the default of its name:
   --profile quick|standard|paper   size of the runs
