@@ -35,10 +35,11 @@ impl ReleaseGate {
         self.released.add_permits(jobs as usize);
     }
 
-    /// Says that no job from number `end` on will be released, and lets all `producers` waiting ones go home.
-    pub fn close(&self, end: u64, producers: u32) {
+    /// Says that no job from number `end` on will be released. Whoever waits is let through, one after the other, to find
+    /// that nothing is left.
+    pub fn close(&self, end: u64) {
         self.end.store(end, Ordering::Release);
-        self.released.add_permits(producers as usize);
+        self.released.add_permits(1);
     }
 
     /// Jobs released and not taken.
@@ -56,7 +57,12 @@ impl ReleaseGate {
             taken += 1;
         }
         let first = self.next.fetch_add(u64::from(taken), Ordering::AcqRel);
-        let end = (first + u64::from(taken)).min(self.end.load(Ordering::Acquire));
+        let beyond = first + u64::from(taken);
+        let end = beyond.min(self.end.load(Ordering::Acquire)).max(first);
+        if end < beyond {
+            // The permit that closed the gate is for the next one who waits, too.
+            self.released.add_permits(1);
+        }
         (first < end).then_some(first..end)
     }
 }
@@ -72,7 +78,7 @@ mod tests {
         assert_eq!(gate.take(1).await, Some(0..1));
         assert_eq!(gate.take(3).await, Some(1..4));
         assert_eq!(gate.take(3).await, Some(4..5), "a batch is not waited for");
-        gate.close(5, 2);
+        gate.close(5);
         assert_eq!(gate.take(1).await, None);
         assert_eq!(gate.take(8).await, None);
     }
@@ -81,7 +87,23 @@ mod tests {
     async fn a_closed_gate_still_gives_what_was_released_before() {
         let gate = ReleaseGate::new();
         gate.release(3);
-        gate.close(3, 1);
+        gate.close(3);
         assert_eq!(gate.take(10).await, Some(0..3));
+    }
+
+    #[tokio::test]
+    async fn closing_lets_every_waiting_producer_go_however_large_their_batches_are() {
+        let gate = std::sync::Arc::new(ReleaseGate::new());
+        let waiting: Vec<_> = (0..8)
+            .map(|_| {
+                let gate = std::sync::Arc::clone(&gate);
+                tokio::spawn(async move { gate.take(100).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        gate.close(0);
+        for producer in waiting {
+            assert_eq!(producer.await.unwrap(), None);
+        }
     }
 }

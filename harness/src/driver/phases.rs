@@ -176,7 +176,7 @@ impl LoadRun<'_> {
         let measured_end_us = self.clock.now_us();
         self.phase.enter(RunPhase::Drain);
         pacer_state.stop();
-        gate.close(pacer_state.released(), plan.producers);
+        gate.close(pacer_state.released());
         let mut drained = false;
         if ended == Ended::AsPlanned {
             drained = self.drain(&ledger, &mut crew, admin, observer).await == Ended::AsPlanned;
