@@ -24,7 +24,7 @@ pub struct QuickArgs {
     /// Scenarios by id or path, separated by commas
     #[arg(long, value_name = "LIST", default_value = "cold,warm,load", value_delimiter = ',')]
     scenarios: Vec<String>,
-    /// Folder for everything (default: results/quick_<time>)
+    /// Folder for everything (default: `results/quick_<time>`)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]

@@ -25,7 +25,7 @@ pub struct RunArgs {
     /// Scenario (see `qbench list scenarios`), or the path of a scenario file of your own
     #[arg(long, value_name = "ID")]
     scenario: String,
-    /// Folder for the result files (default: results/<backend>_<scenario>_<time>)
+    /// Folder for the result files (default: `results/<backend>_<scenario>_<time>`)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print the verdict as JSON

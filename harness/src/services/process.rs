@@ -3,7 +3,7 @@
 //! Two mechanisms, because neither is enough alone:
 //! 1. The kernel's parent-death signal. It is bound to the *thread* that started the child, so each child has a thread
 //!    of its own that starts it, waits for it, and ends after it.
-//! 2. A guard process (see [`super::guard`]), for what a signal cannot do.
+//! 2. A guard process (see `guard.rs`), for what a signal cannot do.
 //!
 //! Children run in a process group of their own, so that Ctrl-C in a terminal reaches the harness alone, which drains
 //! first and ends them afterwards.
