@@ -15,6 +15,12 @@ fn main() {
         None => "unknown".to_owned(),
     };
     println!("cargo::rustc-env=QBENCH_REVISION={revision}");
+    // A change of any source makes the revision dirty.
+    for source in
+        ["src", "../schema", "../backends", "../scenarios", "../orchestration/src", "../analysis", "../Cargo.lock"]
+    {
+        println!("cargo::rerun-if-changed={source}");
+    }
     if let Some(git_dir) = git(&["rev-parse", "--absolute-git-dir"]) {
         println!("cargo::rerun-if-changed={git_dir}/HEAD");
         println!("cargo::rerun-if-changed={git_dir}/index");

@@ -154,7 +154,7 @@ pub struct CpuPct {
     pub background: Option<f64>,
 }
 
-/// CPU time that one completed job cost, over the measured phase.
+/// CPU time over the measured phase, per job completed within it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct CpuUsPerJob {
     /// Spent by the server under test.

@@ -44,14 +44,14 @@ pub fn main(args: QuickArgs) -> anyhow::Result<Status> {
         eprintln!("Interrupted; the results so far are in {}.", out.display());
         return Ok(Status::Failed);
     }
+    println!("{outcome}");
     let analysis = qbench_analysis::analyze(std::slice::from_ref(&out), &out.join("analysis"))?;
     print!("{}", analysis.table);
     for problem in &analysis.problems {
         eprintln!("qbench: {problem}");
     }
     let pictures = qbench_analysis::graph(&out.join("analysis").join("summary.csv"), &out.join("graphs"))?;
-    println!("\n{outcome}");
-    println!("results   {}", out.display());
+    println!("\nresults   {}", out.display());
     println!("tables    {}", out.join("analysis").display());
     println!("pictures  {} ({} PNG files)", out.join("graphs").display(), pictures.len());
     Ok(matrix::status(&outcome))

@@ -24,7 +24,11 @@ use crate::record::{Recorder, Recording};
 /// How often the driver looks at backlog, interruption and fatal errors.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long producers and workers may take to end after they were told to; more than one server round trip.
+/// An empty queue in which nothing completed for so long (and the length of the work) has given everything it will give.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How long producers and workers may take to end after they were told to, beyond the length of the work. A server that
+/// answers needs milliseconds; one that does not is not waited for.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// What to drive, fully decided.
@@ -74,6 +78,8 @@ pub struct LoadOutcome {
     pub totals: Totals,
     /// Histograms and per-worker counts of the measured phase.
     pub recording: Recording,
+    /// Jobs completed between start and end of the measured phase: what the CPU time of that phase was spent on.
+    pub completed_in_window: u64,
     /// Jobs in the system over the measured phase.
     pub backlog: Backlog,
     /// Start of the measured phase in microseconds of the run's clock; `None` when it was never reached.
@@ -82,7 +88,7 @@ pub struct LoadOutcome {
     pub measured_end_us: u64,
     /// From the end of the measured phase to the last ack, or to giving up.
     pub drain_s: f64,
-    /// Whether every confirmed job completed and the server says that nothing is left.
+    /// Whether the queue was emptied to the end, so that what is missing now is lost.
     pub drained: bool,
     /// Whether the user stopped it.
     pub interrupted: bool,
@@ -166,13 +172,16 @@ impl LoadRun<'_> {
         }
 
         let measured = plan.schedule.measured();
+        let mut completed_before = 0;
         let mut samples = Vec::with_capacity(measured.duration().as_secs() as usize * 10 + 16);
         if ended == Ended::AsPlanned {
             self.phase.enter(RunPhase::Measured);
             observer.measured_start();
+            completed_before = ledger.completed_so_far();
             ended = self.release(measured, &ledger, &gate, &pacer_state, observer, &mut samples).await?;
             observer.measured_end();
         }
+        let completed_in_window = ledger.completed_so_far() - completed_before;
         let measured_end_us = self.clock.now_us();
         self.phase.enter(RunPhase::Drain);
         pacer_state.stop();
@@ -191,6 +200,7 @@ impl LoadRun<'_> {
         let last_us = recording.last_acked_us.max(measured_end_us);
         Ok(LoadOutcome {
             totals,
+            completed_in_window,
             backlog: describe_backlog(&samples),
             measured_start_us: measured.start_us(),
             measured_end_us,
@@ -347,24 +357,34 @@ impl LoadRun<'_> {
             }
             sleep(Duration::from_millis(2)).await;
         }
-        let ended = self.wait_until_drained(ledger, RunPhase::Drain, observer).await;
-        if ended != Ended::AsPlanned {
-            return ended;
-        }
-        // Jobs whose enqueue got no answer may still surface; the server knows.
+        // A worker may hold jobs that the server does not show any more; this long after the last completion it holds none.
+        let quiet = QUIET + self.plan.work + self.plan.ack_linger;
+        let mut last_progress = (ledger.completed_so_far(), Instant::now());
         loop {
-            match admin.depth().await {
-                Ok(depth) if depth.ready + depth.in_flight == 0 => return Ended::AsPlanned,
-                Ok(_) => {}
-                Err(error) => self.incidents.count(&error),
+            let completed = ledger.completed_so_far();
+            if completed != last_progress.0 {
+                last_progress = (completed, Instant::now());
             }
-            if Instant::now() >= deadline {
-                return Ended::DeadlinePassed;
+            let accounted_for = ledger.drained();
+            // Asked even when every confirmed job is done: one whose enqueue got no answer may still surface.
+            if accounted_for || last_progress.1.elapsed() >= quiet {
+                match admin.depth().await {
+                    // An empty queue in which nothing moves any more is drained, whatever is missing: that is lost.
+                    Ok(depth) if depth.ready + depth.in_flight == 0 => return Ended::AsPlanned,
+                    Ok(_) => {}
+                    Err(error) => self.incidents.count(&error),
+                }
             }
             if let Some(ended) = self.must_end() {
                 return ended;
             }
-            sleep(Duration::from_millis(20)).await;
+            if Instant::now() >= deadline {
+                return Ended::DeadlinePassed;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let done = self.plan.drain_deadline.saturating_sub(left);
+            observer.progress(RunPhase::Drain, done, self.plan.drain_deadline, ledger.backlog());
+            sleep(if accounted_for { TICK } else { Duration::from_millis(10) }).await;
         }
     }
 

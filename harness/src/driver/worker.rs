@@ -106,7 +106,8 @@ impl LocalQueue {
 /// Runs one worker until it is told to stop, then lets running work finish, acks it, and hands back what was claimed and
 /// never begun. `sink` takes the records.
 pub async fn run(context: Arc<WorkerContext>, worker: u32, consumer: Consumer, sink: RecordSink) {
-    let room = (context.concurrency + context.prefetch) as usize;
+    // A claim may always be as large as it was asked to be, even where no job is claimed ahead on purpose.
+    let room = (context.concurrency + context.prefetch).max(context.claim_batch) as usize;
     let queue = LocalQueue {
         jobs: Mutex::new(VecDeque::with_capacity(room)),
         waiting: Semaphore::new(0),

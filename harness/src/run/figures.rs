@@ -33,7 +33,9 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
     let measured_s = load.measured_end_us.saturating_sub(measured_start_us) as f64 / 1e6;
     let until_us = load.recording.last_acked_us.max(load.measured_end_us);
     let completed = load.totals.measured.completed;
-    let per_job = |cpu_s: Option<f64>| cpu_s.filter(|_| completed > 0).map(|cpu_s| cpu_s * 1e6 / completed as f64);
+    // In overload many measured jobs complete after the window that the CPU time is of.
+    let in_window = load.completed_in_window;
+    let per_job = |cpu_s: Option<f64>| cpu_s.filter(|_| in_window > 0).map(|cpu_s| cpu_s * 1e6 / in_window as f64);
 
     let (status, error) = match incidents.fatal() {
         Some(reason) => (RunStatus::Failed, Some(reason.to_owned())),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use qbench_schema::files::RunFiles;
-use qbench_schema::result::{RunResult, RunStatus};
+use qbench_schema::result::RunStatus;
 use serde::Serialize;
 
 use crate::usage::Usage;
@@ -24,6 +24,12 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<
     attempt().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// The part of a verdict that decides whether it may be replaced; other versions of the format have it too.
+#[derive(serde::Deserialize)]
+struct Fate {
+    status: RunStatus,
+}
+
 /// A finished recording is never overwritten. What an unfinished run left is removed, so that no file of it can be taken
 /// for a part of the new one.
 ///
@@ -31,15 +37,22 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<
 /// When a finished recording of the same run stands in the folder, or leftovers cannot be removed.
 pub fn refuse_to_overwrite(files: &RunFiles) -> anyhow::Result<()> {
     let path = files.result();
-    if let Ok(text) = std::fs::read(&path)
-        && let Ok(result) = serde_json::from_slice::<RunResult>(&text)
-        && result.status == RunStatus::Finished
-    {
-        bail!(Usage(format!(
-            "{} holds a finished recording, which is never overwritten: choose another folder with --out, or use \
-             --resume in a matrix",
-            path.display()
-        )));
+    match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        Ok(text) => match serde_json::from_slice::<Fate>(&text) {
+            Ok(Fate { status: RunStatus::Finished }) => bail!(Usage(format!(
+                "{} holds a finished recording, which is never overwritten: choose another folder with --out, or use \
+                 --resume in a matrix",
+                path.display()
+            ))),
+            Ok(_) => {}
+            Err(error) => bail!(Usage(format!(
+                "{} is not a verdict that this version can read ({error}), so it is not overwritten: choose another \
+                 folder with --out",
+                path.display()
+            ))),
+        },
     }
     for leftover in files.all() {
         match std::fs::remove_file(&leftover) {
