@@ -154,6 +154,15 @@ impl Ledger {
         })
     }
 
+    /// A delivery was given back before its work began: whoever gets the job next is the first to have it.
+    pub fn handed_back(&self, lease: &Lease) {
+        if let Some(slot) = self.slots.get(lease.job.0 as usize) {
+            let one_less = |deliveries: u8| deliveries.checked_sub(1);
+            // Fails only at zero, which a delivery has left behind.
+            let _ = slot.deliveries.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
+        }
+    }
+
     /// A job's ack was confirmed.
     pub fn completed(&self, job: u64) {
         if let Some(slot) = self.slots.get(job as usize)
@@ -285,6 +294,17 @@ mod tests {
         ledger.completed(1);
         let totals = ledger.totals();
         assert_eq!((totals.unknown, totals.lost, totals.unexpected, totals.completed_unconfirmed), (2, 0, 0, 1));
+    }
+
+    #[test]
+    fn a_delivery_that_was_handed_back_makes_the_next_one_no_redelivery() {
+        let ledger = ledger(1);
+        ledger.sent(&(0..1), 5);
+        ledger.confirmed(&(0..1), 6);
+        assert!(ledger.delivered(&lease(0)).is_some());
+        ledger.handed_back(&lease(0));
+        assert!(ledger.delivered(&lease(0)).is_some());
+        assert_eq!(ledger.totals().redelivered, 0);
     }
 
     #[test]

@@ -255,9 +255,10 @@ async fn ack_loop(
             batch.times.clear();
         }
         if !batch.unstarted.is_empty() {
-            if let Err(error) = acker.nack(&batch.unstarted).await {
+            match acker.nack(&batch.unstarted).await {
+                Ok(()) => batch.unstarted.iter().for_each(|lease| context.ledger.handed_back(lease)),
                 // Their leases expire, so nothing is lost; it only takes longer.
-                context.incidents.count(&error);
+                Err(error) => context.incidents.count(&error),
             }
             queue.room.add_permits(batch.unstarted.len());
             batch.unstarted.clear();
