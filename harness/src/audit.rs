@@ -63,6 +63,8 @@ pub fn judge(
         corrupted,
         overclaimed,
         stale_acks: incidents.stale_acks.load(Ordering::Relaxed),
+        unknown_acks: 0,
+        refused: totals.refused,
         reasons: violations.into_iter().chain(reconciliation.iter().cloned()).chain(doubts).collect(),
         reconciliation,
     }

@@ -136,6 +136,8 @@ mod tests {
             corrupted: 0,
             overclaimed: 0,
             stale_acks: 0,
+            unknown_acks: 0,
+            refused: 0,
             reconciliation: vec![],
             reasons: vec![],
         }

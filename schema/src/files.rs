@@ -66,6 +66,11 @@ impl RunFiles {
         self.with("_valkey_stats.csv")
     }
 
+    /// Histograms of every stage, an interval a second.
+    pub fn latency_log(&self) -> PathBuf {
+        self.with("_latency.hlog")
+    }
+
     /// The verdict.
     pub fn result(&self) -> PathBuf {
         self.with(RESULT_SUFFIX)
@@ -77,8 +82,16 @@ impl RunFiles {
     }
 
     /// Every name that the set can have.
-    pub fn all(&self) -> [PathBuf; 6] {
-        [self.metrics(), self.system(), self.db_stats(), self.valkey_stats(), self.result(), self.manifest()]
+    pub fn all(&self) -> [PathBuf; 7] {
+        [
+            self.metrics(),
+            self.latency_log(),
+            self.system(),
+            self.db_stats(),
+            self.valkey_stats(),
+            self.result(),
+            self.manifest(),
+        ]
     }
 
     fn with(&self, suffix: &str) -> PathBuf {

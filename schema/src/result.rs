@@ -62,6 +62,28 @@ pub enum Verdict {
     Inconclusive,
 }
 
+/// Who decides when a job is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadMode {
+    /// A schedule, blind to completions (METHODOLOGY L1). The only mode whose latencies describe the queue.
+    OpenLoop,
+    /// Producers and workers go as fast as they can: figures of capacity. A job's intended instant is its actual one.
+    Saturation,
+}
+
+/// Which sides of the queue work during the measured phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// Producers and workers.
+    Both,
+    /// Producers alone; workers empty the queue afterwards. Throughput is that of enqueues.
+    Enqueue,
+    /// Workers alone, on jobs that were put there before. Throughput is that of completions.
+    Drain,
+}
+
 /// Percentiles of one latency stage over all measured jobs of the run, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Percentiles {
@@ -113,6 +135,11 @@ pub struct Audit {
     pub overclaimed: u64,
     /// Acks that came after the lease had passed on.
     pub stale_acks: u64,
+    /// Acks that never got an answer: the job may or may not be done. Settled by another delivery or by the server's own
+    /// account, where one of them tells.
+    pub unknown_acks: u64,
+    /// Enqueues that the backend refused for good; these jobs are in no queue.
+    pub refused: u64,
     /// Differences between the harness's account and the server's own, one sentence each (A3); empty when they agree.
     pub reconciliation: Vec<String>,
     /// Why the verdict is not `ok`, one sentence each.
@@ -161,6 +188,102 @@ pub struct CpuUsPerJob {
     pub server: Option<f64>,
     /// Spent by the harness.
     pub harness: Option<f64>,
+}
+
+/// What one job cost, on one scale for every engine (METHODOLOGY M6): totals over the measured phase, divided by the jobs
+/// completed within it (by the jobs enqueued within it where no worker ran). Empty where the engine has no such thing or
+/// this version of it does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct CostPerJob {
+    /// CPU time of the server under test, in microseconds.
+    pub server_cpu_us: Option<f64>,
+    /// CPU time of the harness, in microseconds.
+    pub harness_cpu_us: Option<f64>,
+    /// Bytes appended to the log that makes jobs durable: PostgreSQL's WAL, Valkey's AOF.
+    pub log_bytes: Option<f64>,
+    /// Flushes of that log to disk.
+    pub fsyncs: Option<f64>,
+    /// Requests that the harness sent and waited for an answer to; a pipeline is one.
+    pub round_trips: Option<f64>,
+    /// Row versions that PostgreSQL will have to clean up (updates and deletes).
+    pub dead_tuples: Option<f64>,
+    /// Growth of Valkey's data memory over the phase, per job, in bytes; near zero where done jobs are deleted.
+    pub server_memory_bytes: Option<f64>,
+    /// Bytes that the server's processes wrote to storage.
+    pub server_write_bytes: Option<f64>,
+    /// Context switches of the server's processes.
+    pub server_ctx_switches: Option<f64>,
+    /// Context switches of the harness.
+    pub harness_ctx_switches: Option<f64>,
+}
+
+/// Jobs per second in the measured phase, counted at three places between its start and its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Handed to the backend.
+    pub sent_jobs_s: f64,
+    /// Confirmed by it.
+    pub enqueued_jobs_s: f64,
+    /// Acked.
+    pub completed_jobs_s: f64,
+}
+
+/// In which order jobs were claimed, against the order in which they were sent (METHODOLOGY A6).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClaimOrder {
+    /// Share of the first deliveries that came after a job with a higher number had been delivered already.
+    pub inversion_pct: f64,
+    /// Largest number of places by which a delivered job lay behind the highest one delivered before it.
+    pub max_displacement: u64,
+}
+
+/// How evenly work was shared out (METHODOLOGY A6): the largest share over the smallest; empty where a share was nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Skew {
+    /// Between workers.
+    pub workers_max_over_min: Option<f64>,
+    /// Between partitions, for a backend that has them.
+    pub partitions_max_over_min: Option<f64>,
+}
+
+/// Jobs that one partition was sent, for a backend that has partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionShare {
+    /// Partition, counted from 0.
+    pub partition: u32,
+    /// Jobs that ever entered it, warm-up included.
+    pub enqueued: u64,
+    /// Workers that serve it.
+    pub workers: u32,
+}
+
+/// One second of the measured phase and of the drain after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct TimelineRow {
+    /// Seconds since the start of the measured phase at which this one begins.
+    pub at_s: u32,
+    /// Jobs that the schedule intended in it.
+    pub intended: u64,
+    /// Jobs acked in it.
+    pub completed: u64,
+    /// Jobs in the system at its end.
+    pub backlog: u64,
+    /// End-to-end latency of the jobs *intended* in it: median. Zero while there is none.
+    pub end_to_end_p50_ms: f64,
+    /// 99th percentile of the same.
+    pub end_to_end_p99_ms: f64,
+    /// Largest of the same.
+    pub end_to_end_max_ms: f64,
+}
+
+/// The harness's own floor on this host, measured just before the run: the `null` backend through the identical path
+/// (METHODOLOGY M5).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Floor {
+    /// Jobs per second that the harness can send, claim, ack, record and audit when the queue costs nothing.
+    pub ceiling_jobs_s: f64,
+    /// The ceiling over the rate of this run; below 5 a note says so.
+    pub ceiling_over_rate: f64,
 }
 
 /// Share of one worker.
@@ -218,6 +341,18 @@ pub struct RunResult {
     pub regime: Regime,
     /// Offered load over capacity; absent where the work takes no time.
     pub utilisation: Option<f64>,
+    /// Who decided when a job was sent.
+    pub mode: LoadMode,
+    /// Which sides of the queue worked in the measured phase.
+    pub activity: Activity,
+    /// Name of the machine that the harness ran on.
+    pub host: String,
+    /// Short hash over everything that the user may set and that can move a figure (workload, backend options,
+    /// durability; not the seed, not the scenario, not addresses, not the profile's name). Runs of one cell are pooled only
+    /// where it is the same.
+    pub configuration_hash: String,
+    /// The settings that the hash is made of, in short: `rate=500 workers=20 …`.
+    pub configuration: String,
     /// Block (repeat) of the matrix, counted from 1.
     pub block: u32,
     /// Wall-clock start, RFC 3339 UTC; the only wall-clock value, never used to measure.
@@ -229,8 +364,12 @@ pub struct RunResult {
     /// Measured jobs completed, over the time from the start of the measured phase to its end or to the last of these
     /// acks, whichever is later.
     pub throughput_jobs_s: f64,
+    /// Jobs per second between start and end of the measured phase, at three places.
+    pub rates: Rates,
     /// Counts of the measured phase.
     pub jobs: JobCounts,
+    /// Jobs put into the queue before the measured phase, for its workers to find.
+    pub prefilled: u64,
     /// `acked - intended`.
     pub end_to_end_ms: Percentiles,
     /// `sent - intended`.
@@ -257,6 +396,17 @@ pub struct RunResult {
     pub cpu_pct: CpuPct,
     /// CPU time per completed job by role.
     pub cpu_us_per_job: CpuUsPerJob,
+    /// CPU of all roles together as a share of the host's busy time, in percent; near 100 on a machine that does nothing
+    /// else.
+    pub cpu_roles_of_host_pct: Option<f64>,
+    /// What one job cost.
+    pub cost_per_job: CostPerJob,
+    /// Order of first deliveries.
+    pub claim_order: ClaimOrder,
+    /// Evenness of the shares.
+    pub skew: Skew,
+    /// Jobs per partition; empty for a backend without partitions.
+    pub partitions: Vec<PartitionShare>,
     /// Largest resident memory of the server under test, in bytes.
     pub rss_server_bytes: Option<u64>,
     /// Largest resident memory of the harness, in bytes.
@@ -269,6 +419,10 @@ pub struct RunResult {
     pub deadlocks: Option<u64>,
     /// What the background load measured of itself.
     pub background: Option<BackgroundLoad>,
+    /// The harness's own floor on this host.
+    pub floor: Option<Floor>,
+    /// The measured phase and the drain, second by second.
+    pub timeline: Vec<TimelineRow>,
     /// Monitors and other helpers that failed, one sentence each; they never take a run down.
     pub notes: Vec<String>,
 }
@@ -296,6 +450,16 @@ pub struct RunIdentity {
     pub regime: Regime,
     /// Offered load over capacity.
     pub utilisation: Option<f64>,
+    /// Who decides when a job is sent.
+    pub mode: LoadMode,
+    /// Which sides of the queue work in the measured phase.
+    pub activity: Activity,
+    /// Name of this machine.
+    pub host: String,
+    /// See [`RunResult::configuration_hash`].
+    pub configuration_hash: String,
+    /// See [`RunResult::configuration`].
+    pub configuration: String,
     /// Block of the matrix, counted from 1.
     pub block: u32,
     /// Wall-clock start, RFC 3339 UTC.
@@ -325,12 +489,19 @@ impl RunResult {
             delivery: identity.delivery,
             regime: identity.regime,
             utilisation: identity.utilisation,
+            mode: identity.mode,
+            activity: identity.activity,
+            host: identity.host,
+            configuration_hash: identity.configuration_hash,
+            configuration: identity.configuration,
             block: identity.block,
             started_at: identity.started_at,
             measured_s: identity.measured_s,
             offered_jobs_s: identity.offered_jobs_s,
             throughput_jobs_s: 0.0,
+            rates: Rates::default(),
             jobs: JobCounts::default(),
+            prefilled: 0,
             end_to_end_ms: none,
             schedule_lag_ms: none,
             enqueue_time_ms: none,
@@ -348,6 +519,8 @@ impl RunResult {
                 corrupted: 0,
                 overclaimed: 0,
                 stale_acks: 0,
+                unknown_acks: 0,
+                refused: 0,
                 reconciliation: Vec::new(),
                 reasons: vec![reason.to_owned()],
             },
@@ -356,12 +529,19 @@ impl RunResult {
             drain_s: 0.0,
             cpu_pct: CpuPct::default(),
             cpu_us_per_job: CpuUsPerJob::default(),
+            cpu_roles_of_host_pct: None,
+            cost_per_job: CostPerJob::default(),
+            claim_order: ClaimOrder::default(),
+            skew: Skew::default(),
+            partitions: Vec::new(),
             rss_server_bytes: None,
             rss_harness_bytes: None,
             errors: BTreeMap::new(),
             workers: Vec::new(),
             deadlocks: None,
             background: None,
+            floor: None,
+            timeline: Vec::new(),
             notes: Vec::new(),
         }
     }

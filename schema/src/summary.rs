@@ -68,6 +68,28 @@ pub struct SummaryRow {
     pub background_latency_ms: Option<f64>,
     /// Runs of the cell that failed or never finished; they count in no figure.
     pub failed_runs: u32,
+    /// Who decided when a job was sent: `open_loop` or `saturation`.
+    pub mode: String,
+    /// Which sides of the queue worked: `both`, `enqueue` or `drain`.
+    pub activity: String,
+    /// Name of the machine.
+    pub host: String,
+    /// Short hash of the settings; runs are pooled only where it is the same.
+    pub configuration_hash: String,
+    /// Bytes of WAL or AOF per job.
+    pub log_bytes_per_job: Option<f64>,
+    /// Flushes of that log per job.
+    pub fsyncs_per_job: Option<f64>,
+    /// Requests per job.
+    pub round_trips_per_job: Option<f64>,
+    /// Row versions to clean up per job.
+    pub dead_tuples_per_job: Option<f64>,
+    /// Growth of Valkey's data memory per job.
+    pub server_memory_bytes_per_job: Option<f64>,
+    /// Slope of the backlog over the measured phase.
+    pub backlog_slope_jobs_s: f64,
+    /// Time to drain, the largest of the runs.
+    pub drain_s: f64,
     /// Why the row is not valid, joined by `; `.
     pub reasons: String,
 }
@@ -161,6 +183,26 @@ pub struct RunRow {
     pub deadlocks: Option<u64>,
     /// pgbench transactions per second beside the run.
     pub background_tps: Option<f64>,
+    /// Who decided when a job was sent: `open_loop` or `saturation`.
+    pub mode: String,
+    /// Which sides of the queue worked: `both`, `enqueue` or `drain`.
+    pub activity: String,
+    /// Name of the machine.
+    pub host: String,
+    /// Short hash of the settings; runs are pooled only where it is the same.
+    pub configuration_hash: String,
+    /// Bytes of WAL or AOF per job.
+    pub log_bytes_per_job: Option<f64>,
+    /// Flushes of that log per job.
+    pub fsyncs_per_job: Option<f64>,
+    /// Requests per job.
+    pub round_trips_per_job: Option<f64>,
+    /// Row versions to clean up per job.
+    pub dead_tuples_per_job: Option<f64>,
+    /// Growth of Valkey's data memory per job.
+    pub server_memory_bytes_per_job: Option<f64>,
+    /// Slope of the backlog over the measured phase.
+    pub backlog_slope_jobs_s: f64,
     /// Why the run is not valid, or why it failed, joined by `; `.
     pub reasons: String,
 }

@@ -10,6 +10,11 @@ pub(super) fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 
+/// Name of this machine.
+pub(super) fn name() -> String {
+    System::host_name().ok().unwrap_or_else(|| "unknown".to_owned())
+}
+
 /// Describes this machine; `data_dir` is where private servers keep their data.
 pub(super) fn describe(data_dir: &Path) -> Host {
     let system = System::new_with_specifics(
@@ -18,7 +23,7 @@ pub(super) fn describe(data_dir: &Path) -> Host {
     .ok();
     let known = |word: Option<String>| word.unwrap_or_else(|| "unknown".to_owned());
     Host {
-        hostname: known(System::host_name().ok()),
+        hostname: name(),
         os: known(System::long_os_version().ok()),
         kernel: known(System::kernel_version().ok()),
         cpu_model: known(system.as_ref().and_then(|system| Some(system.cpus().first()?.brand().trim().to_owned()))),

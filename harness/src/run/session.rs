@@ -9,7 +9,7 @@ use qbench_backends::{Admin, Backend, Description};
 use qbench_scenarios::ServerState;
 use qbench_schema::files::RunFiles;
 use qbench_schema::manifest::ServerDescription;
-use qbench_schema::result::{RunIdentity, RunResult, RunStatus};
+use qbench_schema::result::{Activity, LoadMode, RunIdentity, RunResult, RunStatus};
 
 use super::background::{self, BackgroundRun};
 use super::servers::RunServers;
@@ -80,6 +80,11 @@ fn identify(request: &RunRequest, backend: &dyn Backend) -> RunIdentity {
         delivery: backend.capabilities().delivery,
         regime: plan.capacity.regime,
         utilisation: plan.capacity.utilisation,
+        mode: LoadMode::OpenLoop,
+        activity: Activity::Both,
+        host: super::host::name(),
+        configuration_hash: String::new(),
+        configuration: String::new(),
         block: request.block,
         started_at: now.to_string(),
         measured_s: plan.workload.duration.as_secs_f64(),
