@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use clap::Args;
 use qbench_scenarios::Scenario;
-use qbench_schema::files::RunFiles;
 use qbench_schema::result::{RunResult, RunStatus};
 
 use super::layers::{SettingsArgs, find_backend, prepare_out};
@@ -49,22 +48,15 @@ pub fn main(args: RunArgs) -> anyhow::Result<Status> {
         PathBuf::from(format!("results/{}_{}_{time}", entry.id, scenario.id))
     });
     prepare_out(&out)?;
-    run::refuse_to_overwrite(&RunFiles::new(&out, entry.id, &scenario.id))?;
     eprint!("{}", plan.capacity.summary(&plan.workload));
 
     let request = RunRequest {
-        entry,
-        options: settings.options_of(entry),
-        configuration: settings.configuration_of(entry),
-        durability: settings.durability_of(entry.engine),
-        pg_url: settings.pg_url,
-        valkey_url: settings.valkey_url,
         out,
         block: args.block,
         command_line: std::env::args().collect(),
         // Before any thread exists, so that all of them inherit it.
         scheduling: vec![priority::raise_process(), priority::pacer_priority()],
-        plan,
+        ..settings.request(entry, plan)
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(carry_out(&request));

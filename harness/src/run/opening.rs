@@ -3,15 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, ServerUrl, Wake};
-use qbench_scenarios::{Arrivals, WakeUp, Workload};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use qbench_scenarios::{WakeUp, Workload};
 
 use super::RunRequest;
-use crate::driver::phases::LoadPlan;
-use crate::driver::schedule::{self, Schedule};
 use crate::usage::Usage;
 
 /// Limit on one server round trip; longer than any stall that a run should survive.
@@ -88,35 +83,4 @@ fn check_limits(id: &str, workload: &Workload, capabilities: &Capabilities) -> R
         )));
     }
     Ok(())
-}
-
-/// The load that `workload` describes.
-pub(super) fn load_plan(workload: &Workload) -> LoadPlan {
-    let arrivals = match workload.arrivals {
-        Arrivals::Constant => schedule::Arrivals::Constant,
-        Arrivals::Poisson => schedule::Arrivals::Poisson { seed: workload.seed },
-    };
-    let warmup = (!workload.warmup.is_zero()).then_some((workload.warmup_rate.get(), workload.warmup));
-    LoadPlan {
-        schedule: Arc::new(Schedule::new(warmup, workload.rate.get(), workload.duration, arrivals)),
-        producers: workload.producers.get(),
-        enqueue_batch: workload.enqueue_batch.get(),
-        workers: workload.workers.get(),
-        concurrency: workload.concurrency.get(),
-        claim_batch: workload.claim_batch.get(),
-        prefetch: workload.prefetch,
-        ack_batch: workload.ack_batch.get(),
-        ack_linger: workload.ack_linger,
-        work: workload.work,
-        payload: payload(workload),
-        lease: workload.lease,
-        drain_deadline: workload.drain_deadline,
-    }
-}
-
-/// Bytes that do not compress, from the run's seed, so that no engine is flattered by its compression.
-fn payload(workload: &Workload) -> Bytes {
-    let mut bytes = vec![0; workload.payload_bytes as usize];
-    ChaCha8Rng::seed_from_u64(workload.seed).fill(&mut bytes[..]);
-    Bytes::from(bytes)
 }
