@@ -33,7 +33,7 @@ fn fifty_thousand_a_second() -> LoadPlan {
 async fn at_both_rates(fault: Fault, is_right: impl Fn(&Audit) -> bool) {
     for (rate, plan) in [("10/s", ten_a_second()), ("50,000/s", fifty_thousand_a_second())] {
         let jobs = plan.schedule.measured().jobs();
-        let Driven { outcome, audit, .. } = drive(Faulty::new(fault), plan, None).await;
+        let Driven { outcome, audit, .. } = drive(Faulty::in_memory(fault), plan, None).await;
         assert_eq!(outcome.totals.measured.intended, jobs, "{fault:?} at {rate}");
         assert!(is_right(&audit), "{fault:?} at {rate}: {audit:?}");
     }
@@ -89,7 +89,7 @@ async fn another_payload_is_corrupted() {
 async fn a_claim_beyond_its_limit_is_a_violation() {
     // A claim can only exceed its limit when more than one job waits, so the jobs arrive faster than claims return.
     let busy = LoadPlan { workers: 1, concurrency: 1, work: Duration::from_millis(5), ..plan(400.0) };
-    let audit = drive(Faulty::new(Fault::Overclaims), busy, None).await.audit;
+    let audit = drive(Faulty::in_memory(Fault::Overclaims), busy, None).await.audit;
     assert_eq!(audit.verdict, Verdict::Violated);
     assert!(audit.overclaimed > 0);
 }

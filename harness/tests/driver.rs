@@ -14,7 +14,7 @@ use qbench_schema::result::{Activity, Verdict};
 use support::{Driven, Fault, Faulty, drive, memory, plan};
 
 async fn drive_faulty(fault: Fault) -> Driven {
-    drive(Faulty::new(fault), plan(400.0), None).await
+    drive(Faulty::in_memory(fault), plan(400.0), None).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

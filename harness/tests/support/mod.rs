@@ -60,7 +60,7 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    pub fn new(fault: Fault) -> Arc<dyn Backend> {
+    pub fn in_memory(fault: Fault) -> Arc<dyn Backend> {
         Arc::new(Faulty { inner: memory(), fault, calls: Arc::default() })
     }
 }
