@@ -9,7 +9,7 @@ use qbench_schema::result::{RunResult, RunStatus};
 
 use super::layers::{SettingsArgs, find_backend, prepare_out};
 use super::signals::Interrupts;
-use super::{Status, progress};
+use super::{Status, progress, verdict};
 use crate::priority;
 use crate::run::{self, RunRequest};
 
@@ -81,7 +81,7 @@ fn report(request: &RunRequest, result: &RunResult, json: bool) -> anyhow::Resul
     if json {
         println!("{}", serde_json::to_string_pretty(result)?);
     } else {
-        println!("{}", in_words(result));
+        println!("{}", verdict::in_words(result));
     }
     for reason in &result.validity.reasons {
         eprintln!("qbench: not valid: {reason}");
@@ -96,32 +96,4 @@ fn report(request: &RunRequest, result: &RunResult, json: bool) -> anyhow::Resul
         }
         RunStatus::Failed | RunStatus::Running => Ok(Status::Failed),
     }
-}
-
-fn in_words(result: &RunResult) -> String {
-    let latency = &result.end_to_end_ms;
-    let regime = match result.regime {
-        qbench_schema::result::Regime::Normal => "",
-        qbench_schema::result::Regime::Overload => " (overload: latency measures how long the run was)",
-    };
-    format!(
-        "{} {}: {:.1} of {:.1} jobs/s, end_to_end p50 {:.2} ms, p95 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms{regime}\n\
-         sent {}, completed {}, lost {}, duplicated {}; schedule_lag p99 {:.2} ms; backlog max {}; drained in {:.2} s; {}",
-        result.backend,
-        result.scenario,
-        result.throughput_jobs_s,
-        result.offered_jobs_s,
-        latency.p50,
-        latency.p95,
-        latency.p99,
-        latency.p999,
-        result.jobs.sent,
-        result.jobs.completed,
-        result.audit.lost,
-        result.audit.duplicated,
-        result.schedule_lag_ms.p99,
-        result.backlog.max,
-        result.drain_s,
-        if result.validity.valid { "valid" } else { "NOT VALID" },
-    )
 }
