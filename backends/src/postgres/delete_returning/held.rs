@@ -20,7 +20,7 @@ pub(super) struct Hot {
 }
 
 /// Both sides of a worker on `link`.
-pub(super) fn consumer(target: &Target, link: Link, hot: &Arc<Hot>, worker: i32) -> Consumer {
+pub(super) fn consumer(link: Link, target: &Target, hot: &Arc<Hot>, worker: i32) -> Consumer {
     let session = Arc::new(Mutex::new(Session { link, held: None, deliveries: 0 }));
     let queue = Queue { session: Arc::clone(&session), hot: Arc::clone(hot), worker };
     Consumer { claimer: Box::new(WaitingClaimer::new(queue, target)), acker: Box::new(Settler { session }) }
@@ -90,10 +90,6 @@ impl Source for Queue {
             return Err(session.link.error(ErrorKind::Config, "claim", message));
         }
         session.take(&self.hot.claim, self.worker, out).await
-    }
-
-    async fn take_expired(&mut self, _limit: u32, _out: &mut Vec<Lease>) -> Result<()> {
-        Ok(())
     }
 }
 
