@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use qbench_backends::{
     Admin, Backend, BackendConfig, BackendOptions, Capabilities, Claimer, Consumer, Error, ErrorKind, JobId, Lease,
-    NewJob, Producer, ProducerId, Result, Wake, WorkerId, registry,
+    NewJob, Producer, ProducerId, Result, RoundTrips, Wake, WorkerId, registry,
 };
 use qbench_harness::audit;
 use qbench_harness::clock::{PhaseCell, RunClock, RunPhase};
@@ -133,6 +133,7 @@ fn memory() -> Arc<dyn Backend> {
         workers: 4,
         timeout: Duration::from_secs(5),
         options: BackendOptions::default(),
+        round_trips: RoundTrips::default(),
     };
     (registry::find("memory").unwrap().open)(&config).unwrap()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
-use qbench_backends::{BackendConfig, Wake};
+use qbench_backends::{BackendConfig, RoundTrips, Wake};
 use qbench_orchestration::{Cell, MatrixOutcome, Plan, Progress, RunCommand, execute, survey};
 use qbench_scenarios::Scenario;
 use qbench_schema::result::RunIdentity;
@@ -174,6 +174,7 @@ fn cell(
         workers: plan.workload.workers.get(),
         timeout: Duration::from_secs(1),
         options: backend_options(&settings.options_of(entry)),
+        round_trips: RoundTrips::default(),
     })?;
     let background = if scenario.background.is_some() { BACKGROUND_ESTIMATE } else { Duration::ZERO };
     Ok(Cell {

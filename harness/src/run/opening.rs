@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, ServerUrl, Wake};
+use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, RoundTrips, ServerUrl, Wake};
 use qbench_scenarios::{Arrivals, WakeUp, Workload};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -33,6 +33,7 @@ fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake) -> BackendCo
         workers: workload.workers.get(),
         timeout: ROUND_TRIP_LIMIT,
         options: BackendOptions::new(request.options.clone()),
+        round_trips: RoundTrips::default(),
     }
 }
 

@@ -43,6 +43,8 @@ impl Session {
 
     /// Takes one job and leaves its transaction open; leaves no transaction when there is none to take.
     async fn take(&mut self, claim: &SqlStr, worker: i32, out: &mut Vec<Lease>) -> Result<()> {
+        // Whatever was held went with its connection, or this would not be called.
+        self.held = None;
         self.link.command("begin a claim", "BEGIN").await?;
         let before = out.len();
         let arguments = Bind::default().value(worker)?.done();
