@@ -8,6 +8,7 @@ use qbench_schema::result::Durability;
 
 use crate::capability::Wake;
 use crate::error::{Error, Result};
+use crate::round_trips::RoundTrips;
 
 /// Address of a server, possibly with a password. Shows itself without it: only [`ServerUrl::expose`] gives the whole.
 #[derive(Clone, PartialEq, Eq)]
@@ -121,6 +122,8 @@ pub struct BackendConfig {
     pub timeout: Duration,
     /// The backend's own options.
     pub options: BackendOptions,
+    /// Counts what producers and consumers ask of the server.
+    pub round_trips: RoundTrips,
 }
 
 impl BackendConfig {

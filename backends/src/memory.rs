@@ -173,6 +173,7 @@ impl Admin for MemoryAdmin {
             durability: Durability::D0,
             settings: BTreeMap::new(),
             objects: Vec::new(),
+            notes: Vec::new(),
         })
     }
 
@@ -205,6 +206,7 @@ impl Admin for MemoryAdmin {
             in_flight: jobs.in_flight.len() as u64,
             done: Some(jobs.done),
             dead: 0,
+            partitions: Vec::new(),
         })
     }
 

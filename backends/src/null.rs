@@ -128,6 +128,7 @@ impl Admin for NullAdmin {
             durability: Durability::D0,
             settings: BTreeMap::new(),
             objects: Vec::new(),
+            notes: Vec::new(),
         })
     }
 
@@ -158,6 +159,7 @@ impl Admin for NullAdmin {
             in_flight: jobs.claimed - jobs.acked,
             done: Some(jobs.acked),
             dead: 0,
+            partitions: Vec::new(),
         })
     }
 

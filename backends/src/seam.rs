@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use qbench_schema::result::Durability;
+use qbench_schema::result::{Durability, PartitionShare};
 
 use crate::capability::Capabilities;
 use crate::error::Result;
@@ -52,7 +52,11 @@ pub trait Admin: Send {
     /// from setup or warm-up falls into it (PostgreSQL: ANALYZE and CHECKPOINT). Does nothing where there is none.
     async fn settle(&mut self) -> Result<()>;
 
-    /// Jobs waiting and in flight. Cheap enough to be asked every second beside a full load.
+    /// Jobs waiting and in flight, as of one instant. Cheap enough to be asked every second beside a full load, whatever the
+    /// backlog: what it costs may grow with what workers hold, never with what waits.
+    ///
+    /// Both figures are 0 only when no job waits and none is in flight: that is the proof of an empty queue. `in_flight` is
+    /// exact. `ready` is exact up to a few thousand jobs, and may be an estimate beyond, within a few percent.
     async fn depth(&mut self) -> Result<Depth>;
 
     /// The server's own exact account of every job, for the audit at the end. May scan.
@@ -106,6 +110,17 @@ pub trait Claimer: Send {
 pub trait Acker: Send {
     /// Confirms `leases` (1 to [`Capabilities::max_ack_batch`]) as done and resolves when that is as durable as the
     /// configured class. Appends to `out` one status per lease, in the same order: whether it still held.
+    ///
+    /// # Errors
+    /// After an error the acker is usable again (it reconnects by itself), and the same leases may be acked again. After
+    /// [`crate::ErrorKind::Rejected`] nothing had happened. After [`crate::ErrorKind::Unknown`] the ack may have happened or
+    /// not, and the retry tells only what *it* did:
+    ///
+    /// * [`AckStatus::Acked`]: the first ack had not happened, and this one did. A job is never acked twice.
+    /// * [`AckStatus::Stale`]: this ack changed nothing. Either the first one had happened, and the job is done, or the lease
+    ///   passed on meanwhile, and somebody else settles the job. Which of the two it was, the retry cannot tell. Where
+    ///   [`Capabilities::recovery`] is [`crate::Recovery::ConnectionLoss`], the lease ended with the connection that the
+    ///   first ack was lost on: a retry there is always stale.
     async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()>;
 
     /// Puts `leases` back, ready for anybody. A lease that did not hold any more is left alone.
@@ -134,7 +149,7 @@ pub struct Depth {
 }
 
 /// The server's own account of every job.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Census {
     /// Jobs that ever entered the queue since setup or reset, where the server can tell.
     pub enqueued: Option<u64>,
@@ -146,6 +161,8 @@ pub struct Census {
     pub done: Option<u64>,
     /// Given up for good.
     pub dead: u64,
+    /// Jobs that ever entered each partition, and the workers that are bound to it; empty where there are no partitions.
+    pub partitions: Vec<PartitionShare>,
 }
 
 /// A live server as it described itself.
@@ -163,4 +180,6 @@ pub struct Description {
     pub settings: BTreeMap<String, String>,
     /// Where the jobs are: qualified table names, or keys. Monitors look at these.
     pub objects: Vec<String>,
+    /// What a reader of figures from this queue must know, a sentence each. Mostly empty.
+    pub notes: Vec<String>,
 }

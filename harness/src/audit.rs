@@ -203,7 +203,7 @@ mod tests {
             Census { enqueued: Some(99), ..clean_census().unwrap() },
             Census { enqueued: Some(101), ..clean_census().unwrap() },
         ] {
-            let audit = verdict(clean(), Ok(census), true);
+            let audit = verdict(clean(), Ok(census.clone()), true);
             assert_eq!(audit.verdict, Verdict::Violated, "{census:?}");
             assert_eq!(audit.reconciliation.len(), 1, "{census:?}");
         }

@@ -1,50 +1,36 @@
-//! Every backend that needs a server passes the conformance suite against a private one, in each of its option sets.
+//! Every backend that needs a server passes the conformance suite against a private one, in each of its option sets, and
+//! in every durability class with its defaults.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use qbench_backends::conformance::{self, Outcome, Progress};
 use qbench_backends::registry::{self, BACKENDS, EngineKind};
-use qbench_backends::{BackendConfig, BackendOptions, ServerUrl, Wake};
+use qbench_backends::{BackendConfig, BackendOptions, RoundTrips, ServerUrl, Wake};
 use qbench_harness::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
 use qbench_schema::result::Durability;
 
-/// The class of the private servers. Any would do: conformance is about what a queue does while nothing crashes.
-const DURABILITY: Durability = Durability::D1;
-
-/// Backend and option set of each test below.
-const TESTED: &[(&str, &str)] = &[
-    ("skip_locked", ""),
-    ("delete_returning", ""),
-    ("delete_returning", "commit=ack"),
-    ("partitioned", ""),
-    ("partitioned", "steal=true"),
-    ("valkey_streams", ""),
-    ("valkey_streams", "delete=trim"),
-    ("valkey_streams", "delete=none"),
-];
-
 /// Starts the server that the backend needs, and holds the backend to every case that applies.
-async fn conforms(id: &str, option_set: &str) {
+async fn conforms(id: &str, option_set: &str, durability: Durability) {
     match registry::find(id).expect("registered").engine {
         EngineKind::Postgres => {
-            let server = PostgresServer::start(PostgresOptions::new(DURABILITY)).await.expect("PostgreSQL starts");
-            check(id, option_set, server.url()).await;
+            let server = PostgresServer::start(PostgresOptions::new(durability)).await.expect("PostgreSQL starts");
+            check(id, option_set, durability, server.url()).await;
             server.stop().await.expect("PostgreSQL ends");
         }
         EngineKind::Valkey => {
-            let server = ValkeyServer::start(ValkeyOptions::new(DURABILITY)).await.expect("Valkey starts");
-            check(id, option_set, server.url()).await;
+            let server = ValkeyServer::start(ValkeyOptions::new(durability)).await.expect("Valkey starts");
+            check(id, option_set, durability, server.url()).await;
             server.stop().await.expect("Valkey ends");
         }
         EngineKind::InProcess => unreachable!("tested beside the suite itself"),
     }
 }
 
-async fn check(id: &str, option_set: &str, url: &ServerUrl) {
+async fn check(id: &str, option_set: &str, durability: Durability, url: &ServerUrl) {
     let entry = registry::find(id).expect("registered");
     let (_, options) = entry.option_sets().into_iter().find(|(name, _)| name == option_set).expect("an option set");
-    let report = conformance::run(entry, &config(url, options), "", |progress| {
+    let report = conformance::run(entry, &config(url, durability, options), "", |progress| {
         if let Progress::Ended(result) = progress
             && !matches!(result.outcome, Outcome::NotApplicable(_))
         {
@@ -57,11 +43,11 @@ async fn check(id: &str, option_set: &str, url: &ServerUrl) {
     report.verdict().expect("conforms");
 }
 
-fn config(url: &ServerUrl, options: BackendOptions) -> BackendConfig {
+fn config(url: &ServerUrl, durability: Durability, options: BackendOptions) -> BackendConfig {
     BackendConfig {
         url: Some(url.clone()),
         namespace: "qbench_conformance".to_owned(),
-        durability: DURABILITY,
+        durability,
         lease: Duration::from_secs(30),
         // The one way that every backend knows; each case sets what it is about.
         wake: Wake::Poll,
@@ -69,56 +55,55 @@ fn config(url: &ServerUrl, options: BackendOptions) -> BackendConfig {
         workers: 1,
         timeout: Duration::from_secs(10),
         options,
+        round_trips: RoundTrips::default(),
     }
 }
 
+/// A test per line, and the list of what they test.
+macro_rules! conforming {
+    ($($test:ident: $id:literal $option_set:literal $durability:ident,)*) => {
+        const TESTED: &[(&str, &str, Durability)] = &[$(($id, $option_set, Durability::$durability)),*];
+
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                conforms($id, $option_set, Durability::$durability).await;
+            }
+        )*
+    };
+}
+
+// Option sets other than the defaults are tried in one class only: a class changes how tables are kept and when a commit
+// returns, and no statement.
+conforming! {
+    skip_locked: "skip_locked" "" D1,
+    skip_locked_d0: "skip_locked" "" D0,
+    skip_locked_d2: "skip_locked" "" D2,
+    delete_returning: "delete_returning" "" D1,
+    delete_returning_d0: "delete_returning" "" D0,
+    delete_returning_d2: "delete_returning" "" D2,
+    delete_returning_commit_ack: "delete_returning" "commit=ack" D1,
+    partitioned: "partitioned" "" D1,
+    partitioned_d0: "partitioned" "" D0,
+    partitioned_d2: "partitioned" "" D2,
+    partitioned_32: "partitioned" "partitions=32" D1,
+    partitioned_steal: "partitioned" "steal=true" D1,
+    valkey_streams: "valkey_streams" "" D1,
+    valkey_streams_d0: "valkey_streams" "" D0,
+    valkey_streams_d2: "valkey_streams" "" D2,
+    valkey_streams_delete_trim: "valkey_streams" "delete=trim" D1,
+    valkey_streams_delete_none: "valkey_streams" "delete=none" D1,
+}
+
 #[test]
-fn every_option_set_of_every_backend_with_a_server_is_tested() {
-    let declared: BTreeSet<(&str, String)> = BACKENDS
-        .iter()
-        .filter(|entry| entry.engine != EngineKind::InProcess)
-        .flat_map(|entry| entry.option_sets().into_iter().map(|(name, _)| (entry.id, name)))
-        .collect();
-    let tested = TESTED.iter().map(|(id, name)| (*id, (*name).to_owned())).collect();
-    assert_eq!(declared, tested);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn skip_locked() {
-    conforms(TESTED[0].0, TESTED[0].1).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn delete_returning() {
-    conforms(TESTED[1].0, TESTED[1].1).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn delete_returning_commit_ack() {
-    conforms(TESTED[2].0, TESTED[2].1).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn partitioned() {
-    conforms(TESTED[3].0, TESTED[3].1).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn partitioned_steal() {
-    conforms(TESTED[4].0, TESTED[4].1).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn valkey_streams() {
-    conforms(TESTED[5].0, TESTED[5].1).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn valkey_streams_delete_trim() {
-    conforms(TESTED[6].0, TESTED[6].1).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn valkey_streams_delete_none() {
-    conforms(TESTED[7].0, TESTED[7].1).await;
+fn every_option_set_and_every_class_of_every_backend_with_a_server_is_tested() {
+    let with_server = || BACKENDS.iter().filter(|entry| entry.engine != EngineKind::InProcess);
+    let option_sets: BTreeSet<(&str, String)> =
+        with_server().flat_map(|entry| entry.option_sets().into_iter().map(|(name, _)| (entry.id, name))).collect();
+    assert_eq!(option_sets, TESTED.iter().map(|(id, name, _)| (*id, (*name).to_owned())).collect());
+    for entry in with_server() {
+        for class in [Durability::D0, Durability::D1, Durability::D2] {
+            assert!(TESTED.contains(&(entry.id, "", class)), "{} is not tested in {class:?}", entry.id);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use qbench_backends::{
     AckStatus, Backend, BackendConfig, BackendOptions, Consumer, ErrorKind, JobId, Lease, NewJob, ProducerId,
-    ServerUrl, Wake, WorkerId, registry,
+    RoundTrips, ServerUrl, Wake, WorkerId, registry,
 };
 use qbench_harness::services::{ValkeyOptions, ValkeyServer};
 use qbench_schema::result::Durability;
@@ -37,6 +37,7 @@ impl Rig {
             workers: 1,
             timeout: Duration::from_secs(10),
             options: BackendOptions::default(),
+            round_trips: RoundTrips::default(),
         };
         Rig { server, config, raw }
     }

@@ -1,4 +1,4 @@
-//! The SQL of each PostgreSQL backend, one readable file each, compiled in.
+//! The SQL of the PostgreSQL backends, one readable file each and two for what they share, compiled in.
 //!
 //! A file is prose in comments and named statements: a line `-- name: claim` opens the statement (or the few statements)
 //! `claim`, which ends at the next such line. Comments stand on lines of their own. Names in braces, such as `{schema}`, are
@@ -10,6 +10,10 @@ pub struct SqlFile {
     text: &'static str,
 }
 
+/// Statements that every design runs.
+pub const QUEUE: SqlFile = SqlFile { text: include_str!("../sql/queue.sql") };
+/// Statements of the designs whose jobs stay in their table and are held by a lease: `skip_locked` and `partitioned`.
+pub const LEASED: SqlFile = SqlFile { text: include_str!("../sql/leased.sql") };
 /// Statements of the `skip_locked` backend.
 pub const SKIP_LOCKED: SqlFile = SqlFile { text: include_str!("../sql/skip_locked.sql") };
 /// Statements of the `delete_returning` backend.
@@ -47,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    const FILES: [SqlFile; 3] = [SKIP_LOCKED, DELETE_RETURNING, PARTITIONED];
+    const FILES: [SqlFile; 5] = [QUEUE, LEASED, SKIP_LOCKED, DELETE_RETURNING, PARTITIONED];
 
     #[test]
     fn a_statement_ends_where_the_next_one_begins_and_has_no_comments() {
@@ -76,12 +80,14 @@ mod tests {
 
     #[test]
     fn only_documented_names_stand_in_braces() {
-        let documented = ["{schema}", "{table}", "{partition}", "{partitions}"];
         for file in FILES {
+            let prose: String = file.text.lines().filter(|line| line.starts_with("--")).collect();
+            let documented: BTreeSet<&str> =
+                prose.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect();
             for name in file.names() {
                 let mut rest = file.statement(name);
-                for word in documented {
-                    rest = rest.replace(word, "");
+                for word in &documented {
+                    rest = rest.replace(&format!("{{{word}}}"), "");
                 }
                 assert!(!rest.contains(['{', '}']), "{name}: {rest}");
             }

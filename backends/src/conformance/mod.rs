@@ -13,6 +13,7 @@
 
 mod attempts;
 mod batches;
+mod connection;
 mod counts;
 mod exclusivity;
 mod lease;
@@ -77,6 +78,7 @@ const TOPICS: &[&[Case]] = &[
     order::CASES,
     counts::CASES,
     reset::CASES,
+    connection::CASES,
     ownership::CASES,
 ];
 

@@ -22,6 +22,10 @@ pub(super) trait ServerProbe: Send {
 
     /// Removes the planted object.
     async fn uproot(&mut self, namespace: &str, object: &str) -> Checked;
+
+    /// Ends every connection of backends that were opened in `namespace`, whatever they are doing, and returns how many
+    /// there were. By the names that backends give their connections, so that nobody else's is ended.
+    async fn cut_connections(&mut self, namespace: &str) -> Checked<usize>;
 }
 
 /// Connects to the server of `engine`.
@@ -89,6 +93,19 @@ impl ServerProbe for Postgres {
         self.0.execute(sqlx::raw_sql(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS \"{namespace}\" CASCADE")))).await?;
         Ok(())
     }
+
+    async fn cut_connections(&mut self, namespace: &str) -> Checked<usize> {
+        // Waits for the end of each session (5 s at most), so that what it held is free.
+        let ended: Vec<bool> = sqlx::query_scalar(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+             WHERE datname = current_database() AND starts_with(application_name, 'qbench:') \
+               AND right(application_name, length($1) + 1) = ':' || $1",
+        )
+        .bind(namespace)
+        .fetch_all(&mut self.0)
+        .await?;
+        Ok(ended.len())
+    }
 }
 
 struct Valkey(MultiplexedConnection);
@@ -123,6 +140,22 @@ impl ServerProbe for Valkey {
     async fn uproot(&mut self, _namespace: &str, object: &str) -> Checked {
         redis::cmd("DEL").arg(object).exec_async(&mut self.0).await?;
         Ok(())
+    }
+
+    async fn cut_connections(&mut self, namespace: &str) -> Checked<usize> {
+        let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut self.0).await?;
+        let mut cut = 0;
+        for client in clients.lines() {
+            let field = |key: &str| client.split(' ').find_map(|field| field.strip_prefix(key)?.strip_prefix('='));
+            let ours = field("name").is_some_and(|name| {
+                name.starts_with("qbench:") && name.rsplit(':').next().is_some_and(|last| last == namespace)
+            });
+            if let (true, Some(id)) = (ours, field("id")) {
+                let killed: u64 = redis::cmd("CLIENT").arg(&["KILL", "ID", id]).query_async(&mut self.0).await?;
+                cut += killed as usize;
+            }
+        }
+        Ok(cut)
     }
 }
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use qbench_schema::result::PartitionShare;
 use sqlx::{Row, SqlStr};
 
 use super::describe;
 use super::link::Link;
+use super::partitioned::Binding;
 use super::rows::Bind;
 use super::target::{Role, Target};
 use crate::error::{ErrorKind, Result};
@@ -29,14 +31,14 @@ pub(super) struct Design {
     pub(super) tables: Vec<String>,
     /// The tables that hold rows: of a partitioned table its partitions.
     pub(super) storage: Vec<String>,
-    /// Empties the tables.
-    pub(super) reset: String,
     /// Ends sessions that hold jobs in an open transaction; takes the consumers' application name.
     pub(super) release: Option<SqlStr>,
     /// Returns ready and in_flight.
     pub(super) depth: SqlStr,
-    /// Returns enqueued, ready, in_flight, done and dead.
+    /// Returns partition, enqueued, ready, in_flight, done and dead: a row per partition, or one row.
     pub(super) census: SqlStr,
+    /// Who serves which partition; `None` where there are none.
+    pub(super) binding: Option<Arc<Binding>>,
 }
 
 /// The admin of one backend.
@@ -73,11 +75,16 @@ impl Admin for PgAdmin {
             durability: server.durability,
             settings: server.settings,
             objects: self.design.storage.clone(),
+            notes: server
+                .notes
+                .into_iter()
+                .chain(self.design.binding.iter().flat_map(|binding| binding.notes()))
+                .collect(),
         })
     }
 
     async fn setup(&mut self) -> Result<()> {
-        describe::check_version(&mut self.link).await?;
+        describe::check(&mut self.link).await?;
         let found = self.target.namespace.inspect(&mut self.link).await?;
         let script = self.target.namespace.setup_script(&found, &self.design.create, &self.design.tables);
         self.ddl("set up the queue", &script).await
@@ -88,7 +95,8 @@ impl Admin for PgAdmin {
             let arguments = Bind::default().value(self.target.application_name(Role::Consumer))?.done();
             self.link.run("release held jobs", release, arguments, |_| Ok(())).await?;
         }
-        let script = self.design.reset.clone();
+        // Ids go on from where they were: a lease from before the reset must not name a job from after it.
+        let script = format!("TRUNCATE {};", self.design.tables.join(", "));
         self.ddl("reset the queue", &script).await
     }
 
@@ -116,20 +124,31 @@ impl Admin for PgAdmin {
 
     async fn census(&mut self) -> Result<Census> {
         let limit = self.maintenance_limit();
-        let mut census = Census::default();
+        let mut totals = [0; 4];
+        let mut enqueued = Some(0);
+        let mut by_partition = Vec::new();
         self.link
             .run_within(limit, "count all jobs", &self.design.census, Bind::default().done(), |row| {
-                census = Census {
-                    enqueued: row.try_get::<Option<i64>, _>(0)?.map(count),
-                    ready: count(row.try_get(1)?),
-                    in_flight: count(row.try_get(2)?),
-                    done: row.try_get::<Option<i64>, _>(3)?.map(count),
-                    dead: count(row.try_get(4)?),
-                };
+                let entered = row.try_get::<Option<i64>, _>(1)?.map(count);
+                enqueued = enqueued.zip(entered).map(|(before, more)| before + more);
+                by_partition.push((row.try_get::<i32, _>(0)?.cast_unsigned(), entered.unwrap_or(0)));
+                for (column, total) in (2..).zip(&mut totals) {
+                    *total += count(row.try_get(column)?);
+                }
                 Ok(())
             })
             .await?;
-        Ok(census)
+        let [ready, in_flight, done, dead] = totals;
+        let partitions = self.design.binding.as_ref().map_or_else(Vec::new, |binding| {
+            let workers = binding.workers_by_partition();
+            let share = |(partition, enqueued): (u32, u64)| PartitionShare {
+                partition,
+                enqueued,
+                workers: workers.get(partition as usize).copied().unwrap_or(0),
+            };
+            by_partition.into_iter().map(share).collect()
+        });
+        Ok(Census { enqueued, ready, in_flight, done: Some(done), dead, partitions })
     }
 
     async fn teardown(&mut self) -> Result<()> {

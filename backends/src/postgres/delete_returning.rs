@@ -10,24 +10,23 @@ mod held;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use qbench_schema::result::{Delivery, Durability};
+use qbench_schema::result::Delivery;
 use qbench_schema::sql;
-use sqlx::SqlStr;
 
 use super::MAX_BATCH;
-use super::admin::{Design, PgAdmin};
+use super::admin::Design;
+use super::backend::{Consumers, PgBackend};
+use super::depth;
 use super::link::Link;
-use super::producer::PgProducer;
-use super::statements::Statements;
-use super::target::{Role, Target};
+use super::statements::{Statements, prepared};
+use super::target::Target;
 use super::waiting::WAKES;
 use crate::capability::{Capabilities, Order, Recovery};
 use crate::config::BackendConfig;
 use crate::error::Result;
-use crate::job::{ProducerId, WorkerId};
+use crate::job::WorkerId;
 use crate::registry::{EngineKind, Entry, OptionSpec};
-use crate::seam::{Admin, Backend, Consumer, Producer};
+use crate::seam::Consumer;
 
 /// The registry's line.
 pub(crate) const ENTRY: Entry = Entry {
@@ -41,7 +40,7 @@ pub(crate) const ENTRY: Entry = Entry {
                once: the transaction stays open while the job runs, one job per connection)",
     }],
     variants: &[&[("commit", "ack")]],
-    open: |config| Ok(Arc::new(DeleteReturning::open(config)?)),
+    open: |config| Ok(Arc::new(open(config)?)),
 };
 
 /// When the delete is committed.
@@ -52,101 +51,79 @@ enum Commit {
     AtAck(Arc<held::Hot>),
 }
 
-struct DeleteReturning {
-    target: Arc<Target>,
-    design: Arc<Design>,
-    enqueue: SqlStr,
-    commit: Commit,
+fn open(config: &BackendConfig) -> Result<PgBackend<Commit>> {
+    let at_ack = config.options.choice("commit", &["claim", "ack"])? == "ack";
+    let target = Target::new(ENTRY.id, config)?;
+    let sql = Statements::new(&target);
+    let get = |name: &str| sql.get(sql::DELETE_RETURNING, name);
+    let tables = vec![target.namespace.table("jobs"), target.namespace.table("jobs_archive")];
+    let enqueued = if at_ack { "ready + done" } else { "NULL" };
+    let in_flight = sql.text(sql::DELETE_RETURNING, "in_flight");
+    let design = Design {
+        queue_type: ENTRY.id,
+        create: sql.text(sql::DELETE_RETURNING, "create"),
+        storage: tables.clone(),
+        tables,
+        release: at_ack.then(|| get("release_held")),
+        // Whatever is in the queue table waits.
+        depth: depth::statement(&sql, &["jobs".to_owned()], "true", &in_flight),
+        census: prepared(sql.filled(sql::DELETE_RETURNING, "census", &[("{enqueued}", enqueued)])),
+        binding: None,
+    };
+    let commit = if at_ack {
+        Commit::AtAck(Arc::new(held::Hot { claim: get("claim_held") }))
+    } else {
+        Commit::AtClaim(Arc::new(committed::Hot { claim: get("claim"), ack: get("ack"), nack: get("nack") }))
+    };
+    Ok(PgBackend {
+        id: ENTRY.id,
+        capabilities: capabilities(at_ack),
+        enqueue: sql.get(sql::QUEUE, "enqueue"),
+        consumers: commit,
+        design: Arc::new(design),
+        target: Arc::new(target),
+    })
 }
 
-impl DeleteReturning {
-    fn open(config: &BackendConfig) -> Result<Self> {
-        let at_ack = config.options.choice("commit", &["claim", "ack"])? == "ack";
-        let target = Target::new(ENTRY.id, config)?;
-        let sql = Statements::new(sql::DELETE_RETURNING, &target.namespace);
-        let mut create = sql.text("create");
-        if target.durability == Durability::D0 {
-            create.push('\n');
-            create.push_str(&sql.text("unlogged"));
-        }
-        let tables = vec![target.namespace.table("jobs"), target.namespace.table("jobs_archive")];
-        let design = Design {
-            queue_type: ENTRY.id,
-            create,
-            storage: tables.clone(),
-            tables,
-            reset: sql.text("reset"),
-            release: at_ack.then(|| sql.get("release_held")),
-            depth: sql.get("depth"),
-            census: sql.get(if at_ack { "census_held" } else { "census" }),
-        };
-        let enqueue = sql.get("enqueue");
-        let commit = if at_ack {
-            Commit::AtAck(Arc::new(held::Hot { claim: sql.get("claim_held") }))
-        } else {
-            Commit::AtClaim(Arc::new(committed::Hot {
-                claim: sql.get("claim"),
-                ack: sql.get("ack"),
-                nack: sql.get("nack"),
-            }))
-        };
-        Ok(DeleteReturning { target: Arc::new(target), design: Arc::new(design), enqueue, commit })
+fn capabilities(at_ack: bool) -> Capabilities {
+    let committed = Capabilities {
+        delivery: Delivery::AtMostOnce,
+        recovery: Recovery::None,
+        wakes: WAKES,
+        max_enqueue_batch: MAX_BATCH,
+        max_claim_batch: MAX_BATCH,
+        max_ack_batch: MAX_BATCH,
+        one_claim_at_a_time: false,
+        nack: true,
+        // A lease cannot pass on: the job is nowhere else.
+        detects_stale_ack: false,
+        counts_attempts: true,
+        sees_in_flight: false,
+        order: Order::Fifo,
+    };
+    if !at_ack {
+        return committed;
+    }
+    Capabilities {
+        delivery: Delivery::AtLeastOnce,
+        recovery: Recovery::ConnectionLoss,
+        max_claim_batch: NonZeroU32::MIN,
+        max_ack_batch: NonZeroU32::MIN,
+        one_claim_at_a_time: true,
+        // The transaction that held a lease is known to be gone when its ack comes too late.
+        detects_stale_ack: true,
+        // A rollback takes back everything, a count included.
+        counts_attempts: false,
+        ..committed
     }
 }
 
-#[async_trait]
-impl Backend for DeleteReturning {
-    fn id(&self) -> &'static str {
-        ENTRY.id
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        let committed = Capabilities {
-            delivery: Delivery::AtMostOnce,
-            recovery: Recovery::None,
-            wakes: WAKES,
-            max_enqueue_batch: MAX_BATCH,
-            max_claim_batch: MAX_BATCH,
-            max_ack_batch: MAX_BATCH,
-            one_claim_at_a_time: false,
-            nack: true,
-            // A lease cannot pass on: the job is nowhere else.
-            detects_stale_ack: false,
-            counts_attempts: true,
-            sees_in_flight: false,
-            order: Order::Fifo,
-        };
-        match self.commit {
-            Commit::AtClaim(_) => committed,
-            Commit::AtAck(_) => Capabilities {
-                delivery: Delivery::AtLeastOnce,
-                recovery: Recovery::ConnectionLoss,
-                max_claim_batch: NonZeroU32::MIN,
-                max_ack_batch: NonZeroU32::MIN,
-                one_claim_at_a_time: true,
-                // The transaction that held a lease is known to be gone when its ack comes too late.
-                detects_stale_ack: true,
-                // A rollback takes back everything, a count included.
-                counts_attempts: false,
-                ..committed
-            },
-        }
-    }
-
-    async fn admin(&self) -> Result<Box<dyn Admin>> {
-        Ok(Box::new(PgAdmin::open(&self.target, &self.design).await?))
-    }
-
-    async fn producer(&self, _id: ProducerId) -> Result<Box<dyn Producer>> {
-        Ok(Box::new(PgProducer::open(&self.target, self.enqueue.clone()).await?))
-    }
-
-    async fn consumer(&self, id: WorkerId) -> Result<Consumer> {
-        let link = Link::open(&self.target, Role::Consumer).await?;
+impl Consumers for Commit {
+    fn on(&self, link: Link, target: &Target, id: WorkerId) -> Consumer {
         let worker = id.0.cast_signed();
-        Ok(match &self.commit {
-            Commit::AtClaim(hot) => committed::consumer(&self.target, link, hot, worker),
-            Commit::AtAck(hot) => held::consumer(&self.target, link, hot, worker),
-        })
+        match self {
+            Commit::AtClaim(hot) => committed::consumer(link, target, hot, worker),
+            Commit::AtAck(hot) => held::consumer(link, target, hot, worker),
+        }
     }
 }

@@ -85,6 +85,10 @@ const SETTINGS: &str = "
     WHERE (name = ANY ($1) OR source NOT IN ('default', 'override', 'client', 'session')) AND name <> ALL ($2)
     ORDER BY name";
 
+/// What decides whether a server can be measured.
+const CHECKED: &str = "
+    SELECT current_setting('server_version_num')::integer, current_setting('server_version'), current_setting('fsync')";
+
 /// Persistence of our tables: null where there are none yet. Indexes and sequences follow their tables.
 const PERSISTENCE: &str = "
     SELECT bool_or(relpersistence = 'u')
@@ -99,17 +103,19 @@ pub(super) struct Server {
     pub(super) settings: BTreeMap<String, String>,
     /// Class that settings and tables really give.
     pub(super) durability: Durability,
+    /// What a reader of its figures must know.
+    pub(super) notes: Vec<String>,
 }
 
 /// Reads back what the server is and gives. `tables` hold the jobs; where they do not exist yet, `intended` says how they
 /// will be made.
 ///
 /// # Errors
-/// [`ErrorKind::Connect`] for a server that is too old; [`ErrorKind::Config`] for one without fsync.
+/// Those of [`check`].
 pub(super) async fn describe(link: &mut Link, tables: &[String], intended: Durability) -> Result<Server> {
     let mut settings = BTreeMap::new();
     let arguments = Bind::default().value(ALWAYS_SHOWN)?.value(NEVER_SHOWN)?.done();
-    let version_num = check_version(link).await?;
+    let version_num = check(link).await?;
     link.run("read the server's settings", &prepared(SETTINGS.to_owned()), arguments, |row| {
         settings.insert(row.try_get(0)?, row.try_get(1)?);
         Ok(())
@@ -126,37 +132,43 @@ pub(super) async fn describe(link: &mut Link, tables: &[String], intended: Durab
     .await?;
 
     let on = |name: &str| settings.get(name).is_some_and(|value| value != "off");
-    if !on("fsync") {
-        return Err(link.error(
-            ErrorKind::Config,
-            "read the server's durability",
-            "the server runs with fsync = off; it may lose everything at any time, which is no durability class that \
-             figures could be compared within. Set fsync = on (and use --durability d0 or d1 for cheaper commits)",
-        ));
-    }
     let durability = durability_of(unlogged.unwrap_or(intended == Durability::D0), on("synchronous_commit"));
     let version = settings.get("server_version").cloned().unwrap_or_default();
-    Ok(Server { version, settings, durability })
+    let mut notes = Vec::new();
+    if !on("full_page_writes") && durability != Durability::D0 {
+        notes.push(
+            "full_page_writes = off: the class holds only if the file system writes a page as a whole; else a crash of the \
+             host may tear pages, and WAL figures are smaller than those of other servers"
+                .to_owned(),
+        );
+    }
+    Ok(Server { version, settings, durability, notes })
 }
 
-/// The server's version as a number, if it is new enough.
-pub(super) async fn check_version(link: &mut Link) -> Result<u32> {
-    let mut version = (0_u32, String::new());
-    let read =
-        prepared("SELECT current_setting('server_version_num')::integer, current_setting('server_version')".to_owned());
-    link.run("read the server's version", &read, Bind::default().done(), |row| {
-        version = (row.try_get::<i32, _>(0)?.cast_unsigned(), row.try_get(1)?);
+/// The server's version as a number, if this is a server that can be measured at all.
+///
+/// # Errors
+/// [`ErrorKind::Connect`] for a server that is too old; [`ErrorKind::Config`] for one without fsync (METHODOLOGY F1).
+pub(super) async fn check(link: &mut Link) -> Result<u32> {
+    const WHAT: &str = "check the server";
+    let (mut version_num, mut version, mut fsync) = (0, String::new(), String::new());
+    link.run(WHAT, &prepared(CHECKED.to_owned()), Bind::default().done(), |row| {
+        version_num = row.try_get::<i32, _>(0)?.cast_unsigned();
+        (version, fsync) = (row.try_get(1)?, row.try_get(2)?);
         Ok(())
     })
     .await?;
-    if version.0 < OLDEST_VERSION_NUM {
-        let message = format!(
-            "the server is PostgreSQL {}, and the oldest supported version is 15: use a newer server",
-            version.1
-        );
-        return Err(link.error(ErrorKind::Connect, "read the server's version", message));
+    if version_num < OLDEST_VERSION_NUM {
+        let message =
+            format!("the server is PostgreSQL {version}, and the oldest supported version is 15: use a newer server");
+        return Err(link.error(ErrorKind::Connect, WHAT, message));
     }
-    Ok(version.0)
+    if fsync != "on" {
+        let message = "the server runs with fsync = off, so a crash may lose or damage everything and no durability class \
+                       holds: set fsync = on, and use --durability d0 or d1 for cheaper commits";
+        return Err(link.error(ErrorKind::Config, WHAT, message));
+    }
+    Ok(version_num)
 }
 
 /// The class of a server that syncs (METHODOLOGY F1).

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::failure;
 use super::target::{Role, Target};
 use crate::error::{Error, Result};
+use crate::round_trips::RoundTrips;
 
 /// A physical connection to the server of a [`Target`].
 ///
@@ -20,6 +21,7 @@ pub(super) struct Link {
     target: Arc<Target>,
     role: Role,
     connection: Option<PgConnection>,
+    round_trips: RoundTrips,
 }
 
 impl Link {
@@ -28,7 +30,8 @@ impl Link {
     /// # Errors
     /// [`crate::ErrorKind::Connect`].
     pub(super) async fn open(target: &Arc<Target>, role: Role) -> Result<Self> {
-        let mut link = Link { target: Arc::clone(target), role, connection: None };
+        let round_trips = target.round_trips(role);
+        let mut link = Link { target: Arc::clone(target), role, connection: None, round_trips };
         link.connection = Some(link.connect().await?);
         Ok(link)
     }
@@ -131,11 +134,14 @@ impl Link {
         format!("{what} in schema {} at {}", self.target.namespace.quoted(), self.target.place())
     }
 
+    /// The connection for one request, which is counted.
     async fn take_or_connect(&mut self) -> Result<PgConnection> {
-        match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => self.connect().await,
-        }
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        self.round_trips.add();
+        Ok(connection)
     }
 
     async fn connect(&self) -> Result<PgConnection> {

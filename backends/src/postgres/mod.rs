@@ -2,21 +2,27 @@
 //!
 //! A backend here is one file of SQL (`schema/sql/<id>.sql`) and one file of Rust that runs it. Everything else is common:
 //!
+//! * [`backend`]: the seam, with a design filled in;
+//! * [`leased`]: claims and acks of the designs whose jobs stay in their table (`schema/sql/leased.sql`);
 //! * [`target`]: where the queue is and how sessions are set up there;
 //! * [`statements`]: the SQL with the schema's name filled in;
 //! * [`link`]: one connection that bounds every round trip and reconnects by itself;
 //! * [`failure`]: what an error of the server or the driver means to the harness;
 //! * [`rows`]: leases out of rows, ids out of leases;
 //! * [`waiting`]: a claim that waits for work;
-//! * [`producer`] and [`admin`]: the same for every design, [`namespace`] and [`describe`] are the admin's two larger parts.
+//! * [`producer`] and [`admin`]: the same for every design (`schema/sql/queue.sql`); [`namespace`], [`describe`] and [`depth`]
+//!   are the admin's larger parts.
 //!
 //! A producer has a connection of its own. A consumer has one that its claimer and its acker share through a lock, which
 //! is held for a round trip and never while waiting for work.
 
 mod admin;
+mod backend;
 mod delete_returning;
+mod depth;
 mod describe;
 mod failure;
+mod leased;
 mod link;
 mod namespace;
 mod partitioned;

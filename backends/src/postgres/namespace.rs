@@ -75,6 +75,11 @@ impl Namespace {
         Ok(Namespace { name: name.to_owned(), quoted: format!("\"{name}\"") })
     }
 
+    /// The name as it was given.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The name as it stands in SQL.
     pub(super) fn quoted(&self) -> &str {
         &self.quoted

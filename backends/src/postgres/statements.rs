@@ -1,46 +1,51 @@
-//! The SQL of a backend with the schema's name filled in.
+//! The SQL of a backend with its names filled in.
 
 use std::sync::Arc;
 
+use qbench_schema::result::Durability;
 use qbench_schema::sql::SqlFile;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use super::namespace::Namespace;
+use super::target::Target;
+
+/// Joins statements that each look at one table into one that looks at all of them.
+pub(super) const UNION: &str = "\nUNION ALL\n";
 
 /// Statements of one backend in one schema.
 pub(super) struct Statements<'a> {
-    file: SqlFile,
-    namespace: &'a Namespace,
+    target: &'a Target,
 }
 
 impl<'a> Statements<'a> {
-    pub(super) fn new(file: SqlFile, namespace: &'a Namespace) -> Self {
-        Statements { file, namespace }
+    pub(super) fn new(target: &'a Target) -> Self {
+        Statements { target }
     }
 
-    /// The text of statement `name`.
-    pub(super) fn text(&self, name: &str) -> String {
-        self.filled(name, &[])
-    }
-
-    /// The text of statement `name` with further braces filled in.
-    pub(super) fn filled(&self, name: &str, braces: &[(&str, &str)]) -> String {
-        let mut text = self.file.statement(name).replace("{schema}", self.namespace.quoted());
+    /// The text of statement `name` of `file` with the schema, the persistence and further braces filled in.
+    pub(super) fn filled(&self, file: SqlFile, name: &str, braces: &[(&str, &str)]) -> String {
+        let unlogged = if self.target.durability == Durability::D0 { "UNLOGGED" } else { "" };
+        let mut text =
+            file.statement(name).replace("{schema}", self.target.namespace.quoted()).replace("{unlogged}", unlogged);
         for (brace, value) in braces {
             text = text.replace(brace, value);
         }
         text
     }
 
-    /// Statement `name`, ready to be prepared.
-    pub(super) fn get(&self, name: &str) -> SqlStr {
-        prepared(self.text(name))
+    /// The text of statement `name` of `file`, which needs nothing further.
+    pub(super) fn text(&self, file: SqlFile, name: &str) -> String {
+        self.filled(file, name, &[])
+    }
+
+    /// Statement `name` of `file`, ready to be prepared.
+    pub(super) fn get(&self, file: SqlFile, name: &str) -> SqlStr {
+        prepared(self.text(file, name))
     }
 }
 
 /// A statement that is executed over and over: shared, so that no call copies its text.
 ///
-/// Nothing dynamic is in these texts but names that [`Namespace`] has checked, and numbers.
+/// Nothing dynamic is in these texts but names that [`super::namespace::Namespace`] has checked, and numbers.
 pub(super) fn prepared(text: String) -> SqlStr {
     AssertSqlSafe(Arc::<str>::from(text)).into_sql_str()
 }

@@ -12,11 +12,15 @@ use super::namespace::Namespace;
 use crate::capability::Wake;
 use crate::config::{BackendConfig, ServerUrl};
 use crate::error::{Error, Result};
+use crate::round_trips::RoundTrips;
 
 /// Prepared statements that a session keeps. A worker that may serve 256 partitions needs more than the driver's 100.
 const STATEMENT_CACHE: usize = 1024;
 
-/// Who opens a session; shown in `pg_stat_activity` as `qbench:<backend>:<role>`.
+/// Longest name that PostgreSQL keeps whole.
+const LONGEST_NAME: usize = 63;
+
+/// Who opens a session; shown in `pg_stat_activity` as `qbench:<backend>:<role>:<schema>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Admin,
@@ -74,6 +78,7 @@ pub(super) struct Target {
     pub(super) poll_interval: Duration,
     pub(super) workers: u32,
     pub(super) timeout: Duration,
+    round_trips: RoundTrips,
 }
 
 impl Target {
@@ -95,6 +100,7 @@ impl Target {
             poll_interval: config.poll_interval,
             workers: config.workers,
             timeout: config.timeout,
+            round_trips: config.round_trips.clone(),
         })
     }
 
@@ -103,9 +109,20 @@ impl Target {
         self.server.as_ref().map_or("no address", |server| server.place.as_str())
     }
 
-    /// Name under which sessions of `role` show themselves on the server.
+    /// Name under which sessions of `role` show themselves on the server: tells runs in different schemas apart.
     pub(super) fn application_name(&self, role: Role) -> String {
-        format!("qbench:{}:{}", self.backend, role.name())
+        let mut name = format!("qbench:{}:{}:{}", self.backend, role.name(), self.namespace.name());
+        // The server would cut it, too, and we compare it with what the server shows. All of it is ASCII.
+        name.truncate(LONGEST_NAME);
+        name
+    }
+
+    /// Where a session of `role` counts its round trips: in the run's counter, or, on the control side, nowhere.
+    pub(super) fn round_trips(&self, role: Role) -> RoundTrips {
+        match role {
+            Role::Admin => RoundTrips::default(),
+            Role::Producer | Role::Consumer => self.round_trips.clone(),
+        }
     }
 
     /// Options of a session of `role`.
@@ -120,14 +137,17 @@ impl Target {
 
 /// Settings of every session, sent with the connection itself so that they cost no round trip.
 ///
+/// Only class D1 lets a commit return before it is on the disk. D0 needs no such thing: its tables are unlogged, so there is
+/// nothing of a job to wait for, and the class stays one difference and not two.
+///
 /// Plans are pinned, for all backends alike. A worker prepares its statements on an empty table; left alone, the server
 /// would either plan every single call (the limit of a claim makes a generic plan look dear) or keep a sequential scan
 /// that was free on the empty table, until autovacuum looks at the table for the first time. And once a backlog is large,
 /// the estimate of a generic claim passes the JIT threshold, and every call would be compiled. The manifest shows these settings.
 fn session_settings(durability: Durability) -> [(&'static str, &'static str); 4] {
     let synchronous_commit = match durability {
-        Durability::D2 => "on",
-        Durability::D1 | Durability::D0 => "off",
+        Durability::D0 | Durability::D2 => "on",
+        Durability::D1 => "off",
     };
     [
         ("synchronous_commit", synchronous_commit),
@@ -154,6 +174,7 @@ pub(super) mod tests {
             workers: 1,
             timeout: Duration::from_secs(5),
             options: BackendOptions::default(),
+            round_trips: RoundTrips::default(),
         }
     }
 
@@ -178,8 +199,27 @@ pub(super) mod tests {
     fn sessions_name_themselves_and_carry_the_durability_class() {
         let target = Target::new("skip_locked", &config("postgres://ann@db/x")).expect("a good configuration");
         let session = target.session(Role::Consumer).unwrap();
-        assert_eq!(session.get_application_name(), Some("qbench:skip_locked:consumer"));
+        assert_eq!(session.get_application_name(), Some("qbench:skip_locked:consumer:qbench"));
         assert!(session.get_options().is_some_and(|options| options.contains("synchronous_commit=on")));
-        assert_eq!(session_settings(Durability::D1)[0], ("synchronous_commit", "off"));
+        for (class, value) in [(Durability::D0, "on"), (Durability::D1, "off"), (Durability::D2, "on")] {
+            assert_eq!(session_settings(class)[0], ("synchronous_commit", value));
+        }
+    }
+
+    #[test]
+    fn a_session_s_name_is_what_the_server_will_show() {
+        let config = BackendConfig { namespace: "n".repeat(60), ..config("postgres://ann@db/x") };
+        let target = Target::new("delete_returning", &config).expect("a good configuration");
+        assert_eq!(target.application_name(Role::Consumer).len(), LONGEST_NAME);
+    }
+
+    #[test]
+    fn only_producers_and_consumers_count_round_trips() {
+        let config = config("postgres://ann@db/x");
+        let target = Target::new("skip_locked", &config).expect("a good configuration");
+        for role in [Role::Admin, Role::Producer, Role::Consumer] {
+            target.round_trips(role).add();
+        }
+        assert_eq!(config.round_trips.count(), 2);
     }
 }

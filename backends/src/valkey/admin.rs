@@ -32,7 +32,7 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 
 impl StreamsAdmin {
     pub(super) async fn open(setting: &Setting) -> Result<Self> {
-        Ok(StreamsAdmin { link: setting.connect().await?, setting: setting.clone() })
+        Ok(StreamsAdmin { link: setting.connect_admin().await?, setting: setting.clone() })
     }
 
     /// Looks whose the keys are, touching nothing.
@@ -193,6 +193,7 @@ impl Admin for StreamsAdmin {
             durability,
             settings,
             objects: vec![self.setting.keys.jobs.clone()],
+            notes: Vec::new(),
         })
     }
 
@@ -252,6 +253,7 @@ impl Admin for StreamsAdmin {
             in_flight,
             done: Some(enqueued.saturating_sub(ready + in_flight + lost)),
             dead: lost,
+            partitions: Vec::new(),
         })
     }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, ServerError, Value};
 
+use super::Setting;
 use crate::config::ServerUrl;
 use crate::error::{Error, ErrorKind, Result};
+use crate::round_trips::RoundTrips;
 
 /// A connection to the server, opened anew on the next call after it broke.
 ///
@@ -20,16 +22,20 @@ pub(super) struct Link {
     timeout: Duration,
     /// What the calls are about, for error messages.
     subject: String,
+    /// Name under which the connection shows itself on the server.
+    name: String,
+    round_trips: RoundTrips,
     live: Option<MultiplexedConnection>,
 }
 
 impl Link {
-    /// Connects.
+    /// Connects. Every request is counted in `round_trips`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] when the URL is not one; [`ErrorKind::Connect`] when the server cannot be reached, or
+    /// [`ErrorKind::Config`] when the URL is not one or there is none; [`ErrorKind::Connect`] when the server cannot be reached, or
     /// refuses us.
-    pub(super) async fn open(url: &ServerUrl, timeout: Duration, subject: &str) -> Result<Self> {
+    pub(super) async fn open(setting: &Setting, round_trips: RoundTrips) -> Result<Self> {
+        let url = setting.config.require_url()?;
         let invalid = |err: RedisError| {
             Error::config(format!(
                 "{url} is not a usable server address: {err}; expected redis://[user:password@]host[:port][/database]"
@@ -39,7 +45,15 @@ impl Link {
         // Every request is one write, and nothing is gained by holding it back until earlier ones are confirmed.
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         let client = Client::open(info.set_tcp_settings(tcp)).map_err(invalid)?;
-        let mut link = Link { client, url: url.clone(), timeout, subject: subject.to_owned(), live: None };
+        let mut link = Link {
+            client,
+            url: url.clone(),
+            timeout: setting.config.timeout,
+            subject: setting.keys.jobs.clone(),
+            name: setting.connection_name(),
+            round_trips,
+            live: None,
+        };
         let connection = link.connect().await?;
         link.live = Some(connection);
         Ok(link)
@@ -111,11 +125,14 @@ impl Link {
         Error::new(ErrorKind::Server, self.context(operation), message)
     }
 
+    /// The connection for one request, which is counted.
     async fn take_connection(&mut self) -> Result<MultiplexedConnection> {
-        match self.live.take() {
-            Some(connection) => Ok(connection),
-            None => self.connect().await,
-        }
+        let connection = match self.live.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        self.round_trips.add();
+        Ok(connection)
     }
 
     async fn answer<T>(
@@ -142,7 +159,7 @@ impl Link {
         let handshake = async {
             let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
             // Without a password, the first command is what tells whether one is needed.
-            match connection.send_packed_command(&redis::cmd("PING")).await? {
+            match connection.send_packed_command(redis::cmd("CLIENT").arg("SETNAME").arg(&self.name)).await? {
                 Value::ServerError(error) => Err(RedisError::from(error)),
                 _ => Ok(connection),
             }

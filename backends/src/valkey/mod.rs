@@ -31,6 +31,7 @@ use crate::config::BackendConfig;
 use crate::error::{Error, Result};
 use crate::job::{ProducerId, WorkerId};
 use crate::registry::{EngineKind, Entry, OptionSpec};
+use crate::round_trips::RoundTrips;
 use crate::seam::{Admin, Backend, Consumer, Producer};
 
 mod acker;
@@ -110,9 +111,19 @@ struct Setting {
 }
 
 impl Setting {
-    /// Opens a connection now, so that a wrong address is found before the measured window.
+    /// Opens a producer's, claimer's or acker's connection now, so that a wrong address is found before the measured window.
     async fn connect(&self) -> Result<Link> {
-        Link::open(self.config.require_url()?, self.config.timeout, &self.keys.jobs).await
+        Link::open(self, self.config.round_trips.clone()).await
+    }
+
+    /// Opens a connection of the control side, whose round trips are not the run's.
+    async fn connect_admin(&self) -> Result<Link> {
+        Link::open(self, RoundTrips::default()).await
+    }
+
+    /// Name under which our connections show themselves in `CLIENT LIST`: tells runs under different key prefixes apart.
+    fn connection_name(&self) -> String {
+        format!("qbench:{}:{}", ENTRY.id, self.config.namespace)
     }
 
     /// Milliseconds since the backend was opened.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use qbench_backends::conformance::{self, Outcome, Progress};
 use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
-use qbench_backends::{BackendConfig, BackendOptions, ServerUrl, Wake};
+use qbench_backends::{BackendConfig, BackendOptions, RoundTrips, ServerUrl, Wake};
 
 use super::Status;
 use super::layers::{Settings, SettingsArgs, find_backend};
@@ -100,6 +100,7 @@ async fn verify_one(
         workers: 1,
         timeout: Duration::from_secs(10),
         options: options.clone(),
+        round_trips: RoundTrips::default(),
     };
     let wake = (entry.open)(&config(Wake::Poll))?.capabilities().wakes[0];
     let report = conformance::run(entry, &config(wake), filter, |progress| match progress {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use qbench_backends::{Admin, Backend, Census, ProducerId, WorkerId};
+use qbench_backends::{Admin, Backend, Census, ProducerId, RoundTrips, WorkerId};
 use qbench_schema::result::{Activity, Backlog, ClaimOrder, Rates, TimelineRow};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -55,7 +55,9 @@ pub struct LoadOutcome {
     /// Jobs handed over, confirmed and completed between start and end of the measured phase, whatever phase they are of:
     /// what the cost of that phase was spent on.
     pub in_window: Counts,
-    /// The same per second.
+    /// Requests to the server in that time.
+    pub round_trips: u64,
+    /// Jobs of `in_window` per second.
     pub rates: Rates,
     /// Jobs that were in the queue when the measured phase began, put there on purpose.
     pub prefilled: u64,
@@ -95,6 +97,13 @@ struct Crew {
     stop: Arc<AtomicBool>,
 }
 
+/// What happened between start and end of the measured phase.
+#[derive(Default)]
+struct Window {
+    jobs: Counts,
+    round_trips: u64,
+}
+
 /// What the parts of one run share.
 struct Shared {
     ledger: Arc<Ledger>,
@@ -112,6 +121,8 @@ pub struct LoadRun<'a> {
     pub plan: &'a LoadPlan,
     /// What to drive it against; its tables are set up.
     pub backend: Arc<dyn Backend>,
+    /// What the connections of `backend` asked of the server.
+    pub round_trips: RoundTrips,
     /// The run's clock.
     pub clock: RunClock,
     /// Where the phase is announced.
@@ -142,10 +153,9 @@ impl LoadRun<'_> {
 
         let measured = plan.schedule.measured();
         let mut ended = self.prepare(&mut shared, admin, observer).await?;
-        let mut before = Counts::default();
-        let mut after = Counts::default();
+        let mut window = Window::default();
         if ended == Ended::AsPlanned {
-            (before, ended, after) = self.measure(&mut shared, admin, observer).await?;
+            (ended, window) = self.measure(&mut shared, admin, observer).await?;
         }
         let measured_end_us = self.clock.now_us();
         self.phase.enter(RunPhase::Drain);
@@ -165,17 +175,13 @@ impl LoadRun<'_> {
         totals.measured.intended = totals.measured.intended.min(released.saturating_sub(measured.first_job()));
         let start_us = measured.start_us();
         let measured_s = start_us.map_or(0.0, |start_us| measured_end_us.saturating_sub(start_us) as f64 / 1e6);
-        let in_window = Counts {
-            sent: after.sent - before.sent,
-            answered: after.answered - before.answered,
-            confirmed: after.confirmed - before.confirmed,
-            completed: after.completed - before.completed,
-        };
+        let in_window = window.jobs;
         let per_second = |jobs: u64| if measured_s > 0.0 { jobs as f64 / measured_s } else { 0.0 };
         let last_us = recording.last_acked_us.max(measured_end_us);
         Ok(LoadOutcome {
             totals,
             in_window,
+            round_trips: window.round_trips,
             rates: Rates {
                 sent_jobs_s: per_second(in_window.sent),
                 enqueued_jobs_s: per_second(in_window.confirmed),
@@ -308,17 +314,18 @@ impl LoadRun<'_> {
         Ok(ended)
     }
 
-    /// The measured phase. Returns the counts at its start, how it ended, and the counts at its end.
+    /// The measured phase: how it ended, and what happened in it.
     async fn measure(
         &self,
         shared: &mut Shared,
         admin: &mut dyn Admin,
         observer: &mut dyn Observer,
-    ) -> anyhow::Result<(Counts, Ended, Counts)> {
+    ) -> anyhow::Result<(Ended, Window)> {
         let measured = self.plan.schedule.measured();
         self.phase.enter(RunPhase::Measured);
         observer.measured_start();
         let before = shared.ledger.counts();
+        let round_trips_before = self.round_trips.count();
         let ended = match self.plan.activity {
             Activity::Drain => {
                 measured.begin(self.clock.now_us());
@@ -336,10 +343,17 @@ impl LoadRun<'_> {
             Activity::Enqueue => self.release(measured, shared, observer).await?,
         };
         let after = shared.ledger.counts();
+        let round_trips = self.round_trips.count() - round_trips_before;
         observer.measured_end();
         self.sample(shared);
         shared.samples.end_of_measured_phase();
-        Ok((before, ended, after))
+        let jobs = Counts {
+            sent: after.sent - before.sent,
+            answered: after.answered - before.answered,
+            confirmed: after.confirmed - before.confirmed,
+            completed: after.completed - before.completed,
+        };
+        Ok((ended, Window { jobs, round_trips }))
     }
 
     /// Releases the jobs of `segment`, on its schedule or flat out, and waits for the end of its duration.

@@ -31,7 +31,7 @@ pub(super) struct Evidences<'a> {
 /// The verdict of a run whose load was driven, to its end or not.
 pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunResult {
     let Evidences { in_process, capabilities, ceiling_jobs_s, mut notes, measured } = evidences;
-    let Measured { incidents, load, monitors, background, round_trips } = measured;
+    let Measured { incidents, load, monitors, background } = measured;
     let audit = audit::judge(&load.totals, &incidents, &load.census, load.drained, capabilities);
     let histograms = &load.recording.histograms;
     let measured_start_us = load.measured_start_us.unwrap_or(load.measured_end_us);
@@ -103,7 +103,8 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
     let workers: Vec<WorkerShare> = (load.recording.completed_by_worker.iter().enumerate())
         .map(|(worker, completed)| WorkerShare { worker: worker as u32, completed: *completed })
         .collect();
-    let partitions: Vec<PartitionShare> = Vec::new();
+    let partitions: Vec<PartitionShare> =
+        load.census.as_ref().map_or_else(|_| Vec::new(), |census| census.partitions.clone());
     RunResult {
         status,
         error,
@@ -136,7 +137,8 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
         cost_per_job: CostPerJob {
             server_cpu_us: cpu_us_per_job.server,
             harness_cpu_us: cpu_us_per_job.harness,
-            round_trips: round_trips.and_then(|requests| per_job(requests as f64)),
+            // A queue in this process is asked nothing.
+            round_trips: per_job(load.round_trips as f64).filter(|_| !in_process),
             ..CostPerJob::default()
         },
         rss_server_bytes: monitors.rss_server_bytes,

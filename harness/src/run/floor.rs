@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use qbench_backends::registry;
+use qbench_backends::{RoundTrips, registry};
 use qbench_schema::result::{Activity, Durability};
 
 use super::{RunRequest, load, opening};
@@ -45,7 +45,7 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
         valkey_url: None,
         ..request.clone()
     };
-    let backend = opening::open(&floor, None)?;
+    let backend = opening::open(&floor, None, &RoundTrips::default())?;
     let plan = LoadPlan {
         schedule: Arc::new(Schedule::new(None, 0, MeasuredLoad::FlatOut { duration: DURATION, jobs_max: JOBS_MAX })),
         activity: Activity::Both,
@@ -58,6 +58,7 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
     let run = LoadRun {
         plan: &plan,
         backend,
+        round_trips: RoundTrips::default(),
         clock: RunClock::start(),
         phase: PhaseCell::default(),
         incidents: Arc::clone(&incidents),

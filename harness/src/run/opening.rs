@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, ServerUrl, Wake};
+use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, RoundTrips, ServerUrl, Wake};
 use qbench_scenarios::{WakeUp, Workload};
 
 use super::RunRequest;
@@ -16,7 +16,7 @@ const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(15);
 const NAMESPACE: &str = "qbench";
 
 /// What the backend of `request` is opened with.
-fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake) -> BackendConfig {
+fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake, round_trips: &RoundTrips) -> BackendConfig {
     let workload = &request.plan.workload;
     BackendConfig {
         url,
@@ -28,17 +28,23 @@ fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake) -> BackendCo
         workers: workload.workers.get(),
         timeout: ROUND_TRIP_LIMIT,
         options: BackendOptions::new(request.options.clone()),
+        round_trips: round_trips.clone(),
     }
 }
 
-/// Opens the backend of `request` at `url`. Does not connect.
+/// Opens the backend of `request` at `url`; its connections count what they ask of the server in `round_trips`. Does not
+/// connect.
 ///
 /// # Errors
 /// [`Usage`] and the backend's own refusals of its options, or of what the load asks.
-pub(super) fn open(request: &RunRequest, url: Option<ServerUrl>) -> anyhow::Result<Arc<dyn Backend>> {
+pub(super) fn open(
+    request: &RunRequest,
+    url: Option<ServerUrl>,
+    round_trips: &RoundTrips,
+) -> anyhow::Result<Arc<dyn Backend>> {
     let workload = &request.plan.workload;
     // Which ways of waiting there are may depend on the options, so the backend is asked before it is opened for good.
-    let wakes = (request.entry.open)(&config(request, url.clone(), Wake::Poll))?.capabilities().wakes;
+    let wakes = (request.entry.open)(&config(request, url.clone(), Wake::Poll, round_trips))?.capabilities().wakes;
     let wake = match workload.wake.map(wake_of) {
         None => wakes[0],
         Some(wake) if wakes.contains(&wake) => wake,
@@ -53,7 +59,7 @@ pub(super) fn open(request: &RunRequest, url: Option<ServerUrl>) -> anyhow::Resu
             .into());
         }
     };
-    let backend = (request.entry.open)(&config(request, url, wake))?;
+    let backend = (request.entry.open)(&config(request, url, wake, round_trips))?;
     check_limits(request.entry.id, workload, &backend.capabilities())?;
     Ok(backend)
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use qbench_backends::registry::EngineKind;
-use qbench_backends::{Admin, Backend, Capabilities, Description};
+use qbench_backends::{Admin, Backend, Capabilities, Description, RoundTrips};
 use qbench_scenarios::ServerState;
 use qbench_schema::files::RunFiles;
 use qbench_schema::manifest::ServerDescription;
@@ -68,7 +68,7 @@ pub async fn execute(
 /// # Errors
 /// The backend's refusals, and [`crate::usage::Usage`] for a load that it cannot take.
 pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
-    let backend = opening::open(request, request.given_url())?;
+    let backend = opening::open(request, request.given_url(), &RoundTrips::default())?;
     let plan = &request.plan;
     let (configuration, configuration_hash) = configuration::describe(&request.all_settings());
     let now = jiff::Timestamp::now();
@@ -164,13 +164,21 @@ async fn on_servers(
 ) -> anyhow::Result<(Capabilities, Measured)> {
     session.go_on()?;
     let request = session.request;
-    let backend = opening::open(request, servers.url_under_test(request.entry.engine))?;
+    let round_trips = RoundTrips::default();
+    let backend = opening::open(request, servers.url_under_test(request.entry.engine), &round_trips)?;
     let mut admin = backend.admin().await?;
     admin.describe().await?;
     progress.step("creating tables");
     admin.setup().await?;
     let capabilities = backend.capabilities();
-    let outcome = with_tables(session, servers, backend, admin.as_mut(), identity, progress).await;
+    let description = admin.describe().await;
+    let outcome = match description {
+        Ok(description) => {
+            let setting = Setting { servers, backend, round_trips, description, background: None };
+            with_tables(session, setting, admin.as_mut(), identity, progress).await
+        }
+        Err(error) => Err(error.into()),
+    };
     let removed = admin.teardown().await;
     session.note_trouble("the run's objects could not be removed", removed);
     Ok((capabilities, outcome?))
@@ -179,15 +187,16 @@ async fn on_servers(
 /// The background load, and beside it everything else; it is removed whatever happens.
 async fn with_tables(
     session: &mut Session<'_>,
-    servers: &RunServers,
-    backend: Arc<dyn Backend>,
+    mut setting: Setting<'_>,
     admin: &mut dyn Admin,
     identity: &mut RunIdentity,
     progress: &mut dyn Progress,
 ) -> anyhow::Result<Measured> {
     session.go_on()?;
     let request = session.request;
-    let description = admin.describe().await?;
+    let servers = setting.servers;
+    let description = &setting.description;
+    session.notes.extend(description.notes.iter().cloned());
     identity.engine.clone_from(&description.engine);
     identity.queue_type = description.queue_type.to_owned();
     identity.durability = description.durability;
@@ -197,7 +206,6 @@ async fn with_tables(
             request.durability, description.durability
         ));
     }
-    let mut setting = Setting { servers, backend, description, background: None };
     let outcome = match &request.plan.scenario.background {
         None => drive(session, &mut setting, admin, identity, progress).await,
         Some(size) => {
@@ -222,6 +230,7 @@ async fn with_tables(
 struct Setting<'a> {
     servers: &'a RunServers,
     backend: Arc<dyn Backend>,
+    round_trips: RoundTrips,
     description: Description,
     background: Option<PreparedPgbench>,
 }
@@ -233,8 +242,6 @@ pub(super) struct Measured {
     pub(super) monitors: MonitorSummary,
     /// For scenarios with background load: its report, or why there is none.
     pub(super) background: Option<Result<BackgroundLoad, String>>,
-    /// Requests that the backend's connections sent in the measured phase.
-    pub(super) round_trips: Option<u64>,
 }
 
 /// Manifest, monitors and the load itself.
@@ -283,6 +290,7 @@ async fn drive(
     let run = LoadRun {
         plan: &plan,
         backend: Arc::clone(&setting.backend),
+        round_trips: setting.round_trips.clone(),
         clock,
         phase,
         incidents: Arc::clone(&incidents),
@@ -303,7 +311,7 @@ async fn drive(
         }
     };
     session.notes.extend(setting.servers.obituaries());
-    Ok(Measured { incidents, load: outcome?, monitors, background, round_trips: None })
+    Ok(Measured { incidents, load: outcome?, monitors, background })
 }
 
 /// Makes a cold start cold, as far as the system lets us; says in a sentence how cold it is.

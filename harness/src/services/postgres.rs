@@ -196,8 +196,9 @@ fn settings(options: &PostgresOptions) -> Result<BTreeMap<String, String>> {
     }
     let memory = MemorySettings::for_machine(machine_memory_bytes()?);
     let synchronous_commit = match options.durability {
-        Durability::D0 | Durability::D1 => "off",
-        Durability::D2 => "on",
+        // D0 is unlogged tables and nothing else.
+        Durability::D0 | Durability::D2 => "on",
+        Durability::D1 => "off",
     };
     let mut settings: BTreeMap<String, String> = [
         ("shared_buffers", format!("{}MB", memory.shared_buffers_mb)),
@@ -281,7 +282,7 @@ mod tests {
 
     #[test]
     fn durability_decides_when_a_commit_returns_and_fsync_is_always_on() {
-        for (durability, expected) in [(Durability::D0, "off"), (Durability::D1, "off"), (Durability::D2, "on")] {
+        for (durability, expected) in [(Durability::D0, "on"), (Durability::D1, "off"), (Durability::D2, "on")] {
             let settings = settings(&PostgresOptions::new(durability)).unwrap();
             assert_eq!(settings["synchronous_commit"], expected);
             assert_eq!(settings["fsync"], "on");

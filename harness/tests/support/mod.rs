@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use qbench_backends::{
     AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Capabilities, Claimer, Consumer, Error, ErrorKind,
-    JobId, Lease, NewJob, Producer, ProducerId, Result, Wake, WorkerId, registry,
+    JobId, Lease, NewJob, Producer, ProducerId, Result, RoundTrips, Wake, WorkerId, registry,
 };
 use qbench_harness::audit;
 use qbench_harness::clock::{PhaseCell, RunClock, RunPhase};
@@ -212,6 +212,7 @@ pub fn memory() -> Arc<dyn Backend> {
         workers: 4,
         timeout: Duration::from_secs(5),
         options: BackendOptions::default(),
+        round_trips: RoundTrips::default(),
     };
     (registry::find("memory").unwrap().open)(&config).unwrap()
 }
@@ -267,6 +268,7 @@ pub async fn drive(backend: Arc<dyn Backend>, plan: LoadPlan, interrupt_after: O
     let run = LoadRun {
         plan: &plan,
         backend,
+        round_trips: RoundTrips::default(),
         clock: RunClock::start(),
         phase: PhaseCell::default(),
         incidents: Arc::clone(&incidents),

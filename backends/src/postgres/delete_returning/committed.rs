@@ -23,7 +23,7 @@ pub(super) struct Hot {
 }
 
 /// Both sides of a worker on `link`.
-pub(super) fn consumer(target: &Target, link: Link, hot: &Arc<Hot>, worker: i32) -> Consumer {
+pub(super) fn consumer(link: Link, target: &Target, hot: &Arc<Hot>, worker: i32) -> Consumer {
     let link = Arc::new(Mutex::new(link));
     let queue = Queue { link: Arc::clone(&link), hot: Arc::clone(hot) };
     let archive = Archive { link, hot: Arc::clone(hot), worker, returned: Vec::new() };
@@ -40,10 +40,6 @@ impl Source for Queue {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         let arguments = Bind::default().value(rows::limit(limit))?.done();
         rows::fetch(&mut *self.link.lock().await, "claim", &self.hot.claim, arguments, 0, out).await
-    }
-
-    async fn take_expired(&mut self, _limit: u32, _out: &mut Vec<Lease>) -> Result<()> {
-        Ok(())
     }
 }
 

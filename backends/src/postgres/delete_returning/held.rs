@@ -20,7 +20,7 @@ pub(super) struct Hot {
 }
 
 /// Both sides of a worker on `link`.
-pub(super) fn consumer(target: &Target, link: Link, hot: &Arc<Hot>, worker: i32) -> Consumer {
+pub(super) fn consumer(link: Link, target: &Target, hot: &Arc<Hot>, worker: i32) -> Consumer {
     let session = Arc::new(Mutex::new(Session { link, held: None, deliveries: 0 }));
     let queue = Queue { session: Arc::clone(&session), hot: Arc::clone(hot), worker };
     Consumer { claimer: Box::new(WaitingClaimer::new(queue, target)), acker: Box::new(Settler { session }) }
@@ -43,6 +43,8 @@ impl Session {
 
     /// Takes one job and leaves its transaction open; leaves no transaction when there is none to take.
     async fn take(&mut self, claim: &SqlStr, worker: i32, out: &mut Vec<Lease>) -> Result<()> {
+        // Whatever was held went with its connection, or this would not be called.
+        self.held = None;
         self.link.command("begin a claim", "BEGIN").await?;
         let before = out.len();
         let arguments = Bind::default().value(worker)?.done();
@@ -90,10 +92,6 @@ impl Source for Queue {
             return Err(session.link.error(ErrorKind::Config, "claim", message));
         }
         session.take(&self.hot.claim, self.worker, out).await
-    }
-
-    async fn take_expired(&mut self, _limit: u32, _out: &mut Vec<Lease>) -> Result<()> {
-        Ok(())
     }
 }
 

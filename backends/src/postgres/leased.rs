@@ -1,0 +1,160 @@
+//! Jobs that stay in their table and are held by a lease: what `skip_locked` and `partitioned` run. They differ in where a
+//! claim looks.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use qbench_schema::result::Delivery;
+use qbench_schema::sql;
+use sqlx::SqlStr;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::MAX_BATCH;
+use super::link::Link;
+use super::rows::{self, Bind};
+use super::statements::{Statements, prepared};
+use super::target::Target;
+use super::waiting::WAKES;
+use crate::capability::{Capabilities, Order, Recovery};
+use crate::error::Result;
+use crate::job::{Lease, WorkerId};
+use crate::seam::{AckStatus, Acker};
+
+/// Place of a lease that may be anywhere: the whole table. Partition `p` is place `p + 1`.
+pub(super) const ANYWHERE: u32 = 0;
+
+/// The contract of these designs.
+pub(super) fn capabilities(order: Order) -> Capabilities {
+    Capabilities {
+        delivery: Delivery::AtLeastOnce,
+        recovery: Recovery::LeaseExpiry,
+        wakes: WAKES,
+        max_enqueue_batch: MAX_BATCH,
+        max_claim_batch: MAX_BATCH,
+        max_ack_batch: MAX_BATCH,
+        one_claim_at_a_time: false,
+        nack: true,
+        detects_stale_ack: true,
+        counts_attempts: true,
+        sees_in_flight: true,
+        order,
+    }
+}
+
+/// The statements that look into one place.
+struct AtPlace {
+    claim: SqlStr,
+    ack: SqlStr,
+}
+
+/// The statements of consumers.
+pub(super) struct Hot {
+    /// By place.
+    places: Vec<AtPlace>,
+    ack_mixed: SqlStr,
+    nack: SqlStr,
+    reclaim: SqlStr,
+}
+
+impl Hot {
+    /// For a table `jobs` with these partitions; none where it is not partitioned.
+    pub(super) fn new(statements: &Statements<'_>, partitions: &[String]) -> Self {
+        let at = |table: &str| {
+            let get = |name: &str| prepared(statements.filled(sql::LEASED, name, &[("{table}", table)]));
+            AtPlace { claim: get("claim"), ack: get("ack") }
+        };
+        Hot {
+            places: std::iter::once("jobs").chain(partitions.iter().map(String::as_str)).map(at).collect(),
+            ack_mixed: statements.get(sql::LEASED, "ack_mixed"),
+            nack: statements.get(sql::LEASED, "nack"),
+            reclaim: statements.get(sql::LEASED, "reclaim"),
+        }
+    }
+}
+
+/// One worker's session, and what it claims with.
+pub(super) struct Session {
+    link: Arc<Mutex<Link>>,
+    hot: Arc<Hot>,
+    worker: i32,
+    lease_s: f64,
+}
+
+impl Session {
+    /// A session of worker `id` on `link`, and the acker that shares it.
+    pub(super) fn new(link: Link, hot: &Arc<Hot>, target: &Target, id: WorkerId) -> (Self, LeaseAcker) {
+        let link = Arc::new(Mutex::new(link));
+        let acker = LeaseAcker { link: Arc::clone(&link), hot: Arc::clone(hot), ids: Vec::new(), returned: Vec::new() };
+        let session =
+            Session { link, hot: Arc::clone(hot), worker: id.0.cast_signed(), lease_s: target.lease.as_secs_f64() };
+        (session, acker)
+    }
+
+    /// The connection, when the acker does not use it.
+    pub(super) async fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().await
+    }
+
+    /// Appends up to `limit` leases of ready jobs at `place`.
+    pub(super) async fn claim(&self, place: u32, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        self.fetch("claim", &self.hot.places[place as usize].claim, place, limit, out).await
+    }
+
+    /// Appends up to `limit` leases of jobs anywhere whose former holders let theirs expire.
+    pub(super) async fn reclaim(&self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        self.fetch("reclaim", &self.hot.reclaim, ANYWHERE, limit, out).await
+    }
+
+    async fn fetch(
+        &self,
+        what: &'static str,
+        statement: &SqlStr,
+        place: u32,
+        limit: u32,
+        out: &mut Vec<Lease>,
+    ) -> Result<()> {
+        let arguments = Bind::default().value(rows::limit(limit))?.value(self.worker)?.value(self.lease_s)?.done();
+        rows::fetch(&mut *self.link().await, what, statement, arguments, place, out).await
+    }
+}
+
+/// Settles a worker's leases.
+pub(super) struct LeaseAcker {
+    link: Arc<Mutex<Link>>,
+    hot: Arc<Hot>,
+    /// Scratch of one ack, kept to spare its allocation.
+    ids: Vec<i64>,
+    /// Scratch of one ack, kept to spare its allocation.
+    returned: Vec<i64>,
+}
+
+#[async_trait]
+impl Acker for LeaseAcker {
+    async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
+        if leases.is_empty() {
+            return Ok(());
+        }
+        let (statement, arguments) = match rows::common(leases, rows::attempt) {
+            Some(attempt) => {
+                // Sorted, so that two batches with jobs in common lock them in the same order.
+                rows::sorted_ids(leases, &mut self.ids);
+                let place = rows::common(leases, rows::place).unwrap_or(ANYWHERE);
+                let arguments = Bind::default().value(self.ids.as_slice())?.value(attempt)?.done();
+                (&self.hot.places[place as usize].ack, arguments)
+            }
+            None => (&self.hot.ack_mixed, rows::ids_and_attempts(leases)?),
+        };
+        rows::fetch_ids(&mut *self.link.lock().await, "ack", statement, arguments, &mut self.returned).await?;
+        rows::statuses(leases, &mut self.returned, out);
+        Ok(())
+    }
+
+    async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
+        if leases.is_empty() {
+            return Ok(());
+        }
+        let arguments = rows::ids_and_attempts(leases)?;
+        self.link.lock().await.run("nack", &self.hot.nack, arguments, |_| Ok(())).await?;
+        Ok(())
+    }
+}
