@@ -26,6 +26,10 @@ pub struct Turn {
 pub fn qbench(arguments: &[&str], server: Option<(&str, &ServerUrl)>) -> anyhow::Result<RunResult> {
     let out = tempfile::TempDir::new()?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_qbench"));
+    // What the developer's shell sets, and cargo itself, is no part of a measurement.
+    for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("QBENCH_")) {
+        command.env_remove(key);
+    }
     command.current_dir(out.path()).env("QBENCH_OUT", out.path()).arg("run").args(arguments);
     if let Some((variable, url)) = server {
         command.env(variable, url.expose());
