@@ -14,5 +14,6 @@ pub mod phases;
 pub mod plan;
 pub mod producer;
 pub mod schedule;
+pub mod shards;
 pub mod valve;
 pub mod worker;

@@ -17,6 +17,7 @@ use super::pacer::{self, FlatOutLimit, PacerState};
 use super::plan::LoadPlan;
 use super::producer::{self, ProducerContext};
 use super::schedule::Segment;
+use super::shards::Shards;
 use super::valve::Valve;
 use super::worker::{self, WorkerContext};
 use crate::clock::{PhaseCell, RunClock, RunPhase};
@@ -95,6 +96,8 @@ struct Crew {
     producers: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
+    /// Where they run; kept until they have ended.
+    _shards: Shards,
 }
 
 /// What happened between start and end of the measured phase.
@@ -238,28 +241,34 @@ impl LoadRun<'_> {
             lease: plan.lease,
             valve: Arc::clone(&valve),
         });
+        let shards = Shards::start()?;
+        // A connection lives on the thread that opened it, so it is opened where it will be used.
         let mut producers = Vec::with_capacity(plan.producers as usize);
         for id in 0..plan.producers {
-            producers.push(self.backend.producer(ProducerId(id)).await?);
+            let backend = Arc::clone(&self.backend);
+            producers.push(shards.spawn(id as usize, async move { backend.producer(ProducerId(id)).await }).await??);
         }
         let mut consumers = Vec::with_capacity((plan.workers * consumers_per_worker) as usize);
         for worker in 0..plan.workers {
             for _ in 0..consumers_per_worker {
-                consumers.push((worker, self.backend.consumer(WorkerId(worker)).await?));
+                let backend = Arc::clone(&self.backend);
+                let opened = shards.spawn(worker as usize, async move { backend.consumer(WorkerId(worker)).await });
+                consumers.push((worker, opened.await??));
             }
         }
         let crew = Crew {
-            producers: producers
-                .into_iter()
-                .map(|producer| tokio::spawn(producer::run(Arc::clone(&producer_context), producer)))
+            producers: (producers.into_iter().enumerate())
+                .map(|(id, producer)| shards.spawn(id, producer::run(Arc::clone(&producer_context), producer)))
                 .collect(),
             workers: consumers
                 .into_iter()
                 .map(|(worker, consumer)| {
-                    tokio::spawn(worker::run(Arc::clone(&worker_context), worker, consumer, recorder.sink()))
+                    let work = worker::run(Arc::clone(&worker_context), worker, consumer, recorder.sink());
+                    shards.spawn(worker as usize, work)
                 })
                 .collect(),
             stop,
+            _shards: shards,
         };
         let shared = Shared {
             ledger,
