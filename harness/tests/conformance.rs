@@ -98,9 +98,8 @@ conforming! {
 #[test]
 fn every_option_set_and_every_class_of_every_backend_with_a_server_is_tested() {
     let with_server = || BACKENDS.iter().filter(|entry| entry.engine != EngineKind::InProcess);
-    let option_sets: BTreeSet<(&str, String)> = with_server()
-        .flat_map(|entry| entry.option_sets().into_iter().map(|(name, _)| (entry.id, name)))
-        .collect();
+    let option_sets: BTreeSet<(&str, String)> =
+        with_server().flat_map(|entry| entry.option_sets().into_iter().map(|(name, _)| (entry.id, name))).collect();
     assert_eq!(option_sets, TESTED.iter().map(|(id, name, _)| (*id, (*name).to_owned())).collect());
     for entry in with_server() {
         for class in [Durability::D0, Durability::D1, Durability::D2] {

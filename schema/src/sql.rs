@@ -82,7 +82,8 @@ mod tests {
     fn only_documented_names_stand_in_braces() {
         for file in FILES {
             let prose: String = file.text.lines().filter(|line| line.starts_with("--")).collect();
-            let documented: BTreeSet<&str> = prose.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect();
+            let documented: BTreeSet<&str> =
+                prose.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect();
             for name in file.names() {
                 let mut rest = file.statement(name);
                 for word in &documented {

@@ -151,8 +151,7 @@ impl ServerProbe for Valkey {
                 name.starts_with("qbench:") && name.rsplit(':').next().is_some_and(|last| last == namespace)
             });
             if let (true, Some(id)) = (ours, field("id")) {
-                let killed: u64 =
-                    redis::cmd("CLIENT").arg(&["KILL", "ID", id]).query_async(&mut self.0).await?;
+                let killed: u64 = redis::cmd("CLIENT").arg(&["KILL", "ID", id]).query_async(&mut self.0).await?;
                 cut += killed as usize;
             }
         }

@@ -75,7 +75,11 @@ impl Admin for PgAdmin {
             durability: server.durability,
             settings: server.settings,
             objects: self.design.storage.clone(),
-            notes: server.notes.into_iter().chain(self.design.binding.iter().flat_map(|binding| binding.notes())).collect(),
+            notes: server
+                .notes
+                .into_iter()
+                .chain(self.design.binding.iter().flat_map(|binding| binding.notes()))
+                .collect(),
         })
     }
 
@@ -134,6 +138,7 @@ impl Admin for PgAdmin {
                 Ok(())
             })
             .await?;
+        by_partition.sort_unstable();
         let [ready, in_flight, done, dead] = totals;
         let partitions = self.design.binding.as_ref().map_or_else(Vec::new, |binding| {
             let workers = binding.workers_by_partition();

@@ -16,12 +16,8 @@ pub(super) fn statement(statements: &Statements<'_>, tables: &[String], waits: &
     let branches: Vec<String> = tables
         .iter()
         .map(|table| {
-            let braces = [
-                ("{table}", table.as_str()),
-                ("{waits}", waits),
-                ("{bound}", &bound),
-                ("{partitions}", &partitions),
-            ];
+            let braces =
+                [("{table}", table.as_str()), ("{waits}", waits), ("{bound}", &bound), ("{partitions}", &partitions)];
             statements.filled(sql::QUEUE, "ready", &braces)
         })
         .collect();

@@ -84,8 +84,7 @@ impl Session {
     /// A session of worker `id` on `link`, and the acker that shares it.
     pub(super) fn new(link: Link, hot: &Arc<Hot>, target: &Target, id: WorkerId) -> (Self, LeaseAcker) {
         let link = Arc::new(Mutex::new(link));
-        let acker =
-            LeaseAcker { link: Arc::clone(&link), hot: Arc::clone(hot), ids: Vec::new(), returned: Vec::new() };
+        let acker = LeaseAcker { link: Arc::clone(&link), hot: Arc::clone(hot), ids: Vec::new(), returned: Vec::new() };
         let session =
             Session { link, hot: Arc::clone(hot), worker: id.0.cast_signed(), lease_s: target.lease.as_secs_f64() };
         (session, acker)

@@ -24,10 +24,8 @@ impl<'a> Statements<'a> {
     /// The text of statement `name` of `file` with the schema, the persistence and further braces filled in.
     pub(super) fn filled(&self, file: SqlFile, name: &str, braces: &[(&str, &str)]) -> String {
         let unlogged = if self.target.durability == Durability::D0 { "UNLOGGED" } else { "" };
-        let mut text = file
-            .statement(name)
-            .replace("{schema}", self.target.namespace.quoted())
-            .replace("{unlogged}", unlogged);
+        let mut text =
+            file.statement(name).replace("{schema}", self.target.namespace.quoted()).replace("{unlogged}", unlogged);
         for (brace, value) in braces {
             text = text.replace(brace, value);
         }

@@ -161,8 +161,10 @@ mod tests {
         assert_eq!(served.iter().filter(|count| **count == 1).count(), 12);
         assert_eq!(
             Binding::new(20, 16, false).notes(),
-            ["20 workers do not divide evenly over 16 partitions: 4 partitions have 2 workers and 12 have 1, which bounds \
-              the queue at what 16 of the 20 workers can do; compare numbers of which one divides the other, or steal = true"]
+            [
+                "20 workers do not divide evenly over 16 partitions: 4 partitions have 2 workers and 12 have 1, which bounds \
+              the queue at what 16 of the 20 workers can do; compare numbers of which one divides the other, or steal = true"
+            ]
         );
     }
 
