@@ -40,7 +40,15 @@ pub fn judge(
     if drained {
         violation(totals.lost, "jobs confirmed by enqueue and never completed");
         match census {
-            Ok(census) => reconciliation = reconcile(totals, census),
+            Ok(census) => {
+                reconciliation = reconcile(totals, census);
+                if totals.unknown_acks > 0 && census.done.is_none() {
+                    doubts.push(format!(
+                        "{} acks had no answer, and the server cannot tell whether these jobs are done",
+                        totals.unknown_acks
+                    ));
+                }
+            }
             Err(reason) => doubts.push(format!("the server's own account could not be read: {reason}")),
         }
     } else {
@@ -63,7 +71,7 @@ pub fn judge(
         corrupted,
         overclaimed,
         stale_acks: incidents.stale_acks.load(Ordering::Relaxed),
-        unknown_acks: 0,
+        unknown_acks: totals.unknown_acks,
         refused: totals.refused,
         reasons: violations.into_iter().chain(reconciliation.iter().cloned()).chain(doubts).collect(),
         reconciliation,
@@ -88,10 +96,15 @@ fn reconcile(totals: &Totals, census: &Census) -> Vec<String> {
             ));
         }
     }
-    if let Some(done) = census.done
-        && done != totals.completed
-    {
-        differences.push(format!("the server counted {done} jobs done, the harness {} completed", totals.completed));
+    if let Some(done) = census.done {
+        // The queue is empty, so a job whose ack had no answer is either done or lost.
+        let expected = totals.completed + totals.unknown_acks;
+        if done != expected {
+            differences.push(format!(
+                "the server counted {done} jobs done, the harness {} completed and {} whose ack had no answer",
+                totals.completed, totals.unknown_acks
+            ));
+        }
     }
     differences
 }
@@ -203,6 +216,19 @@ mod tests {
             let census = Ok(Census { enqueued: Some(enqueued), ..clean_census().unwrap() });
             assert_eq!(verdict(totals, census, true).verdict, Verdict::Ok);
         }
+    }
+
+    #[test]
+    fn an_ack_without_an_answer_is_settled_by_the_server_s_own_account() {
+        let totals = Totals { completed: 99, unknown_acks: 1, ..clean() };
+        let counted = |done| Ok(Census { enqueued: Some(100), done, ..Census::default() });
+        assert_eq!(verdict(totals, counted(Some(100)), true).verdict, Verdict::Ok, "it had happened");
+        assert_eq!(
+            verdict(totals, counted(Some(99)), true).verdict,
+            Verdict::Violated,
+            "neither done nor in the queue"
+        );
+        assert_eq!(verdict(totals, counted(None), true).verdict, Verdict::Inconclusive, "nobody knows");
     }
 
     #[test]

@@ -35,10 +35,12 @@ pub enum RunPhase {
     Setup = 0,
     /// Load that is not reported.
     Warmup = 1,
+    /// Jobs are put into the queue for the measured window to find.
+    Prefill = 2,
     /// The measured window.
-    Measured = 2,
+    Measured = 3,
     /// No more arrivals; waiting for the last completion.
-    Drain = 3,
+    Drain = 4,
 }
 
 impl RunPhase {
@@ -47,6 +49,7 @@ impl RunPhase {
         match self {
             RunPhase::Setup => "setup",
             RunPhase::Warmup => "warmup",
+            RunPhase::Prefill => "prefill",
             RunPhase::Measured => "measured",
             RunPhase::Drain => "drain",
         }
@@ -68,7 +71,8 @@ impl PhaseCell {
         match self.0.load(Ordering::Acquire) {
             0 => RunPhase::Setup,
             1 => RunPhase::Warmup,
-            2 => RunPhase::Measured,
+            2 => RunPhase::Prefill,
+            3 => RunPhase::Measured,
             _ => RunPhase::Drain,
         }
     }

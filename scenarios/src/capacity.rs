@@ -31,18 +31,27 @@ pub struct Capacity {
     pub wall: Duration,
 }
 
+fn is_below_overload(utilisation: f64) -> bool {
+    utilisation < OVERLOAD_UTILISATION
+}
+
 impl Capacity {
     /// The arithmetic of `workload`.
     pub fn of(workload: &Workload) -> Self {
         let capacity_jobs_s = (!workload.work.is_zero()).then(|| workload.slots() as f64 / workload.work.as_secs_f64());
         let over = |rate: JobsPerSecond| capacity_jobs_s.map(|capacity| rate.get() / capacity);
-        let utilisation = over(workload.rate);
+        // Flat out, the offered load is what the queue takes: the run is to find it out.
+        let utilisation = if workload.saturate { None } else { over(workload.rate) };
         let warmup_utilisation = if workload.warmup.is_zero() { None } else { over(workload.warmup_rate) };
-        let overloaded = |utilisation: Option<f64>| utilisation.is_some_and(|rho| rho >= OVERLOAD_UTILISATION);
-        let regime =
-            if overloaded(utilisation) || overloaded(warmup_utilisation) { Regime::Overload } else { Regime::Normal };
+        let overloaded = |utilisation: Option<f64>| utilisation.is_some_and(|rho| !is_below_overload(rho));
+        let regime = if workload.saturate || overloaded(utilisation) || overloaded(warmup_utilisation) {
+            Regime::Overload
+        } else {
+            Regime::Normal
+        };
 
         let (backlog_end_jobs, drain) = match capacity_jobs_s {
+            _ if workload.saturate => (workload.max_backlog as f64, Duration::ZERO),
             None => (0.0, Duration::ZERO),
             Some(capacity) => {
                 let piled = |before: f64, rate: JobsPerSecond, length: Duration| {
@@ -63,10 +72,12 @@ impl Capacity {
     /// # Errors
     /// [`Error::Overload`] with the arithmetic and what to do.
     pub fn check(&self, workload: &Workload) -> Result<()> {
-        if self.regime == Regime::Normal || workload.allow_overload {
+        let asked_for =
+            workload.allow_overload || (workload.saturate && self.warmup_utilisation.is_none_or(is_below_overload));
+        if self.regime == Regime::Normal || asked_for {
             return Ok(());
         }
-        let measured = self.utilisation.is_some_and(|rho| rho >= OVERLOAD_UTILISATION);
+        let measured = self.utilisation.is_some_and(|rho| !is_below_overload(rho));
         let (what, rate, rate_flag, rho) = if measured {
             ("asked for", workload.rate, "--rate", self.utilisation)
         } else {
@@ -93,6 +104,17 @@ impl Capacity {
                 grouped(workload.warmup_jobs() as f64)
             ),
         };
+        if workload.saturate {
+            return format!(
+                "load      flat out for {}, {warmup}; {} jobs put there before\n\
+                 capacity  {}; the run finds out what the queue carries\n\
+                 expected  backlog of up to {} jobs: producers wait for workers there; latency describes the backlog\n",
+                format_duration(workload.duration),
+                grouped(workload.prefill as f64),
+                self.arithmetic(workload),
+                grouped(workload.max_backlog.max(workload.prefill) as f64),
+            );
+        }
         let utilisation = match self.utilisation {
             Some(rho) => format!(
                 "utilisation {rho:.2} ({})",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::nearest::did_you_mean;
 use crate::units::{format_duration, format_size, parse_duration, parse_size};
-use crate::workload::{Arrivals, JobsPerSecond, MAX_DURATION, MAX_PAYLOAD_BYTES, WakeUp, Workload};
+use crate::workload::{Arrivals, JobsPerSecond, MAX_DURATION, MAX_JOBS, MAX_PAYLOAD_BYTES, WakeUp, Workload};
 
 /// One setting of the workload.
 pub struct KeySpec {
@@ -208,6 +208,30 @@ pub static KEYS: &[KeySpec] = &[
         print,
         "Permit a utilisation of 0.9 or more; the result is marked"
     ),
+    key!(
+        "saturate",
+        None,
+        saturate,
+        switch,
+        print,
+        "Producers and workers go as fast as they can, for figures of capacity; --rate is not used"
+    ),
+    key!(
+        "max-backlog",
+        Some("N"),
+        max_backlog,
+        |text| jobs(text, 1, "backlog"),
+        print,
+        "With --saturate: jobs in the system at which producers wait for workers"
+    ),
+    key!(
+        "prefill",
+        Some("N"),
+        prefill,
+        |text| jobs(text, 0, "prefill"),
+        print,
+        "Jobs put into the queue before the measured phase"
+    ),
 ];
 
 /// Most producers, workers, jobs in a batch and the like.
@@ -228,6 +252,13 @@ fn count(text: &str, least: u32, what: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
         Ok(number) if (least..=MAX_COUNT).contains(&number) => Ok(number),
         _ => Err(format!("the number of {what} must be a whole number from {least} to {MAX_COUNT}")),
+    }
+}
+
+fn jobs(text: &str, least: u64, what: &str) -> Result<u64, String> {
+    match text.parse::<u64>() {
+        Ok(jobs) if (least..=MAX_JOBS).contains(&jobs) => Ok(jobs),
+        _ => Err(format!("the {what} must be a whole number of jobs from {least} to {MAX_JOBS}")),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use qbench_schema::result::Activity;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
@@ -14,10 +15,12 @@ use crate::workload::{JobsPerSecond, Workload};
 use crate::{keys, settings::Source};
 
 /// The scenarios that are compiled in, in the order in which tables show them: id and text.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 5] = [
     ("cold", include_str!("../cold.toml")),
     ("warm", include_str!("../warm.toml")),
     ("load", include_str!("../load.toml")),
+    ("enqueue", include_str!("../enqueue.toml")),
+    ("drain", include_str!("../drain.toml")),
 ];
 
 /// Longest id: it becomes part of file names.
@@ -76,6 +79,8 @@ pub struct Scenario {
     pub server: ServerState,
     /// Load before the measured phase, if any.
     pub warmup: Option<Warmup>,
+    /// Which sides of the queue work in the measured phase.
+    pub activity: Activity,
     /// What else runs during the measured phase, if anything.
     pub background: Option<Pgbench>,
     /// Settings of the workload that the question depends on; they beat the profile.
@@ -92,6 +97,8 @@ struct Wire {
     question: String,
     limitations: Vec<String>,
     server: ServerWire,
+    #[serde(default)]
+    measured: MeasuredWire,
     warmup: Option<WarmupWire>,
     background: Option<BackgroundWire>,
     #[serde(default)]
@@ -102,6 +109,18 @@ struct Wire {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct ServerWire {
     state: ServerState,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct MeasuredWire {
+    activity: Activity,
+}
+
+impl Default for MeasuredWire {
+    fn default() -> Self {
+        MeasuredWire { activity: Activity::Both }
+    }
 }
 
 #[derive(Deserialize)]
@@ -215,6 +234,7 @@ impl Scenario {
             overrides: Overrides::from_table(&wire.workload, Origin::Scenario(path.to_owned()))?,
             warmup: wire.warmup.map(|warmup| warmup.check(path)).transpose()?,
             background: wire.background.map(|background| background.pgbench.check(path)).transpose()?,
+            activity: wire.measured.activity,
             as_written: flatten(&wire::read(text, path)?),
             id,
             question: wire.question,

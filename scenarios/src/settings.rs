@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use qbench_schema::manifest::ConfiguredValue;
+use qbench_schema::result::Activity;
 
 use crate::capacity::Capacity;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::keys::KEYS;
 use crate::overrides::Overrides;
 use crate::profile::Profile;
@@ -84,6 +85,7 @@ pub fn resolve(profile: &Profile, scenario: &Scenario, layers: &[Overrides]) -> 
     }
 
     workload.check()?;
+    check_activity(scenario, &workload)?;
     let capacity = Capacity::of(&workload);
     capacity.check(&workload)?;
     let configuration = KEYS
@@ -94,4 +96,19 @@ pub fn resolve(profile: &Profile, scenario: &Scenario, layers: &[Overrides]) -> 
         })
         .collect();
     Ok(RunPlan { profile: profile.id.clone(), scenario: scenario.clone(), workload, capacity, configuration })
+}
+
+/// Checks that the load fits the sides of the queue that work.
+fn check_activity(scenario: &Scenario, workload: &Workload) -> Result<()> {
+    let refuse = |problem: &str| Err(Error::Together(format!("scenario {}: {problem}", scenario.id)));
+    match scenario.activity {
+        Activity::Both => Ok(()),
+        Activity::Enqueue | Activity::Drain if !workload.saturate => {
+            refuse("with one side of the queue at rest there is no load to follow a schedule: leave saturate = true")
+        }
+        Activity::Drain if workload.prefill == 0 => {
+            refuse("there is nothing to drain: set --prefill to the size of the backlog")
+        }
+        Activity::Enqueue | Activity::Drain => Ok(()),
+    }
 }

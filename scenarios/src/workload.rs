@@ -148,6 +148,12 @@ pub struct Workload {
     pub drain_deadline: Duration,
     /// Whether a utilisation of 0.9 or more is permitted.
     pub allow_overload: bool,
+    /// Producers and workers go as fast as they can instead of following a schedule: figures of capacity.
+    pub saturate: bool,
+    /// Jobs in the system at which flat-out producers wait for the workers, so that a run can be drained and audited.
+    pub max_backlog: u64,
+    /// Jobs put into the queue before the measured phase, for its workers to find.
+    pub prefill: u64,
 }
 
 impl Default for Workload {
@@ -178,6 +184,10 @@ impl Default for Workload {
             lease: Duration::from_secs(60),
             drain_deadline: Duration::from_secs(60),
             allow_overload: false,
+            saturate: false,
+            // A second's worth for the fastest of these queues, and drained in a few seconds by the slowest.
+            max_backlog: 20_000,
+            prefill: 0,
         }
     }
 }
@@ -211,19 +221,20 @@ impl Workload {
     /// # Errors
     /// [`Error::Together`] with the arithmetic.
     pub fn check(&self) -> Result<()> {
-        let jobs = self.measured_jobs();
-        if jobs == 0 {
+        // Flat-out producers make jobs as they go; the limit then holds while they do.
+        let jobs = if self.saturate { 0 } else { self.measured_jobs() };
+        if jobs == 0 && !self.saturate {
             return Err(Error::Together(format!(
                 "{} jobs/s for {} is less than one job: raise --rate or --duration",
                 grouped(self.rate.get()),
                 format_duration(self.duration)
             )));
         }
-        let all = jobs.saturating_add(self.warmup_jobs());
+        let all = jobs.saturating_add(self.warmup_jobs()).saturating_add(self.prefill);
         if all > MAX_JOBS {
             return Err(Error::Together(format!(
-                "{} jobs/s for {} is {} jobs with the warm-up, and a run may have {} because each is audited in memory: \
-                 lower --rate or --duration",
+                "{} jobs/s for {} is {} jobs with warm-up and prefill, and a run may have {} because each is audited in \
+                 memory: lower --rate, --duration or --prefill",
                 grouped(self.rate.get()),
                 format_duration(self.duration),
                 grouped(all as f64),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use qbench_scenarios::{Layer, Origin, Overrides, Profile, RunPlan, Scenario, WakeUp, resolve};
+use qbench_schema::result::Regime;
 
 fn plan(profile: &str, scenario: &str, layers: &[Overrides]) -> RunPlan {
     resolve(&Profile::load(profile).unwrap(), &Scenario::load(scenario).unwrap(), layers).unwrap()
@@ -145,7 +146,13 @@ fn the_shipped_scenarios_are_what_the_design_says() {
         .collect();
     assert_eq!(
         facts,
-        [("cold", "fresh", false, None), ("warm", "warm", true, None), ("load", "warm", true, Some((10, 10)))]
+        [
+            ("cold", "fresh", false, None),
+            ("warm", "warm", true, None),
+            ("load", "warm", true, Some((10, 10))),
+            ("enqueue", "warm", false, None),
+            ("drain", "warm", false, None),
+        ]
     );
     assert_eq!(scenarios[2].as_written["background.pgbench.clients"], "10");
     assert_eq!(scenarios[2].as_written["server.state"], "\"warm\"");
@@ -166,4 +173,17 @@ fn the_summary_before_a_run_shows_load_capacity_and_what_to_expect() {
         ]
         .join("\n")
     );
+}
+
+#[test]
+fn one_side_at_rest_needs_a_load_without_a_schedule_and_something_to_drain() {
+    let attempt = |id: &str, settings: &[(&str, &str)]| {
+        resolve(&Profile::load("quick").unwrap(), &Scenario::load(id).unwrap(), &[flags(settings)])
+    };
+    let drain = attempt("drain", &[]).unwrap();
+    assert!(drain.workload.saturate && drain.workload.prefill > 0 && drain.workload.work.is_zero());
+    assert_eq!((drain.capacity.regime, drain.capacity.utilisation), (Regime::Overload, None));
+    let refused = |id, settings: &[(&str, &str)]| attempt(id, settings).err().unwrap().to_string();
+    assert!(refused("drain", &[("prefill", "0")]).contains("nothing to drain"));
+    assert!(refused("enqueue", &[("saturate", "false")]).contains("at rest"));
 }

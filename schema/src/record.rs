@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Phase {
     /// Before the measured window; never part of a reported figure.
     Warmup,
+    /// Put into the queue before the measured window, for its workers to find; audited, and in no latency.
+    Prefill,
     /// The measured window. A job belongs to the phase of its *intended* instant, however late it completes.
     Measured,
 }
@@ -20,6 +22,8 @@ pub enum Outcome {
     Acked,
     /// The work was done, but the lease had passed to somebody else before the ack arrived.
     Stale,
+    /// The work was done, and the ack never got an answer: it may have happened or not. `acked_us` is when that was given up.
+    Unknown,
 }
 
 /// A job's way through the system, as one line of `<run>_metrics.jsonl`.

@@ -148,6 +148,14 @@ struct Heard {
     aborted_clients: u32,
 }
 
+/// Removes the tables of a background load that could not be started or ended in order; does nothing where there are none.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn remove_leftovers(server: &ServerUrl) -> Result<(), Error> {
+    own_schema::remove(server).await
+}
+
 impl Pgbench {
     /// Makes the schema [`SCHEMA`] and fills it with fresh tables (`pgbench -i`), whatever an earlier run of ours left
     /// there. No table outside that schema is touched.

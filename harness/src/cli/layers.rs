@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use qbench_backends::ServerUrl;
 use qbench_backends::registry::{self, BACKENDS, EngineKind, Entry};
-use qbench_backends::{BackendOptions, ServerUrl};
 use qbench_scenarios::{Layer, Origin, Overrides, Profile, RunPlan, Scenario, Source, did_you_mean, resolve};
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
 
 use super::workload_args::WorkloadArgs;
+use crate::run::RunRequest;
 use crate::usage::Usage;
 
 /// Settings file that is read when it stands in the working directory.
@@ -208,11 +209,6 @@ fn parse_durability(word: &str) -> Result<Durability, Usage> {
 }
 
 impl Settings {
-    /// Id of the profile.
-    pub fn profile_id(&self) -> &str {
-        &self.profile.id
-    }
-
     /// The plan of a run in `scenario`.
     ///
     /// # Errors
@@ -243,6 +239,23 @@ impl Settings {
         }
     }
 
+    /// A run of `entry` as these settings describe it, with its files in the working directory.
+    pub fn request(&self, entry: &'static Entry, plan: RunPlan) -> RunRequest {
+        RunRequest {
+            entry,
+            options: self.options_of(entry),
+            configuration: self.configuration_of(entry),
+            durability: self.durability_of(entry.engine),
+            pg_url: self.pg_url.clone(),
+            valkey_url: self.valkey_url.clone(),
+            plan,
+            out: PathBuf::new(),
+            block: 1,
+            command_line: Vec::new(),
+            scheduling: Vec::new(),
+        }
+    }
+
     /// Everything beside the workload that a run of `entry` is configured with, with where it came from; for the manifest.
     pub fn configuration_of(&self, entry: &Entry) -> BTreeMap<String, ConfiguredValue> {
         let source = |name: &str| self.sources.get(name).copied().unwrap_or(Source::Default).name().to_owned();
@@ -270,11 +283,6 @@ impl Settings {
             EngineKind::Valkey | EngineKind::InProcess => Durability::D0,
         })
     }
-}
-
-/// Options as the backends take them.
-pub fn backend_options(options: &BTreeMap<String, String>) -> BackendOptions {
-    BackendOptions::new(options.iter().map(|(key, value)| (key.clone(), value.clone())))
 }
 
 /// The registry's entry of `id`.

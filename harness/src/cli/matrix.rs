@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use clap::Args;
 use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
-use qbench_backends::{BackendConfig, RoundTrips, Wake};
 use qbench_orchestration::{Cell, MatrixOutcome, Plan, Progress, RunCommand, execute, survey};
 use qbench_scenarios::Scenario;
 use qbench_schema::result::RunIdentity;
 
 use super::Status;
-use super::layers::{Settings, SettingsArgs, backend_options, find_backend, prepare_out};
+use super::layers::{Settings, SettingsArgs, find_backend, prepare_out};
+use crate::run;
 use crate::usage::Usage;
 
 /// Time for initdb, tables and connections of one run; only used to estimate.
@@ -164,36 +164,10 @@ fn cell(
     settings: &Settings,
 ) -> anyhow::Result<Cell> {
     // Opening without a server checks the options and tells the contract; the run itself opens it again.
-    let backend = (entry.open)(&BackendConfig {
-        url: None,
-        namespace: "qbench".into(),
-        durability: settings.durability_of(entry.engine),
-        lease: plan.workload.lease,
-        wake: Wake::Poll,
-        poll_interval: plan.workload.poll_interval,
-        workers: plan.workload.workers.get(),
-        timeout: Duration::from_secs(1),
-        options: backend_options(&settings.options_of(entry)),
-        round_trips: RoundTrips::default(),
-    })?;
+    let identity = run::identify(&settings.request(entry, plan.clone()))?;
     let background = if scenario.background.is_some() { BACKGROUND_ESTIMATE } else { Duration::ZERO };
     Ok(Cell {
-        identity: RunIdentity {
-            run_id: String::new(),
-            backend: entry.id.to_owned(),
-            engine: entry.engine.name().to_owned(),
-            queue_type: entry.id.to_owned(),
-            scenario: scenario.id.clone(),
-            profile: settings.profile_id().to_owned(),
-            durability: settings.durability_of(entry.engine),
-            delivery: backend.capabilities().delivery,
-            regime: plan.capacity.regime,
-            utilisation: plan.capacity.utilisation,
-            block: 1,
-            started_at: String::new(),
-            measured_s: plan.workload.duration.as_secs_f64(),
-            offered_jobs_s: plan.workload.rate.get(),
-        },
+        identity: RunIdentity { run_id: String::new(), started_at: String::new(), ..identity },
         scenario_argument: scenario_argument.to_owned(),
         estimate: plan.capacity.wall + SETUP_ESTIMATE + background,
     })

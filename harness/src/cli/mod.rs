@@ -12,6 +12,7 @@ mod quick;
 mod run;
 mod secrets;
 mod signals;
+mod verdict;
 mod verify;
 mod workload_args;
 

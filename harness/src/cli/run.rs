@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use clap::Args;
 use qbench_scenarios::Scenario;
-use qbench_schema::files::RunFiles;
 use qbench_schema::result::{RunResult, RunStatus};
 
 use super::layers::{SettingsArgs, find_backend, prepare_out};
 use super::signals::Interrupts;
-use super::{Status, progress};
+use super::{Status, progress, verdict};
 use crate::priority;
 use crate::run::{self, RunRequest};
 
@@ -49,22 +48,15 @@ pub fn main(args: RunArgs) -> anyhow::Result<Status> {
         PathBuf::from(format!("results/{}_{}_{time}", entry.id, scenario.id))
     });
     prepare_out(&out)?;
-    run::refuse_to_overwrite(&RunFiles::new(&out, entry.id, &scenario.id))?;
     eprint!("{}", plan.capacity.summary(&plan.workload));
 
     let request = RunRequest {
-        entry,
-        options: settings.options_of(entry),
-        configuration: settings.configuration_of(entry),
-        durability: settings.durability_of(entry.engine),
-        pg_url: settings.pg_url,
-        valkey_url: settings.valkey_url,
         out,
         block: args.block,
         command_line: std::env::args().collect(),
         // Before any thread exists, so that all of them inherit it.
         scheduling: vec![priority::raise_process(), priority::pacer_priority()],
-        plan,
+        ..settings.request(entry, plan)
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(carry_out(&request));
@@ -89,7 +81,7 @@ fn report(request: &RunRequest, result: &RunResult, json: bool) -> anyhow::Resul
     if json {
         println!("{}", serde_json::to_string_pretty(result)?);
     } else {
-        println!("{}", in_words(result));
+        println!("{}", verdict::in_words(result));
     }
     for reason in &result.validity.reasons {
         eprintln!("qbench: not valid: {reason}");
@@ -104,32 +96,4 @@ fn report(request: &RunRequest, result: &RunResult, json: bool) -> anyhow::Resul
         }
         RunStatus::Failed | RunStatus::Running => Ok(Status::Failed),
     }
-}
-
-fn in_words(result: &RunResult) -> String {
-    let latency = &result.end_to_end_ms;
-    let regime = match result.regime {
-        qbench_schema::result::Regime::Normal => "",
-        qbench_schema::result::Regime::Overload => " (overload: latency measures how long the run was)",
-    };
-    format!(
-        "{} {}: {:.1} of {:.1} jobs/s, end_to_end p50 {:.2} ms, p95 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms{regime}\n\
-         sent {}, completed {}, lost {}, duplicated {}; schedule_lag p99 {:.2} ms; backlog max {}; drained in {:.2} s; {}",
-        result.backend,
-        result.scenario,
-        result.throughput_jobs_s,
-        result.offered_jobs_s,
-        latency.p50,
-        latency.p95,
-        latency.p99,
-        latency.p999,
-        result.jobs.sent,
-        result.jobs.completed,
-        result.audit.lost,
-        result.audit.duplicated,
-        result.schedule_lag_ms.p99,
-        result.backlog.max,
-        result.drain_s,
-        if result.validity.valid { "valid" } else { "NOT VALID" },
-    )
 }

@@ -42,6 +42,17 @@ impl ReleaseGate {
         self.released.add_permits(1);
     }
 
+    /// Takes back what was released and not yet taken by anybody; returns how many jobs that were. Numbers are given out
+    /// when jobs are taken, so none is left out.
+    pub fn revoke(&self) -> u64 {
+        let mut revoked = 0;
+        while let Ok(permits) = self.released.try_acquire_many(self.waiting().clamp(1, u64::from(u32::MAX)) as u32) {
+            revoked += permits.num_permits() as u64;
+            permits.forget();
+        }
+        revoked
+    }
+
     /// Jobs released and not taken.
     pub fn waiting(&self) -> u64 {
         self.released.available_permits() as u64
@@ -53,8 +64,17 @@ impl ReleaseGate {
     pub async fn take(&self, limit: u32) -> Option<Range<u64>> {
         self.released.acquire().await.expect("the semaphore is never closed").forget();
         let mut taken = 1;
-        while taken < limit && self.released.try_acquire().map(|permit| permit.forget()).is_ok() {
-            taken += 1;
+        // All at once where nobody else takes meanwhile; less and less where somebody does.
+        let mut more = (self.waiting() as u32).min(limit - 1);
+        while more > 0 {
+            match self.released.try_acquire_many(more) {
+                Ok(permits) => {
+                    permits.forget();
+                    taken += more;
+                    break;
+                }
+                Err(_) => more = (self.waiting() as u32).min(more / 2),
+            }
         }
         let first = self.next.fetch_add(u64::from(taken), Ordering::AcqRel);
         let beyond = first + u64::from(taken);
@@ -81,6 +101,17 @@ mod tests {
         gate.close(5);
         assert_eq!(gate.take(1).await, None);
         assert_eq!(gate.take(8).await, None);
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_back_leaves_no_hole_in_the_numbers() {
+        let gate = ReleaseGate::new();
+        gate.release(100);
+        assert_eq!(gate.take(30).await, Some(0..30));
+        assert_eq!(gate.revoke(), 70);
+        assert_eq!(gate.revoke(), 0);
+        gate.release(5);
+        assert_eq!(gate.take(30).await, Some(30..35));
     }
 
     #[tokio::test]

@@ -1,14 +1,19 @@
-//! The exact account of every job (METHODOLOGY A1), kept at full speed: one preallocated slot per job, plain atomics.
+//! The exact account of every job (METHODOLOGY A1), kept at full speed: one slot per job, plain atomics.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use qbench_backends::Lease;
 use qbench_schema::record::Phase;
-use qbench_schema::result::JobCounts;
+use qbench_schema::result::{ClaimOrder, JobCounts};
 
+use super::order::OrderWatch;
 use super::schedule::Schedule;
+
+/// Slots that are allocated together: 1.5 MB. A schedule's are all allocated before the run; a flat-out load, whose number
+/// of jobs nobody knows, allocates them as it goes, once in 65,536 jobs.
+const CHUNK_SLOTS: usize = 1 << 16;
 
 /// What is known of a job's enqueue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,18 +38,47 @@ struct Slot {
     /// 0 until confirmed.
     enqueued_us: AtomicU64,
     enqueue: AtomicU8,
+    /// Deliveries that a worker saw.
     deliveries: AtomicU8,
+    /// Highest delivery count that the backend told; it knows of deliveries whose answer never arrived.
+    attempts: AtomicU8,
+    /// Deliveries given back before their work began.
+    handed_back: AtomicU8,
     completions: AtomicU8,
+    /// Acks without an answer.
+    unknown_acks: AtomicU8,
 }
 
 /// Account of all jobs of one run.
 #[derive(Debug)]
 pub struct Ledger {
     schedule: Arc<Schedule>,
-    slots: Box<[Slot]>,
+    chunks: Box<[OnceLock<Box<[Slot]>>]>,
+    order: OrderWatch,
+    counts: Counters,
+    unexpected: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    sent: AtomicU64,
+    /// Enqueues that ended, in whatever way.
+    answered: AtomicU64,
     confirmed: AtomicU64,
     completed: AtomicU64,
-    unexpected: AtomicU64,
+}
+
+/// How far the jobs of a run are, over all phases.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Handed to the backend.
+    pub sent: u64,
+    /// Of these, with an answer, or with the certainty that none will come.
+    pub answered: u64,
+    /// Of these, confirmed.
+    pub confirmed: u64,
+    /// Distinct jobs completed.
+    pub completed: u64,
 }
 
 /// A job's instants up to its delivery, for its record.
@@ -52,7 +86,7 @@ pub struct Ledger {
 pub struct SentJob {
     /// Phase that it belongs to.
     pub phase: Phase,
-    /// When the schedule wanted it sent.
+    /// When the schedule wanted it sent; when it was sent where there is no schedule.
     pub intended_us: u64,
     /// When a producer handed it over.
     pub sent_us: u64,
@@ -73,33 +107,66 @@ pub struct Totals {
     pub completed: u64,
     /// Distinct jobs completed whose enqueue had no answer or none yet.
     pub completed_unconfirmed: u64,
-    /// Confirmed and never completed.
+    /// Confirmed, never completed, and no ack of theirs without an answer.
     pub lost: u64,
+    /// Never completed for certain, but an ack of theirs had no answer: done or not.
+    pub unknown_acks: u64,
     /// Jobs completed more than once.
     pub duplicated: u64,
     /// Deliveries beyond each job's first.
     pub redelivered: u64,
     /// Deliveries of numbers that were never attempted.
     pub unexpected: u64,
-    /// Counts of the measured phase; `intended` is what the schedule asked for.
+    /// Counts of the measured phase; `intended` is what the schedule asked for, or what was sent where there is none.
     pub measured: JobCounts,
 }
 
 impl Ledger {
-    /// An empty account of every job in `schedule`. All memory is taken (and touched) here.
+    /// An empty account of every job in `schedule`. All memory for jobs whose number is known is taken (and touched) here.
     pub fn new(schedule: Arc<Schedule>) -> Self {
-        let slots = (0..schedule.total_jobs()).map(|_| Slot::default()).collect();
-        Ledger {
+        let chunks = (schedule.end_job() as usize).div_ceil(CHUNK_SLOTS);
+        let ledger = Ledger {
             schedule,
-            slots,
-            confirmed: AtomicU64::new(0),
-            completed: AtomicU64::new(0),
+            chunks: std::iter::repeat_with(OnceLock::new).take(chunks).collect(),
+            order: OrderWatch::default(),
+            counts: Counters::default(),
             unexpected: AtomicU64::new(0),
+        };
+        let measured = ledger.schedule.measured();
+        let known = if measured.is_flat_out() { measured.first_job() } else { measured.end_job() };
+        for chunk in 0..(known as usize).div_ceil(CHUNK_SLOTS) {
+            ledger.chunk(chunk);
         }
+        ledger
     }
 
-    fn slots(&self, jobs: &Range<u64>) -> &[Slot] {
-        &self.slots[jobs.start as usize..jobs.end as usize]
+    fn chunk(&self, chunk: usize) -> &[Slot] {
+        self.chunks[chunk].get_or_init(|| std::iter::repeat_with(Slot::default).take(CHUNK_SLOTS).collect())
+    }
+
+    /// The slot of `job`, or `None` for a number that no producer can have had.
+    fn slot(&self, job: u64) -> Option<&Slot> {
+        if job >= self.schedule.end_job() {
+            return None;
+        }
+        self.chunks[job as usize / CHUNK_SLOTS].get().map(|slots| &slots[job as usize % CHUNK_SLOTS])
+    }
+
+    fn slots(&self, jobs: &Range<u64>) -> impl Iterator<Item = &Slot> {
+        let (first, last) = (jobs.start as usize, jobs.end as usize);
+        (first / CHUNK_SLOTS..last.div_ceil(CHUNK_SLOTS)).flat_map(move |chunk| {
+            let start = chunk * CHUNK_SLOTS;
+            &self.chunk(chunk)[first.saturating_sub(start)..(last - start).min(CHUNK_SLOTS)]
+        })
+    }
+
+    /// Every slot that a job may have had, with its number.
+    fn all_slots(&self) -> impl Iterator<Item = (u64, &Slot)> {
+        let chunks = self.chunks.iter().enumerate();
+        chunks.flat_map(|(chunk, slots)| {
+            let first = (chunk * CHUNK_SLOTS) as u64;
+            slots.get().into_iter().flatten().enumerate().map(move |(index, slot)| (first + index as u64, slot))
+        })
     }
 
     /// Jobs are about to be handed to the backend.
@@ -108,6 +175,7 @@ impl Ledger {
             slot.sent_us.store(at_us, Ordering::Relaxed);
             slot.enqueue.store(Enqueue::Attempted as u8, Ordering::Release);
         }
+        self.counts.sent.fetch_add(jobs.end - jobs.start, Ordering::AcqRel);
     }
 
     /// The backend confirmed them.
@@ -116,27 +184,31 @@ impl Ledger {
             slot.enqueued_us.store(at_us, Ordering::Relaxed);
             slot.enqueue.store(Enqueue::Confirmed as u8, Ordering::Release);
         }
-        self.confirmed.fetch_add(jobs.end - jobs.start, Ordering::AcqRel);
+        self.counts.confirmed.fetch_add(jobs.end - jobs.start, Ordering::AcqRel);
+        self.counts.answered.fetch_add(jobs.end - jobs.start, Ordering::AcqRel);
     }
 
     /// Their enqueue ended without an answer.
     pub fn unknown(&self, jobs: &Range<u64>) {
-        for slot in self.slots(jobs) {
-            slot.enqueue.store(Enqueue::Unknown as u8, Ordering::Release);
-        }
+        self.without_confirmation(jobs, Enqueue::Unknown);
     }
 
     /// The backend refused them for good.
     pub fn refused(&self, jobs: &Range<u64>) {
+        self.without_confirmation(jobs, Enqueue::Refused);
+    }
+
+    fn without_confirmation(&self, jobs: &Range<u64>, state: Enqueue) {
         for slot in self.slots(jobs) {
-            slot.enqueue.store(Enqueue::Refused as u8, Ordering::Release);
+            slot.enqueue.store(state as u8, Ordering::Release);
         }
+        self.counts.answered.fetch_add(jobs.end - jobs.start, Ordering::AcqRel);
     }
 
     /// A worker was handed `lease`. `None` when no such job was ever attempted: it is counted as unexpected.
     pub fn delivered(&self, lease: &Lease) -> Option<SentJob> {
         let job = lease.job.0;
-        let slot = self.slots.get(job as usize).filter(|slot| {
+        let slot = self.slot(job).filter(|slot| {
             let state = slot.enqueue.load(Ordering::Acquire);
             state != Enqueue::NotAttempted as u8 && state != Enqueue::Refused as u8
         });
@@ -144,77 +216,127 @@ impl Ledger {
             self.unexpected.fetch_add(1, Ordering::AcqRel);
             return None;
         };
-        saturating_increment(&slot.deliveries);
+        if saturating_increment(&slot.deliveries) == 0 && phase == Phase::Measured {
+            self.order.saw(job);
+        }
+        if lease.attempt > 1 {
+            slot.attempts.fetch_max(lease.attempt.min(u32::from(u8::MAX)) as u8, Ordering::AcqRel);
+        }
         let confirmed_us = slot.enqueued_us.load(Ordering::Relaxed);
+        let sent_us = slot.sent_us.load(Ordering::Relaxed);
         Some(SentJob {
             phase,
-            intended_us,
-            sent_us: slot.sent_us.load(Ordering::Relaxed),
+            intended_us: intended_us.unwrap_or(sent_us),
+            sent_us,
             confirmed_us: (confirmed_us != 0).then_some(confirmed_us),
         })
     }
 
     /// A delivery was given back before its work began: whoever gets the job next is the first to have it.
     pub fn handed_back(&self, lease: &Lease) {
-        if let Some(slot) = self.slots.get(lease.job.0 as usize) {
-            let one_less = |deliveries: u8| deliveries.checked_sub(1);
-            // Fails only at zero, which a delivery has left behind.
-            let _ = slot.deliveries.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
+        if let Some(slot) = self.slot(lease.job.0) {
+            saturating_increment(&slot.handed_back);
         }
     }
 
     /// A job's ack was confirmed.
     pub fn completed(&self, job: u64) {
-        if let Some(slot) = self.slots.get(job as usize)
+        if let Some(slot) = self.slot(job)
             && saturating_increment(&slot.completions) == 0
         {
-            self.completed.fetch_add(1, Ordering::AcqRel);
+            self.counts.completed.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// A job's ack ended without an answer: it may have happened or not.
+    pub fn ack_unknown(&self, job: u64) {
+        if let Some(slot) = self.slot(job) {
+            saturating_increment(&slot.unknown_acks);
+        }
+    }
+
+    /// How far the jobs are now.
+    pub fn counts(&self) -> Counts {
+        // In this order a job is never seen further than it was sent.
+        let completed = self.counts.completed.load(Ordering::Acquire);
+        let confirmed = self.counts.confirmed.load(Ordering::Acquire);
+        let answered = self.counts.answered.load(Ordering::Acquire);
+        Counts { sent: self.counts.sent.load(Ordering::Acquire), answered, confirmed, completed }
     }
 
     /// Jobs in the system now: confirmed and not completed. An estimate while jobs move; exact when they rest.
     pub fn backlog(&self) -> u64 {
-        self.confirmed.load(Ordering::Acquire).saturating_sub(self.completed.load(Ordering::Acquire))
-    }
-
-    /// Distinct jobs completed so far, over all phases.
-    pub fn completed_so_far(&self) -> u64 {
-        self.completed.load(Ordering::Acquire)
+        let counts = self.counts();
+        counts.confirmed.saturating_sub(counts.completed)
     }
 
     /// True when every confirmed job has completed. Scans only when the counters say that it may be so.
     pub fn drained(&self) -> bool {
-        self.backlog() == 0 && self.slots.iter().all(|slot| !is_lost(slot))
+        self.backlog() == 0 && self.all_slots().all(|(_, slot)| !is_unaccounted_for(slot))
     }
 
     /// The account of everything up to now.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals { unexpected: self.unexpected.load(Ordering::Acquire), ..Totals::default() };
         let measured = self.schedule.measured();
-        totals.measured.intended = measured.jobs();
-        for (job, slot) in self.slots.iter().enumerate() {
+        for (job, slot) in self.all_slots() {
             let state = slot.enqueue.load(Ordering::Acquire);
             let confirmed = state == Enqueue::Confirmed as u8;
             let completions = slot.completions.load(Ordering::Acquire);
+            let unknown_ack = completions == 0 && slot.unknown_acks.load(Ordering::Acquire) > 0;
+            let deliveries = slot.deliveries.load(Ordering::Acquire).max(slot.attempts.load(Ordering::Acquire));
+            let handed_back = slot.handed_back.load(Ordering::Acquire);
             totals.confirmed += u64::from(confirmed);
             totals.unknown += u64::from(state == Enqueue::Unknown as u8 || state == Enqueue::Attempted as u8);
             totals.refused += u64::from(state == Enqueue::Refused as u8);
             totals.completed += u64::from(completions > 0);
             totals.completed_unconfirmed += u64::from(completions > 0 && !confirmed);
             totals.duplicated += u64::from(completions > 1);
-            totals.lost += u64::from(is_lost(slot));
-            totals.redelivered += u64::from(slot.deliveries.load(Ordering::Acquire).saturating_sub(1));
-            if job as u64 >= measured.first_job() {
+            totals.unknown_acks += u64::from(unknown_ack);
+            totals.lost += u64::from(is_unaccounted_for(slot) && !unknown_ack);
+            totals.redelivered += u64::from(deliveries.saturating_sub(handed_back).saturating_sub(1));
+            if job >= measured.first_job() {
                 totals.measured.sent += u64::from(state != Enqueue::NotAttempted as u8);
                 totals.measured.enqueued += u64::from(confirmed);
                 totals.measured.completed += u64::from(completions > 0);
             }
         }
+        totals.measured.intended = if measured.is_flat_out() { totals.measured.sent } else { measured.jobs() };
         totals
+    }
+
+    /// Order of the first deliveries of measured jobs.
+    pub fn claim_order(&self) -> ClaimOrder {
+        let first = self.schedule.measured().first_job();
+        let delivered = |slot: &Slot| slot.deliveries.load(Ordering::Acquire) > 0;
+        let deliveries = self.all_slots().filter(|(job, slot)| *job >= first && delivered(slot)).count();
+        self.order.figures(deliveries as u64)
+    }
+
+    /// Measured jobs below number `end_job` that were intended in each second since `start_us`.
+    pub fn intended_by_second(&self, start_us: u64, end_job: u64) -> Vec<u64> {
+        let measured = self.schedule.measured();
+        let mut seconds = Vec::new();
+        for job in measured.first_job()..end_job.min(measured.end_job()) {
+            let intended_us = match measured.is_flat_out() {
+                false => measured.intended_us(job - measured.first_job()),
+                true => match self.slot(job).map(|slot| slot.sent_us.load(Ordering::Relaxed)) {
+                    Some(sent_us) if sent_us > 0 => sent_us,
+                    _ => continue,
+                },
+            };
+            let second = (intended_us.saturating_sub(start_us) / 1_000_000) as usize;
+            if seconds.len() <= second {
+                seconds.resize(second + 1, 0);
+            }
+            seconds[second] += 1;
+        }
+        seconds
     }
 }
 
-fn is_lost(slot: &Slot) -> bool {
+/// Confirmed and not completed for certain.
+fn is_unaccounted_for(slot: &Slot) -> bool {
     slot.enqueue.load(Ordering::Acquire) == Enqueue::Confirmed as u8 && slot.completions.load(Ordering::Acquire) == 0
 }
 
@@ -233,10 +355,15 @@ mod tests {
     use qbench_backends::{JobId, LeaseToken};
 
     use super::*;
-    use crate::driver::schedule::Arrivals;
+    use crate::driver::schedule::{Arrivals, MeasuredLoad};
 
     fn ledger(jobs: u64) -> Ledger {
-        let schedule = Schedule::new(None, jobs as f64, Duration::from_secs(1), Arrivals::Constant);
+        let measured = MeasuredLoad::OnSchedule {
+            rate_jobs_s: jobs as f64,
+            duration: Duration::from_secs(1),
+            arrivals: Arrivals::Constant,
+        };
+        let schedule = Schedule::new(None, 0, measured);
         schedule.measured().begin(1);
         Ledger::new(Arc::new(schedule))
     }
@@ -315,5 +442,48 @@ mod tests {
             ledger.completed(0);
         }
         assert_eq!(ledger.totals().duplicated, 1);
+    }
+
+    #[test]
+    fn a_delivery_whose_answer_never_arrived_is_known_from_the_backend_s_count() {
+        let ledger = ledger(1);
+        ledger.sent(&(0..1), 5);
+        ledger.confirmed(&(0..1), 6);
+        assert!(ledger.delivered(&Lease { attempt: 3, ..lease(0) }).is_some());
+        ledger.completed(0);
+        assert_eq!(ledger.totals().redelivered, 2);
+    }
+
+    #[test]
+    fn an_ack_without_an_answer_is_neither_a_completion_nor_a_loss_until_another_delivery_settles_it() {
+        let ledger = ledger(1);
+        ledger.sent(&(0..1), 5);
+        ledger.confirmed(&(0..1), 6);
+        assert!(ledger.delivered(&lease(0)).is_some());
+        ledger.ack_unknown(0);
+        let open = ledger.totals();
+        assert_eq!((open.completed, open.lost, open.unknown_acks), (0, 0, 1));
+        assert!(ledger.delivered(&Lease { attempt: 2, ..lease(0) }).is_some());
+        ledger.completed(0);
+        let settled = ledger.totals();
+        assert_eq!((settled.completed, settled.duplicated, settled.unknown_acks), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_flat_out_load_is_audited_over_the_borders_of_its_chunks() {
+        let jobs_max = 3 * CHUNK_SLOTS as u64;
+        let measured = MeasuredLoad::FlatOut { duration: Duration::from_secs(1), jobs_max };
+        let schedule = Schedule::new(None, 10, measured);
+        let ledger = Ledger::new(Arc::new(schedule));
+        let border = CHUNK_SLOTS as u64;
+        assert!(ledger.delivered(&lease(border)).is_none(), "not attempted, and not allocated");
+        through(&ledger, 0..border - 3);
+        through(&ledger, border - 3..border + 4);
+        let totals = ledger.totals();
+        assert_eq!(
+            (totals.confirmed, totals.completed, totals.lost, totals.unexpected),
+            (border + 4, border + 4, 0, 1)
+        );
+        assert_eq!((totals.measured.intended, totals.measured.completed), (border - 6, border - 6));
     }
 }

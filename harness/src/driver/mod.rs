@@ -2,13 +2,17 @@
 //!
 //! Data flows one way: [`schedule`] gives intended instants, the [`pacer`] releases every job whose instant has passed
 //! through the [`gate`], a [`producer`] sends it, a [`worker`] claims, works and acks it, and the [`ledger`] accounts for
-//! every step of every job. [`phases`] runs warm-up, measured window and drain over them.
+//! every step of every job. [`phases`] runs warm-up, prefill, measured window and drain over them.
 
+pub mod backlog;
 pub mod gate;
 pub mod incidents;
 pub mod ledger;
+pub mod order;
 pub mod pacer;
 pub mod phases;
+pub mod plan;
 pub mod producer;
 pub mod schedule;
+pub mod valve;
 pub mod worker;

@@ -1,16 +1,14 @@
 //! Releases every job at its intended instant (METHODOLOGY L3, L4).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
-use qbench_schema::record::Phase;
 
 use super::gate::ReleaseGate;
-use super::schedule::{Schedule, Segment};
+use super::schedule::Segment;
 use crate::clock::RunClock;
 
 /// Shortest sleep. Jobs that fall due within one sleep are released together, each with its own intended instant; without
@@ -66,6 +64,17 @@ impl PacerState {
         self.stop.store(true, Ordering::Release);
     }
 
+    /// Permits the next segment to be released.
+    pub fn go_on(&self) {
+        self.stop.store(false, Ordering::Release);
+    }
+
+    /// Releases `jobs` jobs at once.
+    pub fn release_now(&self, jobs: u64, gate: &ReleaseGate) {
+        self.released.fetch_add(jobs, Ordering::AcqRel);
+        gate.release(jobs);
+    }
+
     /// Jobs released so far.
     pub fn released(&self) -> u64 {
         self.released.load(Ordering::Acquire)
@@ -93,23 +102,52 @@ pub fn release_segment(clock: &dyn PacerClock, segment: &Segment, gate: &Release
     }
 }
 
-/// Runs [`release_segment`] on a thread of its own, which asks the system for real-time priority and falls back silently
-/// to the ordinary one; [`crate::priority`] says in the manifest which it is.
+/// What a flat-out load may have in the system: jobs released less jobs that are out of the way again.
+pub struct FlatOutLimit {
+    /// Most jobs between release and `settled`.
+    pub outstanding_max: u64,
+    /// Jobs of the whole run that are out of the way: completed ones, or enqueued ones where nobody takes them out.
+    pub settled: Box<dyn Fn() -> u64 + Send>,
+}
+
+/// How often a flat-out load is topped up: at 500,000 jobs/s that is 500 jobs, far below any sensible limit.
+const TOP_UP_US: u64 = 1_000;
+
+/// Keeps released what `limit` permits until all jobs of `segment` are released or `state` says stop; then takes back what
+/// no producer has taken. Blocks.
+pub fn release_flat_out(
+    clock: &dyn PacerClock,
+    segment: &Segment,
+    limit: &FlatOutLimit,
+    gate: &ReleaseGate,
+    state: &PacerState,
+) {
+    while !state.stop.load(Ordering::Acquire) {
+        let released = state.released();
+        let outstanding = released.saturating_sub((limit.settled)());
+        let room = limit.outstanding_max.saturating_sub(outstanding).min(segment.end_job() - released);
+        if room > 0 {
+            // Counted first: whoever sees a job taken must see it released.
+            state.released.fetch_add(room, Ordering::AcqRel);
+            gate.release(room);
+        }
+        clock.sleep_until(clock.now_us() + TOP_UP_US);
+    }
+    state.released.fetch_sub(gate.revoke(), Ordering::AcqRel);
+}
+
+/// Runs `release` on a thread of its own, which asks the system for real-time priority and falls back silently to the
+/// ordinary one; [`crate::priority`] says in the manifest which it is.
 ///
 /// # Errors
 /// When the operating system gives no more threads.
 pub fn spawn(
     clock: RunClock,
-    schedule: Arc<Schedule>,
-    phase: Phase,
-    gate: Arc<ReleaseGate>,
-    state: Arc<PacerState>,
+    release: impl FnOnce(&dyn PacerClock) + Send + 'static,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("pacer".into()).spawn(move || {
         crate::priority::make_pacer_thread();
-        if let Some(segment) = schedule.segment(phase) {
-            release_segment(&KernelClock { clock }, segment, &gate, &state);
-        }
+        release(&KernelClock { clock });
     })
 }
 
@@ -118,7 +156,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::driver::schedule::Arrivals;
+    use crate::driver::schedule::{Arrivals, MeasuredLoad, Schedule};
 
     /// A clock that only moves when it is slept on, and oversleeps by a fixed amount.
     struct FakeClock {
@@ -135,8 +173,12 @@ mod tests {
         }
     }
 
+    fn constant(rate_jobs_s: f64, duration: Duration) -> Schedule {
+        Schedule::new(None, 0, MeasuredLoad::OnSchedule { rate_jobs_s, duration, arrivals: Arrivals::Constant })
+    }
+
     fn released_after(rate_jobs_s: f64, oversleep_us: u64) -> (u64, u64) {
-        let schedule = Schedule::new(None, rate_jobs_s, Duration::from_secs(2), Arrivals::Constant);
+        let schedule = constant(rate_jobs_s, Duration::from_secs(2));
         schedule.measured().begin(0);
         let (gate, state) = (ReleaseGate::new(), PacerState::default());
         let clock = FakeClock { now_us: Cell::new(0), oversleep_us };
@@ -161,11 +203,43 @@ mod tests {
 
     #[test]
     fn a_stopped_pacer_releases_nothing_more() {
-        let schedule = Schedule::new(None, 100.0, Duration::from_secs(1), Arrivals::Constant);
+        let schedule = constant(100.0, Duration::from_secs(1));
         schedule.measured().begin(0);
         let (gate, state) = (ReleaseGate::new(), PacerState::default());
         state.stop();
         release_segment(&FakeClock { now_us: Cell::new(0), oversleep_us: 0 }, schedule.measured(), &gate, &state);
         assert_eq!(state.released(), 0);
+    }
+
+    #[test]
+    fn a_flat_out_load_is_never_more_than_its_limit_ahead_and_takes_back_what_nobody_took() {
+        use std::sync::Arc;
+
+        let schedule =
+            Schedule::new(None, 0, MeasuredLoad::FlatOut { duration: Duration::from_secs(1), jobs_max: 10_000 });
+        let (gate, state) = (Arc::new(ReleaseGate::new()), Arc::new(PacerState::default()));
+        let completed = Arc::new(AtomicU64::new(0));
+        // Completes ten jobs in every millisecond, and stops after a hundred of them.
+        struct Consuming {
+            completed: Arc<AtomicU64>,
+            state: Arc<PacerState>,
+        }
+        impl PacerClock for Consuming {
+            fn now_us(&self) -> u64 {
+                0
+            }
+            fn sleep_until(&self, _: u64) {
+                let completed = self.completed.fetch_add(10, Ordering::AcqRel) + 10;
+                assert!(self.state.released() <= completed - 10 + 500);
+                if completed == 1_000 {
+                    self.state.stop();
+                }
+            }
+        }
+        let settled = Arc::clone(&completed);
+        let limit = FlatOutLimit { outstanding_max: 500, settled: Box::new(move || settled.load(Ordering::Acquire)) };
+        let clock = Consuming { completed, state: Arc::clone(&state) };
+        release_flat_out(&clock, schedule.measured(), &limit, &gate, &state);
+        assert_eq!((state.released(), gate.waiting()), (0, 0), "nobody took any, so all were taken back");
     }
 }

@@ -1,25 +1,26 @@
-//! One run of the load: connect, warm up, measure, drain, stop.
+//! One run of the load: connect, warm up, fill, measure, drain, stop.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use qbench_backends::{Admin, Backend, Census, ProducerId, WorkerId};
-use qbench_schema::result::Backlog;
+use qbench_backends::{Admin, Backend, Census, ProducerId, RoundTrips, WorkerId};
+use qbench_schema::result::{Activity, Backlog, ClaimOrder, Rates, TimelineRow};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::backlog::BacklogSamples;
 use super::gate::ReleaseGate;
 use super::incidents::Incidents;
-use super::ledger::{Ledger, Totals};
-use super::pacer::{self, PacerState};
+use super::ledger::{Counts, Ledger, Totals};
+use super::pacer::{self, FlatOutLimit, PacerState};
+use super::plan::LoadPlan;
 use super::producer::{self, ProducerContext};
-use super::schedule::{Schedule, Segment};
+use super::schedule::Segment;
+use super::valve::Valve;
 use super::worker::{self, WorkerContext};
 use crate::clock::{PhaseCell, RunClock, RunPhase};
-use crate::record::{Recorder, Recording};
+use crate::record::{RecordFiles, Recorder, Recording};
 
 /// How often the driver looks at backlog, interruption and fatal errors.
 const TICK: Duration = Duration::from_millis(100);
@@ -31,36 +32,9 @@ const QUIET: Duration = Duration::from_secs(1);
 /// answers needs milliseconds; one that does not is not waited for.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// What to drive, fully decided.
-#[derive(Debug)]
-pub struct LoadPlan {
-    /// Intended instants of every job.
-    pub schedule: Arc<Schedule>,
-    /// Producers, each with a connection and one call in flight.
-    pub producers: u32,
-    /// Most jobs in one enqueue call.
-    pub enqueue_batch: u32,
-    /// Workers.
-    pub workers: u32,
-    /// Jobs that one worker works on at the same time.
-    pub concurrency: u32,
-    /// Most jobs in one claim.
-    pub claim_batch: u32,
-    /// Jobs claimed ahead of a free slot.
-    pub prefetch: u32,
-    /// Most jobs in one ack.
-    pub ack_batch: u32,
-    /// How long a finished job may wait for its ack batch to fill.
-    pub ack_linger: Duration,
-    /// Simulated work.
-    pub work: Duration,
-    /// The payload of every job.
-    pub payload: Bytes,
-    /// How long a lease lasts.
-    pub lease: Duration,
-    /// Limit on draining, after warm-up and after the measured phase.
-    pub drain_deadline: Duration,
-}
+/// With producers alone and flat out: jobs released and not yet answered. More than the producers can have in flight, and
+/// little to take back at the end.
+const UNANSWERED_MAX: u64 = 20_000;
 
 /// What the run tells others while it goes on.
 pub trait Observer: Send {
@@ -78,10 +52,21 @@ pub struct LoadOutcome {
     pub totals: Totals,
     /// Histograms and per-worker counts of the measured phase.
     pub recording: Recording,
-    /// Jobs completed between start and end of the measured phase: what the CPU time of that phase was spent on.
-    pub completed_in_window: u64,
+    /// Jobs handed over, confirmed and completed between start and end of the measured phase, whatever phase they are of:
+    /// what the cost of that phase was spent on.
+    pub in_window: Counts,
+    /// Requests to the server in that time.
+    pub round_trips: u64,
+    /// Jobs of `in_window` per second.
+    pub rates: Rates,
+    /// Jobs that were in the queue when the measured phase began, put there on purpose.
+    pub prefilled: u64,
     /// Jobs in the system over the measured phase.
     pub backlog: Backlog,
+    /// The measured phase and the drain, second by second.
+    pub timeline: Vec<TimelineRow>,
+    /// Order of first deliveries.
+    pub claim_order: ClaimOrder,
     /// Start of the measured phase in microseconds of the run's clock; `None` when it was never reached.
     pub measured_start_us: Option<u64>,
     /// Its end: as planned, or when it was cut short.
@@ -109,6 +94,24 @@ enum Ended {
 struct Crew {
     producers: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// What happened between start and end of the measured phase.
+#[derive(Default)]
+struct Window {
+    jobs: Counts,
+    round_trips: u64,
+}
+
+/// What the parts of one run share.
+struct Shared {
+    ledger: Arc<Ledger>,
+    gate: Arc<ReleaseGate>,
+    pacer: Arc<PacerState>,
+    valve: Arc<Valve>,
+    producers: Arc<ProducerContext>,
+    samples: BacklogSamples,
 }
 
 /// One load against one backend. Errors of single operations are in `incidents`; so is the reason when the run had to end
@@ -118,6 +121,8 @@ pub struct LoadRun<'a> {
     pub plan: &'a LoadPlan,
     /// What to drive it against; its tables are set up.
     pub backend: Arc<dyn Backend>,
+    /// What the connections of `backend` asked of the server.
+    pub round_trips: RoundTrips,
     /// The run's clock.
     pub clock: RunClock,
     /// Where the phase is announced.
@@ -129,115 +134,99 @@ pub struct LoadRun<'a> {
 }
 
 impl LoadRun<'_> {
-    /// Runs warm-up, measured phase and drain. `metrics` is the job file, `admin` settles, counts and is asked for the
-    /// depth.
+    /// Runs warm-up, prefill, measured phase and drain. Records go to `files`; `admin` settles, counts and is asked for
+    /// the depth.
     ///
     /// # Errors
-    /// When connections cannot be opened, the job file cannot be created, or the system gives no thread.
+    /// When connections cannot be opened, a file cannot be created, or the system gives no thread.
     pub async fn drive(
         &self,
         admin: &mut dyn Admin,
-        metrics: Option<&Path>,
+        files: RecordFiles<'_>,
         observer: &mut dyn Observer,
     ) -> anyhow::Result<LoadOutcome> {
         let plan = self.plan;
-        let ledger = Arc::new(Ledger::new(Arc::clone(&plan.schedule)));
-        let gate = Arc::new(ReleaseGate::new());
-        let pacer_state = Arc::new(PacerState::default());
-        let stop = Arc::new(AtomicBool::new(false));
-        let recorder = Recorder::start(metrics, plan.workers, Arc::clone(&self.incidents))?;
-        let mut crew = self.start_crew(&ledger, &gate, &stop, &recorder).await?;
-
-        let mut ended = Ended::AsPlanned;
-        if let Some(warmup) = plan.schedule.warmup() {
-            self.phase.enter(RunPhase::Warmup);
-            ended = self.release(warmup, &ledger, &gate, &pacer_state, observer, &mut Vec::new()).await?;
-            if ended == Ended::AsPlanned {
-                ended = self.wait_until_drained(&ledger, RunPhase::Warmup, observer).await;
-                if ended == Ended::DeadlinePassed {
-                    self.incidents.fail(format!(
-                        "the warm-up was not drained within {} s: {} jobs are left; lower the rate or add workers",
-                        plan.drain_deadline.as_secs_f64(),
-                        ledger.backlog()
-                    ));
-                    ended = Ended::Broken;
-                }
-            }
-            if ended == Ended::AsPlanned
-                && let Err(error) = admin.settle().await
-            {
-                self.incidents.fail(format!("settling the server after the warm-up failed: {error}"));
-                ended = Ended::Broken;
-            }
-        }
+        let clock_start = SystemTime::now() - Duration::from_micros(self.clock.now_us());
+        let recorder =
+            Recorder::start(files, clock_start, Arc::clone(&plan.schedule), plan.workers, Arc::clone(&self.incidents))?;
+        let (mut shared, crew) = self.start_crew(&recorder).await?;
 
         let measured = plan.schedule.measured();
-        let mut completed_before = 0;
-        let mut samples = Vec::with_capacity(measured.duration().as_secs() as usize * 10 + 16);
+        let mut ended = self.prepare(&mut shared, admin, observer).await?;
+        let mut window = Window::default();
         if ended == Ended::AsPlanned {
-            self.phase.enter(RunPhase::Measured);
-            observer.measured_start();
-            completed_before = ledger.completed_so_far();
-            ended = self.release(measured, &ledger, &gate, &pacer_state, observer, &mut samples).await?;
-            observer.measured_end();
+            (ended, window) = self.measure(&mut shared, admin, observer).await?;
         }
-        let completed_in_window = ledger.completed_so_far() - completed_before;
         let measured_end_us = self.clock.now_us();
         self.phase.enter(RunPhase::Drain);
-        pacer_state.stop();
-        gate.close(pacer_state.released());
+        shared.valve.reopen();
+        shared.pacer.stop();
+        let released = shared.pacer.released();
+        shared.gate.close(released);
         let mut drained = false;
         if ended == Ended::AsPlanned {
-            drained = self.drain(&ledger, &mut crew, admin, observer).await == Ended::AsPlanned;
+            drained = self.come_to_rest(&mut shared, admin, observer, RunPhase::Drain).await == Ended::AsPlanned;
         }
-        self.dismiss(crew, &stop).await;
+        self.dismiss(crew).await;
         let recording = recorder.finish();
+        let ledger = &shared.ledger;
         let mut totals = ledger.totals();
         // An interrupted schedule only intended what had fallen due.
-        totals.measured.intended =
-            totals.measured.intended.min(pacer_state.released().saturating_sub(measured.first_job()));
-        let interrupted = self.interrupt.load(Ordering::Acquire);
+        totals.measured.intended = totals.measured.intended.min(released.saturating_sub(measured.first_job()));
+        let start_us = measured.start_us();
+        let measured_s = start_us.map_or(0.0, |start_us| measured_end_us.saturating_sub(start_us) as f64 / 1e6);
+        let in_window = window.jobs;
+        let per_second = |jobs: u64| if measured_s > 0.0 { jobs as f64 / measured_s } else { 0.0 };
         let last_us = recording.last_acked_us.max(measured_end_us);
         Ok(LoadOutcome {
             totals,
-            completed_in_window,
-            backlog: describe_backlog(&samples),
-            measured_start_us: measured.start_us(),
+            in_window,
+            round_trips: window.round_trips,
+            rates: Rates {
+                sent_jobs_s: per_second(in_window.sent),
+                enqueued_jobs_s: per_second(in_window.confirmed),
+                completed_jobs_s: per_second(in_window.completed),
+            },
+            prefilled: plan.beforehand(),
+            backlog: shared.samples.describe(),
+            timeline: start_us.map_or_else(Vec::new, |start_us| {
+                recording.timeline(&ledger.intended_by_second(start_us, released), &shared.samples.by_second())
+            }),
+            claim_order: ledger.claim_order(),
+            measured_start_us: start_us,
             measured_end_us,
             drain_s: if drained { last_us - measured_end_us } else { self.clock.now_us() - measured_end_us } as f64
                 / 1e6,
             drained,
-            interrupted,
+            interrupted: self.interrupt.load(Ordering::Acquire),
             census: admin.census().await.map_err(|error| error.to_string()),
             recording,
         })
     }
 
     /// Opens every connection and starts every task, before anything is measured.
-    async fn start_crew(
-        &self,
-        ledger: &Arc<Ledger>,
-        gate: &Arc<ReleaseGate>,
-        stop: &Arc<AtomicBool>,
-        recorder: &Recorder,
-    ) -> anyhow::Result<Crew> {
+    async fn start_crew(&self, recorder: &Recorder) -> anyhow::Result<(Shared, Crew)> {
         let plan = self.plan;
+        let ledger = Arc::new(Ledger::new(Arc::clone(&plan.schedule)));
+        let gate = Arc::new(ReleaseGate::new());
+        let valve = Arc::new(Valve::open());
+        let stop = Arc::new(AtomicBool::new(false));
         let capabilities = self.backend.capabilities();
         let producer_context = Arc::new(ProducerContext {
             clock: self.clock,
-            gate: Arc::clone(gate),
-            ledger: Arc::clone(ledger),
+            gate: Arc::clone(&gate),
+            ledger: Arc::clone(&ledger),
             incidents: Arc::clone(&self.incidents),
             payload: plan.payload.clone(),
-            enqueue_batch: plan.enqueue_batch,
+            enqueue_batch: AtomicU32::new(plan.enqueue_batch),
         });
         // Where a consumer must settle a claim before the next one, every slot of a worker gets a consumer of its own.
         let consumers_per_worker = if capabilities.one_claim_at_a_time { plan.concurrency } else { 1 };
         let worker_context = Arc::new(WorkerContext {
             clock: self.clock,
-            ledger: Arc::clone(ledger),
+            ledger: Arc::clone(&ledger),
             incidents: Arc::clone(&self.incidents),
-            stop: Arc::clone(stop),
+            stop: Arc::clone(&stop),
             payload: plan.payload.clone(),
             work: plan.work,
             concurrency: plan.concurrency / consumers_per_worker,
@@ -247,6 +236,7 @@ impl LoadRun<'_> {
             ack_linger: plan.ack_linger,
             recovery: capabilities.recovery,
             lease: plan.lease,
+            valve: Arc::clone(&valve),
         });
         let mut producers = Vec::with_capacity(plan.producers as usize);
         for id in 0..plan.producers {
@@ -258,7 +248,7 @@ impl LoadRun<'_> {
                 consumers.push((worker, self.backend.consumer(WorkerId(worker)).await?));
             }
         }
-        Ok(Crew {
+        let crew = Crew {
             producers: producers
                 .into_iter()
                 .map(|producer| tokio::spawn(producer::run(Arc::clone(&producer_context), producer)))
@@ -269,44 +259,205 @@ impl LoadRun<'_> {
                     tokio::spawn(worker::run(Arc::clone(&worker_context), worker, consumer, recorder.sink()))
                 })
                 .collect(),
-        })
+            stop,
+        };
+        let shared = Shared {
+            ledger,
+            gate,
+            pacer: Arc::default(),
+            valve,
+            producers: producer_context,
+            samples: BacklogSamples::with_room_for(plan.schedule.measured().duration().as_secs()),
+        };
+        Ok((shared, crew))
     }
 
-    /// Releases all jobs of `segment` and waits for the end of its duration. Samples the backlog into `samples`.
+    /// Brings the queue into the state from which the measured phase starts.
+    async fn prepare(
+        &self,
+        shared: &mut Shared,
+        admin: &mut dyn Admin,
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<Ended> {
+        let plan = self.plan;
+        let mut ended = Ended::AsPlanned;
+        if let Some(warmup) = plan.schedule.warmup() {
+            self.phase.enter(RunPhase::Warmup);
+            ended = self.release(warmup, shared, observer).await?;
+            if ended == Ended::AsPlanned {
+                ended = self.come_to_rest(shared, admin, observer, RunPhase::Warmup).await;
+                if ended == Ended::DeadlinePassed {
+                    self.incidents.fail(format!(
+                        "the warm-up was not drained within {} s: {} jobs are left; lower the rate or add workers",
+                        plan.drain_deadline.as_secs_f64(),
+                        shared.ledger.backlog()
+                    ));
+                    ended = Ended::Broken;
+                }
+            }
+        }
+        let beforehand = plan.beforehand();
+        if ended == Ended::AsPlanned && (beforehand > 0 || plan.activity == Activity::Enqueue) {
+            ended = self.hold_workers(shared).await;
+        }
+        if ended == Ended::AsPlanned && beforehand > 0 {
+            ended = self.fill(beforehand, shared, observer).await;
+        }
+        let changed_something = plan.schedule.warmup().is_some() || beforehand > 0;
+        if ended == Ended::AsPlanned
+            && changed_something
+            && let Err(error) = admin.settle().await
+        {
+            self.incidents.fail(format!("settling the server before the measured phase failed: {error}"));
+            ended = Ended::Broken;
+        }
+        Ok(ended)
+    }
+
+    /// The measured phase: how it ended, and what happened in it.
+    async fn measure(
+        &self,
+        shared: &mut Shared,
+        admin: &mut dyn Admin,
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<(Ended, Window)> {
+        let measured = self.plan.schedule.measured();
+        self.phase.enter(RunPhase::Measured);
+        observer.measured_start();
+        let before = shared.ledger.counts();
+        let round_trips_before = self.round_trips.count();
+        let ended = match self.plan.activity {
+            Activity::Drain => {
+                measured.begin(self.clock.now_us());
+                shared.valve.reopen();
+                match self.come_to_rest(shared, admin, observer, RunPhase::Measured).await {
+                    // What is left is the drain's to say.
+                    Ended::DeadlinePassed => Ended::AsPlanned,
+                    ended => ended,
+                }
+            }
+            Activity::Both => {
+                shared.valve.reopen();
+                self.release(measured, shared, observer).await?
+            }
+            Activity::Enqueue => self.release(measured, shared, observer).await?,
+        };
+        let after = shared.ledger.counts();
+        let round_trips = self.round_trips.count() - round_trips_before;
+        observer.measured_end();
+        self.sample(shared);
+        shared.samples.end_of_measured_phase();
+        let jobs = Counts {
+            sent: after.sent - before.sent,
+            answered: after.answered - before.answered,
+            confirmed: after.confirmed - before.confirmed,
+            completed: after.completed - before.completed,
+        };
+        Ok((ended, Window { jobs, round_trips }))
+    }
+
+    /// Releases the jobs of `segment`, on its schedule or flat out, and waits for the end of its duration.
     async fn release(
         &self,
         segment: &Segment,
-        ledger: &Ledger,
-        gate: &Arc<ReleaseGate>,
-        state: &Arc<PacerState>,
+        shared: &mut Shared,
         observer: &mut dyn Observer,
-        samples: &mut Vec<(u64, u64)>,
     ) -> anyhow::Result<Ended> {
         let start_us = self.clock.now_us();
         segment.begin(start_us);
-        pacer::spawn(
-            self.clock,
-            Arc::clone(&self.plan.schedule),
-            segment.phase(),
-            Arc::clone(gate),
-            Arc::clone(state),
-        )?;
+        shared.pacer.go_on();
+        let pacer = self.spawn_pacer(segment, shared)?;
         let end = Instant::from_std(self.clock.at(start_us)) + segment.duration();
-        let last_job = segment.first_job() + segment.jobs();
         let phase = self.phase.current();
-        loop {
+        let ended = loop {
             let now = Instant::now();
-            samples.push((self.clock.now_us(), ledger.backlog()));
+            self.sample(shared);
             let done = segment.duration().saturating_sub(end.saturating_duration_since(now));
-            observer.progress(phase, done, segment.duration(), ledger.backlog());
+            observer.progress(phase, done, segment.duration(), shared.ledger.backlog());
             if let Some(ended) = self.must_end() {
-                state.stop();
-                return Ok(ended);
+                break ended;
             }
-            if now >= end && state.released() >= last_job {
-                return Ok(Ended::AsPlanned);
+            let all_released = segment.is_flat_out() || shared.pacer.released() >= segment.end_job();
+            if now >= end && all_released {
+                break Ended::AsPlanned;
             }
             tokio::time::sleep_until((now + TICK).min(end.max(now + Duration::from_millis(1)))).await;
+        };
+        shared.pacer.stop();
+        // It ends within one of its sleeps; until then what it released is not final.
+        while !pacer.is_finished() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        Ok(ended)
+    }
+
+    fn spawn_pacer(&self, segment: &Segment, shared: &Shared) -> std::io::Result<std::thread::JoinHandle<()>> {
+        let (gate, state) = (Arc::clone(&shared.gate), Arc::clone(&shared.pacer));
+        let (schedule, phase) = (Arc::clone(&self.plan.schedule), segment.phase());
+        let limit = segment.is_flat_out().then(|| {
+            let ledger = Arc::clone(&shared.ledger);
+            match self.plan.activity {
+                Activity::Enqueue => FlatOutLimit {
+                    outstanding_max: UNANSWERED_MAX,
+                    settled: Box::new(move || ledger.counts().answered),
+                },
+                Activity::Both | Activity::Drain => FlatOutLimit {
+                    outstanding_max: self.plan.max_backlog,
+                    settled: Box::new(move || ledger.counts().completed),
+                },
+            }
+        });
+        pacer::spawn(self.clock, move |clock| {
+            let Some(segment) = schedule.segment(phase) else { return };
+            match limit {
+                None => pacer::release_segment(clock, segment, &gate, &state),
+                Some(limit) => pacer::release_flat_out(clock, segment, &limit, &gate, &state),
+            }
+        })
+    }
+
+    /// Keeps workers from claiming, and waits until none does.
+    async fn hold_workers(&self, shared: &Shared) -> Ended {
+        shared.valve.close();
+        let deadline = Instant::now() + self.plan.drain_deadline;
+        while !shared.valve.is_idle() {
+            if let Some(ended) = self.must_end() {
+                return ended;
+            }
+            if Instant::now() >= deadline {
+                self.incidents.fail("a worker's claim did not return in time to fill the queue".to_owned());
+                return Ended::Broken;
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
+        Ended::AsPlanned
+    }
+
+    /// Puts `jobs` jobs into the queue as fast as producers can, in large batches.
+    async fn fill(&self, jobs: u64, shared: &mut Shared, observer: &mut dyn Observer) -> Ended {
+        self.phase.enter(RunPhase::Prefill);
+        let already_answered = shared.ledger.counts().answered;
+        shared.producers.enqueue_batch.store(self.plan.prefill_batch, Ordering::Release);
+        shared.pacer.release_now(jobs, &shared.gate);
+        let ended = loop {
+            let filled = shared.ledger.counts().answered - already_answered;
+            if filled >= jobs {
+                break Ended::AsPlanned;
+            }
+            if let Some(ended) = self.must_end() {
+                break ended;
+            }
+            let (done, total) = (Duration::from_secs(filled), Duration::from_secs(jobs));
+            observer.progress(RunPhase::Prefill, done, total, shared.ledger.backlog());
+            sleep(Duration::from_millis(5)).await;
+        };
+        shared.producers.enqueue_batch.store(self.plan.enqueue_batch, Ordering::Release);
+        ended
+    }
+
+    fn sample(&self, shared: &mut Shared) {
+        if self.phase.current() != RunPhase::Warmup {
+            shared.samples.add(self.clock.now_us(), shared.ledger.backlog());
         }
     }
 
@@ -320,54 +471,29 @@ impl LoadRun<'_> {
         }
     }
 
-    /// Waits until every confirmed job has completed.
-    async fn wait_until_drained(&self, ledger: &Ledger, phase: RunPhase, observer: &mut dyn Observer) -> Ended {
-        let begun = Instant::now();
-        // Short at first, because draining usually takes as long as one job; a scan of all slots is not done more often.
-        let mut pause = Duration::from_millis(2);
-        while !ledger.drained() {
-            if let Some(ended) = self.must_end() {
-                return ended;
-            }
-            if begun.elapsed() >= self.plan.drain_deadline {
-                return Ended::DeadlinePassed;
-            }
-            observer.progress(phase, begun.elapsed(), self.plan.drain_deadline, ledger.backlog());
-            sleep(pause).await;
-            pause = (pause * 2).min(TICK);
-        }
-        Ended::AsPlanned
-    }
-
-    /// Lets producers send what was released, workers complete it, and the server say that nothing is left.
-    async fn drain(
+    /// Waits until every released job was sent and answered, every confirmed one completed, and the server says that
+    /// nothing is left; at most for the drain deadline.
+    async fn come_to_rest(
         &self,
-        ledger: &Ledger,
-        crew: &mut Crew,
+        shared: &mut Shared,
         admin: &mut dyn Admin,
         observer: &mut dyn Observer,
+        phase: RunPhase,
     ) -> Ended {
-        let deadline = Instant::now() + self.plan.drain_deadline;
-        while !crew.producers.iter().all(JoinHandle::is_finished) {
-            if let Some(ended) = self.must_end() {
-                return ended;
-            }
-            if Instant::now() >= deadline {
-                return Ended::DeadlinePassed;
-            }
-            sleep(Duration::from_millis(2)).await;
-        }
+        let begun = Instant::now();
         // A worker may hold jobs that the server does not show any more; this long after the last completion it holds none.
         let quiet = QUIET + self.plan.work + self.plan.ack_linger;
-        let mut last_progress = (ledger.completed_so_far(), Instant::now());
+        let mut last_progress = (shared.ledger.counts().completed, begun);
+        // Short at first, because coming to rest usually takes as long as one job.
+        let mut pause = Duration::from_millis(2);
         loop {
-            let completed = ledger.completed_so_far();
-            if completed != last_progress.0 {
-                last_progress = (completed, Instant::now());
+            let counts = shared.ledger.counts();
+            if counts.completed != last_progress.0 {
+                last_progress = (counts.completed, Instant::now());
             }
-            let accounted_for = ledger.drained();
-            // Asked even when every confirmed job is done: one whose enqueue got no answer may still surface.
-            if accounted_for || last_progress.1.elapsed() >= quiet {
+            let all_answered = counts.answered >= shared.pacer.released();
+            if all_answered && (shared.ledger.drained() || last_progress.1.elapsed() >= quiet) {
+                // Asked even when every confirmed job is done: one whose enqueue got no answer may still surface.
                 match admin.depth().await {
                     // An empty queue in which nothing moves any more is drained, whatever is missing: that is lost.
                     Ok(depth) if depth.ready + depth.in_flight == 0 => return Ended::AsPlanned,
@@ -378,19 +504,19 @@ impl LoadRun<'_> {
             if let Some(ended) = self.must_end() {
                 return ended;
             }
-            if Instant::now() >= deadline {
+            if begun.elapsed() >= self.plan.drain_deadline {
                 return Ended::DeadlinePassed;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let done = self.plan.drain_deadline.saturating_sub(left);
-            observer.progress(RunPhase::Drain, done, self.plan.drain_deadline, ledger.backlog());
-            sleep(if accounted_for { TICK } else { Duration::from_millis(10) }).await;
+            self.sample(shared);
+            observer.progress(phase, begun.elapsed(), self.plan.drain_deadline, shared.ledger.backlog());
+            sleep(pause).await;
+            pause = (pause * 2).min(TICK);
         }
     }
 
     /// Ends every task: gracefully within [`STOP_GRACE`] and the length of the work, by abortion after that.
-    async fn dismiss(&self, crew: Crew, stop: &AtomicBool) {
-        stop.store(true, Ordering::Release);
+    async fn dismiss(&self, crew: Crew) {
+        crew.stop.store(true, Ordering::Release);
         let deadline = Instant::now() + STOP_GRACE + self.plan.work;
         for mut task in crew.producers.into_iter().chain(crew.workers) {
             match timeout_at(deadline, &mut task).await {
@@ -403,43 +529,5 @@ impl LoadRun<'_> {
                 }
             }
         }
-    }
-}
-
-/// Start, end, maximum and least-squares slope of `(instant in us, jobs)` samples.
-fn describe_backlog(samples: &[(u64, u64)]) -> Backlog {
-    let (Some((first_us, start)), Some((_, end))) = (samples.first(), samples.last()) else {
-        return Backlog::default();
-    };
-    let points = samples.iter().map(|(at_us, jobs)| ((at_us - first_us) as f64 / 1e6, *jobs as f64));
-    let count = samples.len() as f64;
-    let (sum_x, sum_y) = points.clone().fold((0.0, 0.0), |(x, y), (at_s, jobs)| (x + at_s, y + jobs));
-    let (mean_x, mean_y) = (sum_x / count, sum_y / count);
-    let (covariance, variance) = points
-        .fold((0.0, 0.0), |(c, v), (at_s, jobs)| (c + (at_s - mean_x) * (jobs - mean_y), v + (at_s - mean_x).powi(2)));
-    Backlog {
-        start: *start,
-        end: *end,
-        max: samples.iter().map(|(_, jobs)| *jobs).max().unwrap_or_default(),
-        slope_jobs_s: if variance > 0.0 { covariance / variance } else { 0.0 },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_backlog_that_grows_by_fifty_a_second_has_that_slope() {
-        let samples: Vec<_> = (0..100).map(|tick| (1_000_000 + tick * 100_000, 7 + tick * 5)).collect();
-        let backlog = describe_backlog(&samples);
-        assert_eq!((backlog.start, backlog.end, backlog.max), (7, 502, 502));
-        assert!((backlog.slope_jobs_s - 50.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn no_samples_mean_no_backlog_and_no_slope() {
-        assert_eq!(describe_backlog(&[]), Backlog::default());
-        assert_eq!(describe_backlog(&[(5, 3)]).slope_jobs_s, 0.0);
     }
 }

@@ -1,6 +1,7 @@
 //! Sends released jobs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -24,17 +25,20 @@ pub struct ProducerContext {
     pub incidents: Arc<Incidents>,
     /// Payload of every job; shared, never copied.
     pub payload: Bytes,
-    /// Most jobs in one enqueue call.
-    pub enqueue_batch: u32,
+    /// Most jobs in one enqueue call; larger while a queue is filled beforehand.
+    pub enqueue_batch: AtomicU32,
 }
 
 /// Sends jobs one call after the other until the gate is closed and empty. One producer has one call in flight; the run
 /// has as many as it has producers (METHODOLOGY L7).
 pub async fn run(context: Arc<ProducerContext>, mut producer: Box<dyn Producer>) {
     let ProducerContext { clock, gate, ledger, incidents, payload, enqueue_batch } = &*context;
-    let mut jobs = Vec::with_capacity(*enqueue_batch as usize);
+    let mut jobs = Vec::with_capacity(enqueue_batch.load(Ordering::Acquire) as usize);
     let mut patience = Patience::default();
-    while let Some(range) = gate.take(*enqueue_batch).await {
+    loop {
+        // A backend in this process answers without ever waiting; the others need the thread, too.
+        tokio::task::consume_budget().await;
+        let Some(range) = gate.take(enqueue_batch.load(Ordering::Acquire)).await else { return };
         jobs.clear();
         jobs.extend(range.clone().map(|job| NewJob { job: JobId(job), payload: payload.clone() }));
         ledger.sent(&range, clock.now_us());
@@ -47,8 +51,11 @@ pub async fn run(context: Arc<ProducerContext>, mut producer: Box<dyn Producer>)
                 }
                 Err(error) => {
                     let advice = patience.advise(&error, "a producer", incidents, Instant::now());
-                    // An enqueue without an answer must not be sent again: the job could then be in the queue twice.
-                    let unanswered = error.kind() == ErrorKind::Unknown;
+                    // Only what certainly did not happen may be sent again: the job could else be in the queue twice.
+                    let unanswered = !matches!(
+                        error.kind(),
+                        ErrorKind::Rejected | ErrorKind::Connect | ErrorKind::Config | ErrorKind::Foreign
+                    );
                     if unanswered {
                         ledger.unknown(&range);
                     }

@@ -15,6 +15,8 @@ enum Offsets {
     Constant { rate_jobs_s: f64 },
     /// One offset per job, non-decreasing.
     Trace(Box<[u64]>),
+    /// None: jobs are sent as fast as they are taken, and a job's intended instant is the one at which it was sent.
+    FlatOut,
 }
 
 /// How arrivals are spread.
@@ -26,6 +28,27 @@ pub enum Arrivals {
     Poisson {
         /// Seed of the gaps.
         seed: u64,
+    },
+}
+
+/// How the measured phase is loaded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MeasuredLoad {
+    /// Arrivals at instants fixed before the run.
+    OnSchedule {
+        /// Mean rate.
+        rate_jobs_s: f64,
+        /// Length of the phase.
+        duration: Duration,
+        /// How arrivals are spread.
+        arrivals: Arrivals,
+    },
+    /// As fast as producers and workers can, at most `jobs_max` jobs.
+    FlatOut {
+        /// Length of the phase.
+        duration: Duration,
+        /// Most jobs.
+        jobs_max: u64,
     },
 }
 
@@ -59,6 +82,20 @@ impl Segment {
         Segment { phase, first_job, jobs, offsets, duration, start_us: AtomicU64::new(NOT_BEGUN) }
     }
 
+    fn flat_out(phase: Phase, first_job: u64, jobs: u64, duration: Duration) -> Self {
+        Segment { phase, first_job, jobs, offsets: Offsets::FlatOut, duration, start_us: AtomicU64::new(NOT_BEGUN) }
+    }
+
+    /// Whether its jobs have no instants of their own.
+    pub fn is_flat_out(&self) -> bool {
+        matches!(self.offsets, Offsets::FlatOut)
+    }
+
+    /// Number of the first job after it.
+    pub fn end_job(&self) -> u64 {
+        self.first_job + self.jobs
+    }
+
     /// Phase of its jobs.
     pub fn phase(&self) -> Phase {
         self.phase
@@ -69,7 +106,7 @@ impl Segment {
         self.first_job
     }
 
-    /// How many jobs it has.
+    /// How many jobs it has; flat out, how many it may have at most.
     pub fn jobs(&self) -> u64 {
         self.jobs
     }
@@ -92,11 +129,13 @@ impl Segment {
         }
     }
 
-    /// Intended instant of its job number `index`, counted from 0 within the segment.
+    /// Intended instant of its job number `index`, counted from 0 within the segment; its start where jobs have no
+    /// instants of their own.
     pub fn intended_us(&self, index: u64) -> u64 {
         let offset_us = match &self.offsets {
             Offsets::Constant { rate_jobs_s } => (index as f64 * 1e6 / rate_jobs_s) as u64,
             Offsets::Trace(trace) => trace[index as usize],
+            Offsets::FlatOut => 0,
         };
         self.start_us.load(Ordering::Acquire).saturating_add(offset_us)
     }
@@ -116,24 +155,46 @@ fn poisson_trace(rate_jobs_s: f64, duration: Duration, seed: u64) -> Box<[u64]> 
     trace.into_boxed_slice()
 }
 
-/// Every arrival of a run: an optional warm-up, then the measured phase. Jobs are numbered densely over both.
+/// Every arrival of a run: an optional warm-up, jobs that are put into the queue beforehand, then the measured phase. Jobs
+/// are numbered densely over all of them.
 #[derive(Debug)]
 pub struct Schedule {
     warmup: Option<Segment>,
+    prefill: Option<Segment>,
     measured: Segment,
 }
 
 impl Schedule {
-    /// A measured phase of `duration` at `rate_jobs_s` after an optional warm-up of its own rate and duration.
-    pub fn new(warmup: Option<(f64, Duration)>, rate_jobs_s: f64, duration: Duration, arrivals: Arrivals) -> Self {
+    /// An optional warm-up (rate and duration, spread like the measured phase, evenly where that is flat out), `prefill` jobs
+    /// that wait in the queue when the measured phase begins, and the measured phase.
+    pub fn new(warmup: Option<(f64, Duration)>, prefill: u64, measured: MeasuredLoad) -> Self {
+        let arrivals = match measured {
+            MeasuredLoad::OnSchedule { arrivals, .. } => arrivals,
+            MeasuredLoad::FlatOut { .. } => Arrivals::Constant,
+        };
         let warmup = warmup.map(|(rate, duration)| Segment::new(Phase::Warmup, 0, rate, duration, arrivals));
-        let first_job = warmup.as_ref().map_or(0, Segment::jobs);
-        Schedule { warmup, measured: Segment::new(Phase::Measured, first_job, rate_jobs_s, duration, arrivals) }
+        let warmup_end = warmup.as_ref().map_or(0, Segment::end_job);
+        let prefill = (prefill > 0).then(|| Segment::flat_out(Phase::Prefill, warmup_end, prefill, Duration::ZERO));
+        let first_job = prefill.as_ref().map_or(warmup_end, Segment::end_job);
+        let measured = match measured {
+            MeasuredLoad::OnSchedule { rate_jobs_s, duration, arrivals } => {
+                Segment::new(Phase::Measured, first_job, rate_jobs_s, duration, arrivals)
+            }
+            MeasuredLoad::FlatOut { duration, jobs_max } => {
+                Segment::flat_out(Phase::Measured, first_job, jobs_max, duration)
+            }
+        };
+        Schedule { warmup, prefill, measured }
     }
 
     /// The warm-up, if there is one.
     pub fn warmup(&self) -> Option<&Segment> {
         self.warmup.as_ref()
+    }
+
+    /// Jobs put into the queue beforehand, if there are any.
+    pub fn prefill(&self) -> Option<&Segment> {
+        self.prefill.as_ref()
     }
 
     /// The measured phase.
@@ -145,23 +206,24 @@ impl Schedule {
     pub fn segment(&self, phase: Phase) -> Option<&Segment> {
         match phase {
             Phase::Warmup => self.warmup.as_ref(),
+            Phase::Prefill => self.prefill.as_ref(),
             Phase::Measured => Some(&self.measured),
         }
     }
 
-    /// All jobs of the run.
-    pub fn total_jobs(&self) -> u64 {
-        self.measured.first_job + self.measured.jobs
+    /// Number of the first job that the run cannot have.
+    pub fn end_job(&self) -> u64 {
+        self.measured.end_job()
     }
 
-    /// Phase and intended instant of `job`, or `None` for a number that no segment has.
-    pub fn of_job(&self, job: u64) -> Option<(Phase, u64)> {
-        let segment = match &self.warmup {
-            Some(warmup) if job < warmup.jobs => warmup,
-            _ => &self.measured,
-        };
-        let index = job.checked_sub(segment.first_job)?;
-        (index < segment.jobs).then(|| (segment.phase, segment.intended_us(index)))
+    /// Phase of `job`, and its intended instant where it has one of its own; `None` for a number that no segment has.
+    pub fn of_job(&self, job: u64) -> Option<(Phase, Option<u64>)> {
+        let segment = [self.warmup.as_ref(), self.prefill.as_ref(), Some(&self.measured)]
+            .into_iter()
+            .flatten()
+            .find(|segment| job < segment.end_job())?;
+        let intended_us = (!segment.is_flat_out()).then(|| segment.intended_us(job - segment.first_job));
+        Some((segment.phase, intended_us))
     }
 }
 
@@ -172,22 +234,35 @@ mod tests {
     use super::*;
 
     fn measured(rate_jobs_s: f64, duration: Duration, arrivals: Arrivals) -> Schedule {
-        let schedule = Schedule::new(None, rate_jobs_s, duration, arrivals);
+        let schedule = Schedule::new(None, 0, MeasuredLoad::OnSchedule { rate_jobs_s, duration, arrivals });
         schedule.measured().begin(1_000);
         schedule
     }
 
     #[test]
-    fn jobs_are_numbered_densely_over_warm_up_and_measured_phase() {
-        let schedule =
-            Schedule::new(Some((1000.0, Duration::from_secs(3))), 500.0, Duration::from_secs(10), Arrivals::Constant);
-        assert_eq!(schedule.total_jobs(), 8_000);
+    fn jobs_are_numbered_densely_over_warm_up_prefill_and_measured_phase() {
+        let measured = MeasuredLoad::OnSchedule {
+            rate_jobs_s: 500.0,
+            duration: Duration::from_secs(10),
+            arrivals: Arrivals::Constant,
+        };
+        let schedule = Schedule::new(Some((1000.0, Duration::from_secs(3))), 700, measured);
+        assert_eq!(schedule.end_job(), 8_700);
         schedule.warmup().unwrap().begin(10);
         schedule.measured().begin(5_000_000);
-        assert_eq!(schedule.of_job(2_999), Some((Phase::Warmup, 10 + 2_999_000)));
-        assert_eq!(schedule.of_job(3_000), Some((Phase::Measured, 5_000_000)));
-        assert_eq!(schedule.of_job(7_999), Some((Phase::Measured, 5_000_000 + 4_999 * 2_000)));
-        assert_eq!(schedule.of_job(8_000), None);
+        assert_eq!(schedule.of_job(2_999), Some((Phase::Warmup, Some(10 + 2_999_000))));
+        assert_eq!(schedule.of_job(3_000), Some((Phase::Prefill, None)));
+        assert_eq!(schedule.of_job(3_700), Some((Phase::Measured, Some(5_000_000))));
+        assert_eq!(schedule.of_job(8_699), Some((Phase::Measured, Some(5_000_000 + 4_999 * 2_000))));
+        assert_eq!(schedule.of_job(8_700), None);
+    }
+
+    #[test]
+    fn flat_out_a_job_has_no_instant_of_its_own() {
+        let flat_out = MeasuredLoad::FlatOut { duration: Duration::from_secs(5), jobs_max: 1_000 };
+        let schedule = Schedule::new(None, 0, flat_out);
+        assert_eq!(schedule.of_job(999), Some((Phase::Measured, None)));
+        assert_eq!(schedule.of_job(1_000), None);
     }
 
     #[test]
@@ -212,11 +287,12 @@ mod tests {
         #[test]
         fn a_constant_schedule_never_drifts(rate in 1.0f64..50_000.0, seconds in 1u64..30) {
             let schedule = measured(rate, Duration::from_secs(seconds), Arrivals::Constant);
-            let jobs = schedule.total_jobs();
+            let jobs = schedule.end_job();
             prop_assert!((jobs as f64 - rate * seconds as f64).abs() <= 1.0);
             if jobs > 0 {
                 let (_, last_us) = schedule.of_job(jobs - 1).unwrap();
                 let ideal_us = 1_000.0 + (jobs - 1) as f64 * 1e6 / rate;
+                let last_us = last_us.unwrap();
                 prop_assert!((last_us as f64 - ideal_us).abs() <= 1.0);
             }
         }
@@ -225,8 +301,8 @@ mod tests {
         fn intended_instants_never_go_back_and_stay_in_the_phase(rate in 1.0f64..5_000.0, seed in any::<u64>()) {
             let schedule = measured(rate, Duration::from_secs(2), Arrivals::Poisson { seed });
             let mut before = 1_000;
-            for job in 0..schedule.total_jobs() {
-                let (_, at) = schedule.of_job(job).unwrap();
+            for job in 0..schedule.end_job() {
+                let at = schedule.of_job(job).unwrap().1.unwrap();
                 prop_assert!(at >= before && at <= 2_001_000);
                 before = at;
             }

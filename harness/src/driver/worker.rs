@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout_at};
 
 use super::incidents::{Advice, Incidents, Patience};
 use super::ledger::{Ledger, SentJob};
+use super::valve::Valve;
 use crate::clock::RunClock;
 use crate::record::RecordSink;
 
@@ -52,6 +53,8 @@ pub struct WorkerContext {
     pub recovery: Recovery,
     /// How long a lease lasts.
     pub lease: Duration,
+    /// Whether workers may claim now.
+    pub valve: Arc<Valve>,
 }
 
 impl WorkerContext {
@@ -134,10 +137,13 @@ async fn claim_loop(context: &WorkerContext, mut claimer: Box<dyn Claimer>, queu
         while room < context.claim_batch && queue.room.try_acquire().map(|permit| permit.forget()).is_ok() {
             room += 1;
         }
-        // The room was waited for; a stop may have come meanwhile.
+        let pass = context.valve.enter().await;
+        // Room and valve were waited for; a stop may have come meanwhile.
         if context.stop.load(Ordering::Acquire) {
             break;
         }
+        // As for producers: a backend that never waits must not keep the thread.
+        tokio::task::consume_budget().await;
         leases.clear();
         let result = if context.recovery == Recovery::LeaseExpiry && Instant::now() >= reclaim_at {
             reclaim_at = Instant::now() + reclaim_every;
@@ -145,6 +151,7 @@ async fn claim_loop(context: &WorkerContext, mut claimer: Box<dyn Claimer>, queu
         } else {
             claimer.claim(room, CLAIM_WAIT, &mut leases).await
         };
+        drop(pass);
         let claimed_us = context.clock.now_us();
         if leases.len() as u64 > u64::from(room) {
             Incidents::add(&context.incidents.overclaimed);
@@ -227,7 +234,7 @@ async fn ack_loop(
     mut sink: RecordSink,
 ) {
     let mut batch = AckBatch::default();
-    let mut statuses = Vec::with_capacity(context.ack_batch as usize);
+    let mut outcomes = AckOutcomes::default();
     while let Some(first) = to_settle.recv().await {
         batch.add(first);
         let deadline = tokio::time::Instant::now() + context.ack_linger;
@@ -243,11 +250,9 @@ async fn ack_loop(
             }
         }
         if !batch.leases.is_empty() {
-            let settled = ack_until_answered(context, acker.as_mut(), &batch.leases, &mut statuses).await;
+            ack_until_answered(context, acker.as_mut(), &batch.leases, &mut outcomes).await;
             let acked_us = context.clock.now_us();
-            if settled {
-                record_batch(context, worker, &batch, &statuses, acked_us, &mut sink);
-            }
+            record_batch(context, worker, &batch, &outcomes, acked_us, &mut sink);
             if context.holds_room_until_ack() {
                 queue.room.add_permits(batch.leases.len());
             }
@@ -268,54 +273,66 @@ async fn ack_loop(
     queue.room.close();
 }
 
-/// Acks `leases`, trying again after errors. False when there was no success within the connection's patience.
+/// Acks `leases`, trying again after errors, and appends what is known of each.
 ///
-/// An ack that got no answer may have happened. The retry then finds the lease gone; that was our own ack, so it counts
-/// as acked. The server's census is compared with this account at the end (METHODOLOGY A3).
+/// An ack that got no answer may have happened. The retry then finds the lease gone, which looks the same as a lease that
+/// had passed on, and a transaction that was rolled back: so it is [`Outcome::Unknown`], to be settled by another delivery
+/// of the job or by the server's own account at the end (METHODOLOGY A3).
 async fn ack_until_answered(
     context: &WorkerContext,
     acker: &mut dyn Acker,
     leases: &[Lease],
-    statuses: &mut Vec<AckStatus>,
-) -> bool {
+    outcomes: &mut AckOutcomes,
+) {
     let mut patience = Patience::default();
     let mut unanswered = false;
+    let AckOutcomes { statuses, outcomes } = outcomes;
+    outcomes.clear();
     loop {
         statuses.clear();
         match acker.ack(leases, statuses).await {
             Ok(()) => {
-                if unanswered {
-                    statuses.fill(AckStatus::Acked);
-                }
-                return true;
+                outcomes.extend(statuses.iter().map(|status| match status {
+                    AckStatus::Acked => Outcome::Acked,
+                    AckStatus::Stale if unanswered => Outcome::Unknown,
+                    AckStatus::Stale => Outcome::Stale,
+                }));
+                return;
             }
             Err(error) => {
-                unanswered |= error.kind() == ErrorKind::Unknown;
+                unanswered |= !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Connect);
                 match patience.advise(&error, "a worker's ack", &context.incidents, Instant::now()) {
                     Advice::RetryAfter(pause) => sleep(pause).await,
-                    Advice::GiveUp => return false,
+                    Advice::GiveUp => {
+                        outcomes.extend(leases.iter().map(|_| Outcome::Unknown));
+                        return;
+                    }
                 }
             }
         }
     }
 }
 
+/// What is known of each lease of an ack, with the buffer that the backend answers into.
+#[derive(Default)]
+struct AckOutcomes {
+    statuses: Vec<AckStatus>,
+    outcomes: Vec<Outcome>,
+}
+
 fn record_batch(
     context: &WorkerContext,
     worker: u32,
     batch: &AckBatch,
-    statuses: &[AckStatus],
+    outcomes: &AckOutcomes,
     acked_us: u64,
     sink: &mut RecordSink,
 ) {
-    for ((lease, times), status) in batch.leases.iter().zip(&batch.times).zip(statuses) {
-        let outcome = match status {
-            AckStatus::Acked => Outcome::Acked,
-            AckStatus::Stale => Outcome::Stale,
-        };
+    for ((lease, times), outcome) in batch.leases.iter().zip(&batch.times).zip(&outcomes.outcomes) {
         match outcome {
             Outcome::Acked => context.ledger.completed(lease.job.0),
             Outcome::Stale => Incidents::add(&context.incidents.stale_acks),
+            Outcome::Unknown => context.ledger.ack_unknown(lease.job.0),
         }
         let (Some(sent), claimed_us, started_us, finished_us) = *times else { continue };
         sink.push(JobRecord {
@@ -330,7 +347,7 @@ fn record_batch(
             finished_us,
             acked_us,
             phase: sent.phase,
-            outcome,
+            outcome: *outcome,
         });
     }
 }

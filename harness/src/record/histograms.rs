@@ -39,15 +39,34 @@ impl StageHistograms {
         }
     }
 
+    /// Adds everything in `other`; exact, because all have the same buckets.
+    pub fn merge(&mut self, other: &StageHistograms) {
+        for (histogram, other) in self.stages.iter_mut().zip(&other.stages) {
+            histogram.add(other).expect("all of them have the same bounds");
+        }
+        self.overflows += other.overflows;
+    }
+
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.stages.iter_mut().for_each(Histogram::reset);
+        self.overflows = 0;
+    }
+
     /// Values that were too large to be kept.
     pub fn overflows(&self) -> u64 {
         self.overflows
     }
 
+    /// The histogram of one stage.
+    pub fn stage(&self, stage: Stage) -> &Histogram<u64> {
+        let index = Stage::ALL.iter().position(|other| *other == stage).unwrap_or_default();
+        &self.stages[index]
+    }
+
     /// Percentiles of one stage in milliseconds; zeros while it is empty.
     pub fn percentiles_ms(&self, stage: Stage) -> Percentiles {
-        let index = Stage::ALL.iter().position(|other| *other == stage).unwrap_or_default();
-        let histogram = &self.stages[index];
+        let histogram = self.stage(stage);
         if histogram.is_empty() {
             return Percentiles::default();
         }

@@ -5,13 +5,17 @@
 //! is counted, and makes the run invalid.
 
 mod histograms;
+mod intervals;
+mod latency_log;
+mod timeline;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 use qbench_schema::record::JobRecord;
 
@@ -19,6 +23,7 @@ pub use histograms::StageHistograms;
 pub use writer::Recording;
 
 use crate::driver::incidents::Incidents;
+use crate::driver::schedule::Schedule;
 
 /// Records in one buffer: big enough that a hand-over is rare, small enough that twenty of them are nothing.
 const BUFFER_RECORDS: usize = 512;
@@ -26,29 +31,52 @@ const BUFFER_RECORDS: usize = 512;
 /// A buffer is handed over when it is full or when its oldest record is this old, so that files and progress stay current.
 const BUFFER_AGE_US: u64 = 250_000;
 
+/// Full buffers that may wait for the writer: half a million records, 45 MB. A disk that stalls for longer than that takes
+/// means records that cannot be kept, not memory without end.
+const BUFFERS_WAITING: usize = 1_024;
+
+/// Where records go; `None` where nobody wants them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RecordFiles<'a> {
+    /// `<run>_metrics.jsonl`.
+    pub metrics: Option<&'a Path>,
+    /// `<run>_latency.hlog`.
+    pub latency_log: Option<&'a Path>,
+}
+
 /// Buffers on their way back from the writer to whoever needs one next.
 type SparePool = Arc<Mutex<Receiver<Vec<JobRecord>>>>;
 
 /// The writer thread of one run.
 pub struct Recorder {
-    full: Sender<Vec<JobRecord>>,
+    full: SyncSender<Vec<JobRecord>>,
     spare: SparePool,
     incidents: Arc<Incidents>,
+    /// Whether a worker waits for the writer when that cannot follow. In a load on a schedule it must not: its lateness
+    /// would be the recorder's. Flat out, what cannot be recorded is no achieved job.
+    waits_for_writer: bool,
     writer: JoinHandle<Recording>,
 }
 
 impl Recorder {
-    /// Starts the writer; measured records go to `metrics` as JSON lines, or nowhere without it.
+    /// Starts the writer; measured records go to `files`. `clock_start` is the wall clock at the start of the run's clock.
     ///
     /// # Errors
-    /// When the file cannot be created or the system gives no thread.
-    pub fn start(metrics: Option<&Path>, workers: u32, incidents: Arc<Incidents>) -> std::io::Result<Recorder> {
-        let (full, to_write) = channel();
+    /// When a file cannot be created or the system gives no thread.
+    pub fn start(
+        files: RecordFiles<'_>,
+        clock_start: SystemTime,
+        schedule: Arc<Schedule>,
+        workers: u32,
+        incidents: Arc<Incidents>,
+    ) -> std::io::Result<Recorder> {
+        let (full, to_write) = sync_channel(BUFFERS_WAITING);
         let (give_back, spare) = channel();
-        let writer = writer::Writer::create(metrics, workers)?;
+        let waits_for_writer = schedule.measured().is_flat_out();
+        let writer = writer::Writer::create(&files, clock_start, schedule, workers)?;
         let writer =
             std::thread::Builder::new().name("recorder".into()).spawn(move || writer.run(to_write, give_back))?;
-        Ok(Recorder { full, spare: Arc::new(Mutex::new(spare)), incidents, writer })
+        Ok(Recorder { full, spare: Arc::new(Mutex::new(spare)), incidents, waits_for_writer, writer })
     }
 
     /// A place for one worker's records.
@@ -58,6 +86,7 @@ impl Recorder {
             full: self.full.clone(),
             spare: Arc::clone(&self.spare),
             incidents: Arc::clone(&self.incidents),
+            waits_for_writer: self.waits_for_writer,
         }
     }
 
@@ -71,9 +100,10 @@ impl Recorder {
 /// One worker's way to the writer.
 pub struct RecordSink {
     buffer: Vec<JobRecord>,
-    full: Sender<Vec<JobRecord>>,
+    full: SyncSender<Vec<JobRecord>>,
     spare: SparePool,
     incidents: Arc<Incidents>,
+    waits_for_writer: bool,
 }
 
 impl RecordSink {
@@ -90,8 +120,13 @@ impl RecordSink {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).try_recv();
         let empty = spare.unwrap_or_else(|_| Vec::with_capacity(BUFFER_RECORDS));
         let full = std::mem::replace(&mut self.buffer, empty);
-        if let Err(refused) = self.full.send(full) {
-            let dropped = refused.0.len() as u64;
+        let refused = match self.full.try_send(full) {
+            Err(TrySendError::Full(full)) if self.waits_for_writer => self.full.send(full).err().map(|error| error.0),
+            Err(TrySendError::Full(full) | TrySendError::Disconnected(full)) => Some(full),
+            Ok(()) => None,
+        };
+        if let Some(records) = refused {
+            let dropped = records.len() as u64;
             self.incidents.dropped_records.fetch_add(dropped, std::sync::atomic::Ordering::Relaxed);
         }
     }

@@ -1,13 +1,22 @@
-//! The writer thread: histograms and the job file.
+//! The writer thread: histograms, timeline, the job file and the latency log.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
+use std::time::SystemTime;
 
+use hdrhistogram::serialization::V2DeflateSerializer;
 use qbench_schema::record::{JobRecord, Outcome, Phase};
+use qbench_schema::result::TimelineRow;
 
+use super::RecordFiles;
 use super::histograms::StageHistograms;
+use super::intervals::{Interval, OpenIntervals};
+use super::latency_log::LatencyLog;
+use super::timeline::Timeline;
+use crate::driver::schedule::Schedule;
 
 /// What was kept of a run.
 pub struct Recording {
@@ -19,6 +28,7 @@ pub struct Recording {
     pub last_acked_us: u64,
     /// Why records are missing, if they are.
     pub error: Option<String>,
+    timeline: Timeline,
 }
 
 impl Recording {
@@ -28,6 +38,7 @@ impl Recording {
             completed_by_worker: vec![0; workers as usize],
             last_acked_us: 0,
             error: None,
+            timeline: Timeline::default(),
         }
     }
 
@@ -35,59 +46,117 @@ impl Recording {
         Recording { error: Some(reason.to_owned()), ..Recording::new(0) }
     }
 
-    fn add(&mut self, record: &JobRecord) {
-        if record.outcome == Outcome::Acked {
-            self.histograms.add(record);
-            self.last_acked_us = self.last_acked_us.max(record.acked_us);
-            if let Some(completed) = self.completed_by_worker.get_mut(record.worker as usize) {
-                *completed += 1;
-            }
-        }
+    /// The measured phase second by second; `intended` and `backlog` (at the end of each second) come from the driver.
+    pub fn timeline(&self, intended: &[u64], backlog: &[u64]) -> Vec<TimelineRow> {
+        self.timeline.rows(intended, backlog)
+    }
+}
+
+/// An output file that is given up after its first error.
+struct Output {
+    path: PathBuf,
+    file: File,
+}
+
+impl Output {
+    fn create(path: Option<&Path>) -> std::io::Result<Option<Output>> {
+        path.map(|path| Ok(Output { path: path.to_path_buf(), file: File::create(path)? })).transpose()
     }
 }
 
 pub(super) struct Writer {
-    metrics: Option<(PathBuf, File)>,
+    metrics: Option<Output>,
+    latency_log: Option<Output>,
+    clock_start: SystemTime,
+    schedule: Arc<Schedule>,
     recording: Recording,
 }
 
 impl Writer {
-    pub(super) fn create(metrics: Option<&Path>, workers: u32) -> std::io::Result<Writer> {
-        let metrics = match metrics {
-            Some(path) => Some((path.to_path_buf(), File::create(path)?)),
-            None => None,
-        };
-        Ok(Writer { metrics, recording: Recording::new(workers) })
+    pub(super) fn create(
+        files: &RecordFiles<'_>,
+        clock_start: SystemTime,
+        schedule: Arc<Schedule>,
+        workers: u32,
+    ) -> std::io::Result<Writer> {
+        Ok(Writer {
+            metrics: Output::create(files.metrics)?,
+            latency_log: Output::create(files.latency_log)?,
+            clock_start,
+            schedule,
+            recording: Recording::new(workers),
+        })
     }
 
     /// Takes buffers until every sink is gone.
-    pub(super) fn run(mut self, full: Receiver<Vec<JobRecord>>, give_back: Sender<Vec<JobRecord>>) -> Recording {
+    pub(super) fn run(self, full: Receiver<Vec<JobRecord>>, give_back: Sender<Vec<JobRecord>>) -> Recording {
+        let Writer { mut metrics, latency_log, clock_start, schedule, mut recording } = self;
+        let mut latency_log = latency_log;
+        let mut serializer = V2DeflateSerializer::new();
+        let mut log = match &mut latency_log {
+            None => None,
+            Some(output) => match LatencyLog::begin(&mut output.file, &mut serializer, clock_start) {
+                Ok(log) => Some((log, output.path.clone())),
+                Err(error) => {
+                    recording.error = Some(format!("writing {} failed: {error}", output.path.display()));
+                    None
+                }
+            },
+        };
+        let mut intervals = OpenIntervals::default();
         let mut lines = Vec::new();
         while let Ok(mut records) = full.recv() {
             lines.clear();
             for record in records.iter().filter(|record| record.phase == Phase::Measured) {
-                self.recording.add(record);
-                if self.metrics.is_some() {
+                if metrics.is_some() {
                     // Writing to memory cannot fail, and integers always have a JSON form.
                     let _ = serde_json::to_writer(&mut lines, record);
                     lines.push(b'\n');
                 }
+                if record.outcome != Outcome::Acked {
+                    continue;
+                }
+                recording.last_acked_us = recording.last_acked_us.max(record.acked_us);
+                if let Some(completed) = recording.completed_by_worker.get_mut(record.worker as usize) {
+                    *completed += 1;
+                }
+                if let Some(start_us) = schedule.measured().start_us() {
+                    recording.timeline.add(record, start_us);
+                }
+                if let Some(complete) = intervals.add(record) {
+                    settle(&complete, &mut log, &mut recording);
+                    intervals.reuse(complete);
+                }
             }
-            self.write(&lines);
+            write_lines(&mut metrics, &lines, &mut recording);
             records.clear();
             // Nobody takes buffers back any more once the last sink is gone.
             let _ = give_back.send(records);
         }
-        self.recording
-    }
-
-    /// Writes whole lines in one call, so that a harness that is killed leaves a file that parses.
-    fn write(&mut self, lines: &[u8]) {
-        if let Some((path, file)) = &mut self.metrics
-            && let Err(error) = file.write_all(lines)
-        {
-            self.recording.error = Some(format!("writing {} failed: {error}", path.display()));
-            self.metrics = None;
+        for interval in intervals.close() {
+            settle(&interval, &mut log, &mut recording);
         }
+        recording
+    }
+}
+
+/// Adds a complete interval to the whole, and to the log.
+fn settle(interval: &Interval, log: &mut Option<(LatencyLog<'_>, PathBuf)>, recording: &mut Recording) {
+    recording.histograms.merge(&interval.histograms);
+    if let Some((writer, path)) = log
+        && let Err(error) = writer.write(interval)
+    {
+        recording.error = Some(format!("writing {} failed: {error}", path.display()));
+        *log = None;
+    }
+}
+
+/// Writes whole lines in one call, so that a harness that is killed leaves a file that parses.
+fn write_lines(metrics: &mut Option<Output>, lines: &[u8], recording: &mut Recording) {
+    if let Some(output) = metrics
+        && let Err(error) = output.file.write_all(lines)
+    {
+        recording.error = Some(format!("writing {} failed: {error}", output.path.display()));
+        *metrics = None;
     }
 }

@@ -31,6 +31,12 @@ pub(super) async fn prepare(servers: &RunServers, size: PgbenchSize) -> anyhow::
     Ok(Pgbench::prepare(config).await?)
 }
 
+/// Removes what [`prepare`] made, after a run that broke before the background load could be ended in order.
+pub(super) async fn remove_leftovers(servers: &RunServers) -> anyhow::Result<()> {
+    let server = servers.url_under_test(EngineKind::Postgres).context("a background load needs a PostgreSQL")?;
+    Ok(crate::background::remove_leftovers(&server).await?)
+}
+
 impl BackgroundRun {
     /// Starts the clients and waits until they are at work.
     pub(super) async fn start(prepared: PreparedPgbench, clock: RunClock) -> anyhow::Result<Self> {

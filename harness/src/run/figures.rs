@@ -4,38 +4,54 @@ use std::sync::atomic::Ordering;
 
 use qbench_backends::Capabilities;
 use qbench_schema::record::Stage;
-use qbench_schema::result::{BackgroundLoad, CpuUsPerJob, RunIdentity, RunResult, RunStatus, WorkerShare};
+use qbench_schema::result::{
+    Activity, Backlog, CostPerJob, CpuUsPerJob, Floor, LoadMode, PartitionShare, RunIdentity, RunResult, RunStatus,
+    Skew, WorkerShare,
+};
 
 use super::host;
+use super::session::Measured;
 use crate::audit;
-use crate::driver::incidents::Incidents;
-use crate::driver::phases::LoadOutcome;
-use crate::monitor::MonitorSummary;
 use crate::validity::{self, Evidence};
+
+/// Below this many times the run's rate the harness itself may be what is measured (METHODOLOGY M5).
+const ENOUGH_CEILING: f64 = 5.0;
 
 /// What the run left behind, once everything has stopped.
 pub(super) struct Evidences<'a> {
+    /// Whether the queue lives in this process, so that its cost is the harness's own.
+    pub(super) in_process: bool,
     pub(super) capabilities: &'a Capabilities,
-    pub(super) incidents: &'a Incidents,
-    pub(super) load: LoadOutcome,
-    pub(super) monitors: MonitorSummary,
-    /// For scenarios with background load: its report, or why there is none.
-    pub(super) background: Option<Result<BackgroundLoad, String>>,
+    /// The harness's own floor, where it could be measured.
+    pub(super) ceiling_jobs_s: Option<f64>,
     pub(super) notes: Vec<String>,
+    pub(super) measured: Measured,
 }
 
 /// The verdict of a run whose load was driven, to its end or not.
 pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunResult {
-    let Evidences { capabilities, incidents, load, monitors, background, notes } = evidences;
-    let audit = audit::judge(&load.totals, incidents, &load.census, load.drained, capabilities);
+    let Evidences { in_process, capabilities, ceiling_jobs_s, mut notes, measured } = evidences;
+    let Measured { incidents, load, monitors, background } = measured;
+    let audit = audit::judge(&load.totals, &incidents, &load.census, load.drained, capabilities);
     let histograms = &load.recording.histograms;
     let measured_start_us = load.measured_start_us.unwrap_or(load.measured_end_us);
     let measured_s = load.measured_end_us.saturating_sub(measured_start_us) as f64 / 1e6;
-    let until_us = load.recording.last_acked_us.max(load.measured_end_us);
-    let completed = load.totals.measured.completed;
-    // In overload many measured jobs complete after the window that the CPU time is of.
-    let in_window = load.completed_in_window;
-    let per_job = |cpu_s: Option<f64>| cpu_s.filter(|_| in_window > 0).map(|cpu_s| cpu_s * 1e6 / in_window as f64);
+    let rates = load.rates;
+    // What the phase was about: jobs through the queue, or into it.
+    let (throughput_jobs_s, jobs_in_window) = match identity.activity {
+        Activity::Both | Activity::Drain => (rates.completed_jobs_s, load.in_window.completed),
+        Activity::Enqueue => (rates.enqueued_jobs_s, load.in_window.confirmed),
+    };
+    let offered_jobs_s = match (identity.mode, identity.activity) {
+        (LoadMode::OpenLoop, _) => identity.offered_jobs_s,
+        (LoadMode::Saturation, Activity::Drain) => rates.completed_jobs_s,
+        (LoadMode::Saturation, _) => rates.sent_jobs_s,
+    };
+    let per_job = |total: f64| (jobs_in_window > 0).then(|| total / jobs_in_window as f64);
+    let cpu_us_per_job = CpuUsPerJob {
+        server: monitors.cpu_s.server.and_then(|cpu_s| per_job(cpu_s * 1e6)),
+        harness: monitors.cpu_s.harness.and_then(|cpu_s| per_job(cpu_s * 1e6)),
+    };
 
     let (status, error) = match incidents.fatal() {
         Some(reason) => (RunStatus::Failed, Some(reason.to_owned())),
@@ -52,6 +68,8 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
         before_figures.push(format!("the background load failed: {reason}"));
     }
     let background = background.and_then(Result::ok);
+    // Flat out there is no schedule to fall behind, and a queue in this process is measured by the CPU that it takes.
+    let on_schedule = identity.mode == LoadMode::OpenLoop;
     let validity = validity::judge(
         &Evidence {
             audit: &audit,
@@ -59,10 +77,10 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
             sent: load.totals.measured.sent,
             end_to_end_ms: histograms.percentiles_ms(Stage::EndToEnd),
             schedule_lag_ms: histograms.percentiles_ms(Stage::ScheduleLag),
-            backlog: load.backlog,
+            backlog: if on_schedule { load.backlog } else { Backlog::default() },
             measured_s,
             regime: identity.regime,
-            harness_cpu_pct: monitors.cpu_pct.harness,
+            harness_cpu_pct: monitors.cpu_pct.harness.filter(|_| on_schedule || !in_process),
             cores: host::cores(),
             steal_pct: monitors.steal_pct,
             dropped_records: incidents.dropped_records.load(Ordering::Relaxed),
@@ -72,16 +90,30 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
         },
         before_figures,
     );
-    let workers = load.recording.completed_by_worker.iter().enumerate();
+    let floor = ceiling_jobs_s.filter(|_| throughput_jobs_s > 0.0).map(|ceiling_jobs_s| Floor {
+        ceiling_jobs_s,
+        ceiling_over_rate: ceiling_jobs_s / offered_jobs_s.max(throughput_jobs_s),
+    });
+    if let Some(floor) = floor.filter(|floor| floor.ceiling_over_rate < ENOUGH_CEILING && !in_process) {
+        notes.push(format!(
+            "the harness itself carries {:.0} jobs/s with these producers, workers and batches when the queue costs nothing:              only {:.1} times the rate of this run, and at least {ENOUGH_CEILING:.0} times are wanted",
+            floor.ceiling_jobs_s, floor.ceiling_over_rate
+        ));
+    }
+    let workers: Vec<WorkerShare> = (load.recording.completed_by_worker.iter().enumerate())
+        .map(|(worker, completed)| WorkerShare { worker: worker as u32, completed: *completed })
+        .collect();
+    let partitions: Vec<PartitionShare> =
+        load.census.as_ref().map_or_else(|_| Vec::new(), |census| census.partitions.clone());
     RunResult {
         status,
         error,
         measured_s,
-        throughput_jobs_s: match until_us.saturating_sub(measured_start_us) {
-            0 => 0.0,
-            elapsed_us => completed as f64 * 1e6 / elapsed_us as f64,
-        },
+        offered_jobs_s,
+        throughput_jobs_s,
+        rates,
         jobs: load.totals.measured,
+        prefilled: load.prefilled,
         end_to_end_ms: histograms.percentiles_ms(Stage::EndToEnd),
         schedule_lag_ms: histograms.percentiles_ms(Stage::ScheduleLag),
         enqueue_time_ms: histograms.percentiles_ms(Stage::EnqueueTime),
@@ -89,24 +121,52 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
         local_wait_ms: histograms.percentiles_ms(Stage::LocalWait),
         work_time_ms: histograms.percentiles_ms(Stage::WorkTime),
         ack_time_ms: histograms.percentiles_ms(Stage::AckTime),
-        workers: workers
-            .map(|(worker, completed)| WorkerShare { worker: worker as u32, completed: *completed })
-            .collect(),
+        skew: Skew {
+            workers_max_over_min: evenness(workers.iter().map(|share| share.completed)),
+            partitions_max_over_min: evenness(partitions.iter().map(|share| share.enqueued)),
+        },
+        workers,
+        partitions,
+        claim_order: load.claim_order,
         audit,
         validity,
         backlog: load.backlog,
         drain_s: load.drain_s,
         cpu_pct: monitors.cpu_pct,
-        cpu_us_per_job: CpuUsPerJob {
-            server: per_job(monitors.cpu_s.server),
-            harness: per_job(monitors.cpu_s.harness),
+        cpu_us_per_job,
+        cost_per_job: CostPerJob {
+            server_cpu_us: cpu_us_per_job.server,
+            harness_cpu_us: cpu_us_per_job.harness,
+            // A queue in this process is asked nothing.
+            round_trips: per_job(load.round_trips as f64).filter(|_| !in_process),
+            ..CostPerJob::default()
         },
         rss_server_bytes: monitors.rss_server_bytes,
         rss_harness_bytes: monitors.rss_harness_bytes,
         errors: incidents.errors(),
         deadlocks: monitors.deadlocks,
         background,
+        floor,
+        timeline: load.timeline,
         notes: notes.into_iter().chain(monitors.notes).collect(),
         ..RunResult::without_figures(identity, status, "")
+    }
+}
+
+/// Largest share over the smallest; nothing where there are no shares or one of them is nothing.
+fn evenness(shares: impl Iterator<Item = u64> + Clone) -> Option<f64> {
+    let (least, most) = (shares.clone().min()?, shares.max()?);
+    (least > 0).then(|| most as f64 / least as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evenness_is_the_largest_share_over_the_smallest_where_nobody_went_without() {
+        assert_eq!(evenness([10, 12, 11].into_iter()), Some(1.2));
+        assert_eq!(evenness([10, 0].into_iter()), None);
+        assert_eq!(evenness(std::iter::empty()), None);
     }
 }

@@ -35,7 +35,7 @@ struct Fate {
 ///
 /// # Errors
 /// When a finished recording of the same run stands in the folder, or leftovers cannot be removed.
-pub fn refuse_to_overwrite(files: &RunFiles) -> anyhow::Result<()> {
+pub(super) fn refuse_to_overwrite(files: &RunFiles) -> anyhow::Result<()> {
     let path = files.result();
     match std::fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

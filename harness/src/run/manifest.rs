@@ -20,15 +20,13 @@ pub(super) fn build(
     servers: Vec<ServerDescription>,
     data_dir: &Path,
 ) -> Manifest {
-    let mut configuration = request.plan.configuration.clone();
-    configuration.extend(request.configuration.clone());
     Manifest {
         schema_version: SCHEMA_VERSION,
         run_id: run_id.to_owned(),
         qbench_version: env!("CARGO_PKG_VERSION").to_owned(),
         git_revision: REVISION.to_owned(),
         command_line: request.command_line.iter().map(|argument| ServerUrl::new(argument).redacted()).collect(),
-        configuration,
+        configuration: request.all_settings(),
         scenario: request.plan.scenario.as_written.clone(),
         seed: request.plan.workload.seed,
         capabilities: describe_capabilities(capabilities),

@@ -1,9 +1,12 @@
 //! One run from request to verdict: servers, tables, manifest, load, figures, files.
 
 mod background;
+mod configuration;
 mod figures;
 mod files;
+mod floor;
 mod host;
+mod load;
 mod manifest;
 mod opening;
 mod servers;
@@ -18,12 +21,12 @@ use qbench_scenarios::RunPlan;
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
 
-pub use files::refuse_to_overwrite;
-pub use session::execute;
+pub use session::{execute, identify};
 
 use crate::clock::RunPhase;
 
 /// A run, fully decided.
+#[derive(Clone)]
 pub struct RunRequest {
     /// The backend.
     pub entry: &'static Entry,
@@ -50,6 +53,13 @@ pub struct RunRequest {
 }
 
 impl RunRequest {
+    /// Every setting of the run by its name, with where it came from.
+    fn all_settings(&self) -> BTreeMap<String, ConfiguredValue> {
+        let mut settings = self.plan.configuration.clone();
+        settings.extend(self.configuration.clone());
+        settings
+    }
+
     /// The user's own server of the backend's engine, if one was given.
     fn given_url(&self) -> Option<ServerUrl> {
         match self.entry.engine {

@@ -3,15 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, RoundTrips, ServerUrl, Wake};
-use qbench_scenarios::{Arrivals, WakeUp, Workload};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use qbench_scenarios::{WakeUp, Workload};
 
 use super::RunRequest;
-use crate::driver::phases::LoadPlan;
-use crate::driver::schedule::{self, Schedule};
 use crate::usage::Usage;
 
 /// Limit on one server round trip; longer than any stall that a run should survive.
@@ -21,7 +16,7 @@ const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(15);
 const NAMESPACE: &str = "qbench";
 
 /// What the backend of `request` is opened with.
-fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake) -> BackendConfig {
+fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake, round_trips: &RoundTrips) -> BackendConfig {
     let workload = &request.plan.workload;
     BackendConfig {
         url,
@@ -33,18 +28,23 @@ fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake) -> BackendCo
         workers: workload.workers.get(),
         timeout: ROUND_TRIP_LIMIT,
         options: BackendOptions::new(request.options.clone()),
-        round_trips: RoundTrips::default(),
+        round_trips: round_trips.clone(),
     }
 }
 
-/// Opens the backend of `request` at `url`. Does not connect.
+/// Opens the backend of `request` at `url`; its connections count what they ask of the server in `round_trips`. Does not
+/// connect.
 ///
 /// # Errors
 /// [`Usage`] and the backend's own refusals of its options, or of what the load asks.
-pub(super) fn open(request: &RunRequest, url: Option<ServerUrl>) -> anyhow::Result<Arc<dyn Backend>> {
+pub(super) fn open(
+    request: &RunRequest,
+    url: Option<ServerUrl>,
+    round_trips: &RoundTrips,
+) -> anyhow::Result<Arc<dyn Backend>> {
     let workload = &request.plan.workload;
     // Which ways of waiting there are may depend on the options, so the backend is asked before it is opened for good.
-    let wakes = (request.entry.open)(&config(request, url.clone(), Wake::Poll))?.capabilities().wakes;
+    let wakes = (request.entry.open)(&config(request, url.clone(), Wake::Poll, round_trips))?.capabilities().wakes;
     let wake = match workload.wake.map(wake_of) {
         None => wakes[0],
         Some(wake) if wakes.contains(&wake) => wake,
@@ -59,7 +59,7 @@ pub(super) fn open(request: &RunRequest, url: Option<ServerUrl>) -> anyhow::Resu
             .into());
         }
     };
-    let backend = (request.entry.open)(&config(request, url, wake))?;
+    let backend = (request.entry.open)(&config(request, url, wake, round_trips))?;
     check_limits(request.entry.id, workload, &backend.capabilities())?;
     Ok(backend)
 }
@@ -89,35 +89,4 @@ fn check_limits(id: &str, workload: &Workload, capabilities: &Capabilities) -> R
         )));
     }
     Ok(())
-}
-
-/// The load that `workload` describes.
-pub(super) fn load_plan(workload: &Workload) -> LoadPlan {
-    let arrivals = match workload.arrivals {
-        Arrivals::Constant => schedule::Arrivals::Constant,
-        Arrivals::Poisson => schedule::Arrivals::Poisson { seed: workload.seed },
-    };
-    let warmup = (!workload.warmup.is_zero()).then_some((workload.warmup_rate.get(), workload.warmup));
-    LoadPlan {
-        schedule: Arc::new(Schedule::new(warmup, workload.rate.get(), workload.duration, arrivals)),
-        producers: workload.producers.get(),
-        enqueue_batch: workload.enqueue_batch.get(),
-        workers: workload.workers.get(),
-        concurrency: workload.concurrency.get(),
-        claim_batch: workload.claim_batch.get(),
-        prefetch: workload.prefetch,
-        ack_batch: workload.ack_batch.get(),
-        ack_linger: workload.ack_linger,
-        work: workload.work,
-        payload: payload(workload),
-        lease: workload.lease,
-        drain_deadline: workload.drain_deadline,
-    }
-}
-
-/// Bytes that do not compress, from the run's seed, so that no engine is flattered by its compression.
-fn payload(workload: &Workload) -> Bytes {
-    let mut bytes = vec![0; workload.payload_bytes as usize];
-    ChaCha8Rng::seed_from_u64(workload.seed).fill(&mut bytes[..]);
-    Bytes::from(bytes)
 }

@@ -5,19 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use qbench_backends::registry::EngineKind;
-use qbench_backends::{Admin, Backend, Description};
+use qbench_backends::{Admin, Backend, Capabilities, Description, RoundTrips};
 use qbench_scenarios::ServerState;
 use qbench_schema::files::RunFiles;
 use qbench_schema::manifest::ServerDescription;
-use qbench_schema::result::{Activity, LoadMode, RunIdentity, RunResult, RunStatus};
+use qbench_schema::result::{BackgroundLoad, LoadMode, RunIdentity, RunResult, RunStatus};
 
 use super::background::{self, BackgroundRun};
 use super::servers::RunServers;
-use super::{Progress, RunRequest, figures, files, manifest, opening};
+use super::{Progress, RunRequest, configuration, figures, files, floor, host, load, manifest, opening};
+use crate::background::PreparedPgbench;
 use crate::clock::{PhaseCell, RunClock, RunPhase};
 use crate::driver::incidents::Incidents;
-use crate::driver::phases::{LoadRun, Observer};
-use crate::monitor::{MonitorConfig, Monitors, Roles, ServerTarget};
+use crate::driver::phases::{LoadOutcome, LoadRun, Observer};
+use crate::monitor::{MonitorConfig, MonitorSummary, Monitors, Roles, ServerTarget};
+use crate::record::RecordFiles;
 use crate::services::drop_page_cache;
 
 /// Time between two rows of the monitors.
@@ -39,9 +41,9 @@ pub async fn execute(
     progress: &mut dyn Progress,
 ) -> anyhow::Result<RunResult> {
     let files = RunFiles::new(&request.out, request.entry.id, &request.plan.scenario.id);
-    // Before anything is started or written: options, limits and the user's address are checked by opening.
-    let unconnected = opening::open(request, request.given_url())?;
-    let mut identity = identify(request, unconnected.as_ref());
+    // Before anything is started, written or removed: options, limits and the user's address are checked by opening.
+    let mut identity = identify(request)?;
+    files::refuse_to_overwrite(&files)?;
     let begun = RunResult::without_figures(identity.clone(), RunStatus::Running, "the run has not finished");
     files::write_json(&files.result(), &begun)?;
     let result = match carry_out(request, &files, &mut identity, &interrupt, progress).await {
@@ -60,10 +62,17 @@ pub async fn execute(
     Ok(result)
 }
 
-fn identify(request: &RunRequest, backend: &dyn Backend) -> RunIdentity {
+/// What the run is, before anything of it is started. Opens the backend without connecting, which checks its options, the
+/// limits of the load and the user's address.
+///
+/// # Errors
+/// The backend's refusals, and [`crate::usage::Usage`] for a load that it cannot take.
+pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
+    let backend = opening::open(request, request.given_url(), &RoundTrips::default())?;
     let plan = &request.plan;
+    let (configuration, configuration_hash) = configuration::describe(&request.all_settings());
     let now = jiff::Timestamp::now();
-    RunIdentity {
+    Ok(RunIdentity {
         run_id: format!(
             "{}_{}_{}_{:x}",
             request.entry.id.replace(':', "-"),
@@ -80,18 +89,41 @@ fn identify(request: &RunRequest, backend: &dyn Backend) -> RunIdentity {
         delivery: backend.capabilities().delivery,
         regime: plan.capacity.regime,
         utilisation: plan.capacity.utilisation,
-        mode: LoadMode::OpenLoop,
-        activity: Activity::Both,
-        host: super::host::name(),
-        configuration_hash: String::new(),
-        configuration: String::new(),
+        mode: if plan.workload.saturate { LoadMode::Saturation } else { LoadMode::OpenLoop },
+        activity: plan.scenario.activity,
+        host: host::name(),
+        configuration_hash,
+        configuration,
         block: request.block,
         started_at: now.to_string(),
         measured_s: plan.workload.duration.as_secs_f64(),
         offered_jobs_s: plan.workload.rate.get(),
+    })
+}
+
+/// A run on its way: what every step of it needs.
+struct Session<'a> {
+    request: &'a RunRequest,
+    files: &'a RunFiles,
+    interrupt: &'a Arc<AtomicBool>,
+    clock: RunClock,
+    notes: Vec<String>,
+}
+
+impl Session<'_> {
+    fn go_on(&self) -> Result<(), InterruptedEarly> {
+        if self.interrupt.load(Ordering::Acquire) { Err(InterruptedEarly) } else { Ok(()) }
+    }
+
+    /// Trouble that changes no figure becomes a note.
+    fn note_trouble<E: std::fmt::Display>(&mut self, what: &str, outcome: Result<(), E>) {
+        if let Err(error) = outcome {
+            self.notes.push(format!("{what}: {error}"));
+        }
     }
 }
 
+/// Servers, and on them everything else; they are ended whatever happens.
 async fn carry_out(
     request: &RunRequest,
     files: &RunFiles,
@@ -99,82 +131,175 @@ async fn carry_out(
     interrupt: &Arc<AtomicBool>,
     progress: &mut dyn Progress,
 ) -> anyhow::Result<RunResult> {
-    let go_on = || if interrupt.load(Ordering::Acquire) { Err(InterruptedEarly) } else { Ok(()) };
-    let clock = RunClock::start();
-    let mut notes = Vec::new();
-
+    progress.step("measuring the harness's own floor");
+    let (ceiling_jobs_s, floor_note) = floor::measure(request).await;
+    let mut session = Session { request, files, interrupt, clock: RunClock::start(), notes: Vec::new() };
+    session.notes.extend(floor_note);
+    session.go_on()?;
     progress.step("starting servers");
     let servers = RunServers::start(request).await?;
-    go_on()?;
-    let backend = opening::open(request, servers.url_under_test(request.entry.engine))?;
+    let outcome = on_servers(&mut session, &servers, identity, progress).await;
+    progress.step("stopping");
+    let stopped = servers.stop().await;
+    session.note_trouble("a private server made trouble when it was stopped", stopped);
+    let (capabilities, measured) = outcome?;
+    Ok(figures::conclude(
+        identity.clone(),
+        figures::Evidences {
+            in_process: request.entry.engine == EngineKind::InProcess,
+            capabilities: &capabilities,
+            ceiling_jobs_s,
+            notes: session.notes,
+            measured,
+        },
+    ))
+}
+
+/// The backend's objects, and with them everything else; they are removed whatever happens.
+async fn on_servers(
+    session: &mut Session<'_>,
+    servers: &RunServers,
+    identity: &mut RunIdentity,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<(Capabilities, Measured)> {
+    session.go_on()?;
+    let request = session.request;
+    let round_trips = RoundTrips::default();
+    let backend = opening::open(request, servers.url_under_test(request.entry.engine), &round_trips)?;
     let mut admin = backend.admin().await?;
     admin.describe().await?;
     progress.step("creating tables");
     admin.setup().await?;
-    go_on()?;
-    let description = admin.describe().await?;
+    let capabilities = backend.capabilities();
+    let description = admin.describe().await;
+    let outcome = match description {
+        Ok(description) => {
+            let setting = Setting { servers, backend, round_trips, description, background: None };
+            with_tables(session, setting, admin.as_mut(), identity, progress).await
+        }
+        Err(error) => Err(error.into()),
+    };
+    let removed = admin.teardown().await;
+    session.note_trouble("the run's objects could not be removed", removed);
+    Ok((capabilities, outcome?))
+}
+
+/// The background load, and beside it everything else; it is removed whatever happens.
+async fn with_tables(
+    session: &mut Session<'_>,
+    mut setting: Setting<'_>,
+    admin: &mut dyn Admin,
+    identity: &mut RunIdentity,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<Measured> {
+    session.go_on()?;
+    let request = session.request;
+    let servers = setting.servers;
+    let description = &setting.description;
+    session.notes.extend(description.notes.iter().cloned());
     identity.engine.clone_from(&description.engine);
     identity.queue_type = description.queue_type.to_owned();
     identity.durability = description.durability;
     if description.durability != request.durability {
-        notes.push(format!(
+        session.notes.push(format!(
             "durability {:?} was asked for, and the live server gives {:?}",
             request.durability, description.durability
         ));
     }
-
-    let background = match &request.plan.scenario.background {
-        None => None,
-        Some(pgbench) => {
+    let outcome = match &request.plan.scenario.background {
+        None => drive(session, &mut setting, admin, identity, progress).await,
+        Some(size) => {
             progress.step("preparing pgbench");
-            Some(background::prepare(&servers, *pgbench).await?)
+            match background::prepare(servers, *size).await {
+                Ok(prepared) => {
+                    setting.background = Some(prepared);
+                    drive(session, &mut setting, admin, identity, progress).await
+                }
+                Err(error) => Err(error),
+            }
         }
     };
-    go_on()?;
+    if outcome.is_err() && request.plan.scenario.background.is_some() {
+        let removed = background::remove_leftovers(servers).await;
+        session.note_trouble("the tables of the background load could not be removed", removed);
+    }
+    outcome
+}
+
+/// What stands when the load begins.
+struct Setting<'a> {
+    servers: &'a RunServers,
+    backend: Arc<dyn Backend>,
+    round_trips: RoundTrips,
+    description: Description,
+    background: Option<PreparedPgbench>,
+}
+
+/// What was measured.
+pub(super) struct Measured {
+    pub(super) incidents: Arc<Incidents>,
+    pub(super) load: LoadOutcome,
+    pub(super) monitors: MonitorSummary,
+    /// For scenarios with background load: its report, or why there is none.
+    pub(super) background: Option<Result<BackgroundLoad, String>>,
+}
+
+/// Manifest, monitors and the load itself.
+async fn drive(
+    session: &mut Session<'_>,
+    setting: &mut Setting<'_>,
+    admin: &mut dyn Admin,
+    identity: &RunIdentity,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<Measured> {
+    session.go_on()?;
+    let (request, clock, files) = (session.request, session.clock, session.files);
+    let capabilities = setting.backend.capabilities();
     let manifest = manifest::build(
         request,
         &identity.run_id,
-        &backend.capabilities(),
-        describe_servers(request, &servers, &description),
-        &servers.data_dir(),
+        &capabilities,
+        describe_servers(request, setting.servers, &setting.description),
+        &setting.servers.data_dir(),
     );
     files::write_json(&files.manifest(), &manifest)?;
 
     if request.plan.scenario.server == ServerState::Fresh {
-        notes.extend(cool_down(request, &servers));
+        session.notes.extend(cool_down(request, setting.servers));
     }
     progress.step("opening connections");
-    let background = match background {
+    let background = match setting.background.take() {
         None => None,
         Some(prepared) => Some(BackgroundRun::start(prepared, clock).await?),
     };
     let phase = PhaseCell::default();
-    let (roles, role_notes) = roles(request, &servers, background.as_ref());
-    notes.extend(role_notes);
+    let (roles, role_notes) = roles(request, setting.servers, background.as_ref());
+    session.notes.extend(role_notes);
     let monitors = Monitors::start(MonitorConfig {
         clock,
         phase: phase.clone(),
         files: files.clone(),
         roles,
-        target: target(request, &servers, &description),
-        admin: Some(backend.admin().await?),
+        target: target(request, setting.servers, &setting.description),
+        admin: Some(setting.backend.admin().await?),
         interval: MONITOR_INTERVAL,
     });
 
-    let plan = opening::load_plan(&request.plan.workload);
+    let plan = load::plan_of(&request.plan, &capabilities);
     let incidents = Arc::new(Incidents::default());
-    let load = LoadRun {
+    let run = LoadRun {
         plan: &plan,
-        backend,
+        backend: Arc::clone(&setting.backend),
+        round_trips: setting.round_trips.clone(),
         clock,
         phase,
         incidents: Arc::clone(&incidents),
-        interrupt: Arc::clone(interrupt),
+        interrupt: Arc::clone(session.interrupt),
     };
-    let capabilities = load.backend.capabilities();
     let mut observer = RunObserver { monitors: &monitors, progress: &mut *progress };
-    let outcome = load.drive(admin.as_mut(), Some(&files.metrics()), &mut observer).await;
-    progress.step("stopping");
+    let (metrics, latency_log) = (files.metrics(), files.latency_log());
+    let records = RecordFiles { metrics: Some(&metrics), latency_log: Some(&latency_log) };
+    let outcome = run.drive(admin, records, &mut observer).await;
     // First, so that the end of the background load is not noticed as a process that vanished.
     let monitors = monitors.finish();
     let background = match background {
@@ -185,30 +310,8 @@ async fn carry_out(
             Some(background.finish(window_us).await)
         }
     };
-    notes.extend(servers.obituaries());
-    let outcome = outcome?;
-    clean_up(admin.as_mut(), servers, &mut notes).await;
-    Ok(figures::conclude(
-        identity.clone(),
-        figures::Evidences {
-            capabilities: &capabilities,
-            incidents: &incidents,
-            load: outcome,
-            monitors,
-            background,
-            notes,
-        },
-    ))
-}
-
-/// Removes what the run made. Trouble here changes no figure, so it becomes a note.
-async fn clean_up(admin: &mut dyn Admin, servers: RunServers, notes: &mut Vec<String>) {
-    if let Err(error) = admin.teardown().await {
-        notes.push(format!("the run's objects could not be removed: {error}"));
-    }
-    if let Err(error) = servers.stop().await {
-        notes.push(format!("a private server made trouble when it was stopped: {error}"));
-    }
+    session.notes.extend(setting.servers.obituaries());
+    Ok(Measured { incidents, load: outcome?, monitors, background })
 }
 
 /// Makes a cold start cold, as far as the system lets us; says in a sentence how cold it is.

@@ -1,0 +1,57 @@
+//! What to drive, fully decided.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use qbench_schema::result::Activity;
+
+use super::schedule::{Schedule, Segment};
+
+/// What to drive, fully decided.
+#[derive(Debug)]
+pub struct LoadPlan {
+    /// Intended instants of every job.
+    pub schedule: Arc<Schedule>,
+    /// Which sides of the queue work in the measured phase. For [`Activity::Drain`] the jobs of the measured phase are put
+    /// into the queue before it begins.
+    pub activity: Activity,
+    /// Flat out: jobs in the system at which producers wait.
+    pub max_backlog: u64,
+    /// Producers, each with a connection and one call in flight.
+    pub producers: u32,
+    /// Most jobs in one enqueue call.
+    pub enqueue_batch: u32,
+    /// The same while the queue is filled beforehand.
+    pub prefill_batch: u32,
+    /// Workers.
+    pub workers: u32,
+    /// Jobs that one worker works on at the same time.
+    pub concurrency: u32,
+    /// Most jobs in one claim.
+    pub claim_batch: u32,
+    /// Jobs claimed ahead of a free slot.
+    pub prefetch: u32,
+    /// Most jobs in one ack.
+    pub ack_batch: u32,
+    /// How long a finished job may wait for its ack batch to fill.
+    pub ack_linger: Duration,
+    /// Simulated work.
+    pub work: Duration,
+    /// The payload of every job.
+    pub payload: Bytes,
+    /// How long a lease lasts.
+    pub lease: Duration,
+    /// Limit on draining, after warm-up and after the measured phase.
+    pub drain_deadline: Duration,
+}
+
+impl LoadPlan {
+    /// Jobs that are put into the queue before the measured phase begins.
+    pub fn beforehand(&self) -> u64 {
+        match self.activity {
+            Activity::Drain => self.schedule.measured().jobs(),
+            Activity::Both | Activity::Enqueue => self.schedule.prefill().map_or(0, Segment::jobs),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The harness's own floor: the `null` backend through the identical path, just before the run (METHODOLOGY M5).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use qbench_backends::{RoundTrips, registry};
+use qbench_schema::result::{Activity, Durability};
+
+use super::{RunRequest, load, opening};
+use crate::clock::{PhaseCell, RunClock, RunPhase};
+use crate::driver::incidents::Incidents;
+use crate::driver::phases::{LoadRun, Observer};
+use crate::driver::plan::LoadPlan;
+use crate::driver::schedule::{MeasuredLoad, Schedule};
+use crate::record::RecordFiles;
+
+/// How long the floor is measured: long enough for tens of thousands of jobs, short enough to be done before every run.
+const DURATION: Duration = Duration::from_millis(300);
+
+/// Most jobs of the measurement; more than any machine gets through in its time.
+const JOBS_MAX: u64 = 4_000_000;
+
+/// Records are made into text and thrown away: writing real files here would leave the run a disk that is still busy.
+const NOWHERE: &str = "/dev/null";
+
+/// Jobs per second that this harness can send, claim, ack, record and audit with the producers, workers and batches of
+/// `request` when the queue costs nothing and the work takes no time; or why that is not known.
+pub(super) async fn measure(request: &RunRequest) -> (Option<f64>, Option<String>) {
+    match attempt(request).await {
+        Ok(ceiling_jobs_s) => (Some(ceiling_jobs_s), None),
+        Err(error) => (None, Some(format!("the harness's own floor could not be measured: {error:#}"))),
+    }
+}
+
+async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
+    let entry = registry::find("null").ok_or_else(|| anyhow::anyhow!("there is no null backend"))?;
+    let floor = RunRequest {
+        entry,
+        options: BTreeMap::new(),
+        durability: Durability::D0,
+        pg_url: None,
+        valkey_url: None,
+        ..request.clone()
+    };
+    let backend = opening::open(&floor, None, &RoundTrips::default())?;
+    let plan = LoadPlan {
+        schedule: Arc::new(Schedule::new(None, 0, MeasuredLoad::FlatOut { duration: DURATION, jobs_max: JOBS_MAX })),
+        activity: Activity::Both,
+        work: Duration::ZERO,
+        ..load::plan_of(&request.plan, &backend.capabilities())
+    };
+    let mut admin = backend.admin().await?;
+    admin.setup().await?;
+    let incidents = Arc::new(Incidents::default());
+    let run = LoadRun {
+        plan: &plan,
+        backend,
+        round_trips: RoundTrips::default(),
+        clock: RunClock::start(),
+        phase: PhaseCell::default(),
+        incidents: Arc::clone(&incidents),
+        interrupt: Arc::new(AtomicBool::new(false)),
+    };
+    let files = RecordFiles { metrics: Some(Path::new(NOWHERE)), latency_log: Some(Path::new(NOWHERE)) };
+    let outcome = run.drive(admin.as_mut(), files, &mut Nobody).await?;
+    anyhow::ensure!(incidents.fatal().is_none(), "{}", incidents.fatal().unwrap_or_default());
+    Ok(outcome.rates.completed_jobs_s)
+}
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn progress(&mut self, _: RunPhase, _: Duration, _: Duration, _: u64) {}
+    fn measured_start(&mut self) {}
+    fn measured_end(&mut self) {}
+}

@@ -1,0 +1,86 @@
+//! The load that a plan describes, as the driver takes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use qbench_backends::Capabilities;
+use qbench_scenarios::{Arrivals, RunPlan, Workload};
+use qbench_schema::result::Activity;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::driver::plan::LoadPlan;
+use crate::driver::schedule::{self, MeasuredLoad, Schedule};
+
+/// Most jobs in one call where the size of the batch is not under test: filling a queue, and emptying it after a phase
+/// without workers.
+const LARGE_BATCH: u32 = 500;
+
+/// Jobs per second that no queue reaches: how many numbers a flat-out load may need.
+const FLAT_OUT_CEILING_JOBS_S: f64 = 4e6;
+
+/// The load of `plan` against a backend of these `capabilities`.
+pub(super) fn plan_of(plan: &RunPlan, capabilities: &Capabilities) -> LoadPlan {
+    let workload = &plan.workload;
+    let activity = plan.scenario.activity;
+    let large = |most: std::num::NonZeroU32| most.get().min(LARGE_BATCH);
+    let load = LoadPlan {
+        schedule: Arc::new(schedule(workload, activity)),
+        activity,
+        max_backlog: workload.max_backlog,
+        producers: workload.producers.get(),
+        enqueue_batch: workload.enqueue_batch.get(),
+        prefill_batch: large(capabilities.max_enqueue_batch),
+        workers: workload.workers.get(),
+        concurrency: workload.concurrency.get(),
+        claim_batch: workload.claim_batch.get(),
+        prefetch: workload.prefetch,
+        ack_batch: workload.ack_batch.get(),
+        ack_linger: workload.ack_linger,
+        work: workload.work,
+        payload: payload(workload),
+        lease: workload.lease,
+        drain_deadline: workload.drain_deadline,
+    };
+    match activity {
+        Activity::Both | Activity::Drain => load,
+        // Workers only empty the queue afterwards, for the audit: that is not measured, and should not take long.
+        Activity::Enqueue => LoadPlan {
+            claim_batch: large(capabilities.max_claim_batch).max(load.claim_batch),
+            ack_batch: large(capabilities.max_ack_batch).max(load.ack_batch),
+            work: Duration::ZERO,
+            ..load
+        },
+    }
+}
+
+fn schedule(workload: &Workload, activity: Activity) -> Schedule {
+    let warmup = (!workload.warmup.is_zero()).then_some((workload.warmup_rate.get(), workload.warmup));
+    let duration = workload.duration;
+    let measured = match (workload.saturate, activity) {
+        (_, Activity::Drain) => MeasuredLoad::FlatOut { duration, jobs_max: workload.prefill },
+        (true, _) => {
+            let most = (FLAT_OUT_CEILING_JOBS_S * duration.as_secs_f64()) as u64;
+            MeasuredLoad::FlatOut { duration, jobs_max: most.clamp(1, qbench_scenarios::workload::MAX_JOBS) }
+        }
+        (false, _) => MeasuredLoad::OnSchedule {
+            rate_jobs_s: workload.rate.get(),
+            duration,
+            arrivals: match workload.arrivals {
+                Arrivals::Constant => schedule::Arrivals::Constant,
+                Arrivals::Poisson => schedule::Arrivals::Poisson { seed: workload.seed },
+            },
+        },
+    };
+    // What is drained is filled in as the jobs of the measured phase.
+    let prefill = if activity == Activity::Drain { 0 } else { workload.prefill };
+    Schedule::new(warmup, prefill, measured)
+}
+
+/// Bytes that do not compress, from the run's seed, so that no engine is flattered by its compression.
+fn payload(workload: &Workload) -> Bytes {
+    let mut bytes = vec![0; workload.payload_bytes as usize];
+    ChaCha8Rng::seed_from_u64(workload.seed).fill(&mut bytes[..]);
+    Bytes::from(bytes)
+}

@@ -1,0 +1,60 @@
+//! Validity gates (METHODOLOGY L6) tripped by real runs: the sentence names the figure, and the exit status is 3.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod program;
+
+use program::{qbench, result_in};
+use qbench_schema::result::{Regime, RunResult, RunStatus, Verdict};
+use tempfile::TempDir;
+
+/// Runs `backend` in the cold scenario with `flags`, and expects a finished run that is not valid.
+fn not_valid(backend: &str, flags: &[&str]) -> RunResult {
+    let out = TempDir::new().unwrap();
+    let output = qbench()
+        .args(["run", "--backend", backend, "--scenario", "cold", "--out"])
+        .arg(out.path())
+        .args(flags)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let result = result_in(out.path(), backend, "cold");
+    assert_eq!(result.status, RunStatus::Finished);
+    assert!(!result.validity.valid);
+    for reason in &result.validity.reasons {
+        assert!(said.contains(reason.as_str()), "`{reason}` should be said: {said}");
+    }
+    result
+}
+
+fn names(result: &RunResult, words: &[&str]) {
+    let has_all = |reason: &String| words.iter().all(|word| reason.contains(word));
+    assert!(result.validity.reasons.iter().any(has_all), "{words:?} in {:?}", result.validity.reasons);
+}
+
+#[test]
+fn one_producer_that_cannot_keep_up_with_the_schedule_is_a_late_generator() {
+    // A durable insert takes far longer than the 50 us between two of these jobs.
+    let flags = ["--rate", "20000", "--duration", "1s", "--producers", "1", "--workers", "4", "--work", "0ms"];
+    let result = not_valid("skip_locked", &flags);
+    names(&result, &["the generator was late", "schedule_lag p99"]);
+    assert_eq!(result.audit.verdict, Verdict::Ok, "late, and complete: {:?}", result.audit);
+}
+
+#[test]
+fn workers_that_are_slower_than_they_should_be_let_the_backlog_grow() {
+    // By the arithmetic one worker carries 1,000 jobs/s; a sleep of 1 ms is really more than 1.1 ms.
+    let flags = ["--rate", "880", "--duration", "3s", "--workers", "1", "--work", "1ms"];
+    let result = not_valid("memory", &flags);
+    assert_eq!(result.regime, Regime::Normal);
+    names(&result, &["the backlog grew by", "jobs/s"]);
+}
+
+#[test]
+fn a_drain_deadline_that_is_too_short_leaves_the_audit_inconclusive() {
+    let flags = ["--rate", "100", "--duration", "2s", "--workers", "1", "--work", "100ms"];
+    let result = not_valid("memory", &[&flags[..], &["--allow-overload", "--drain-deadline", "1s"]].concat());
+    assert_eq!((result.audit.verdict, result.regime), (Verdict::Inconclusive, Regime::Overload));
+    names(&result, &["audit inconclusive", "not drained"]);
+}
