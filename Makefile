@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/qbench/target
 QBENCH := $(CARGO_TARGET_DIR)/release/qbench
 
-.PHONY: help quick test verify lint build clean
+.PHONY: help quick test bench verify lint build clean
 
 help: ## Show these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -22,6 +22,10 @@ test: ## Run the whole test suite against real servers that it starts and stops 
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run --release --locked --workspace; \
 	else cargo test --release --locked --workspace; fi
+
+bench: ## Measure the harness beside pgbench and valkey-benchmark, its ceiling, recording and pacing (ONLY=part for one)
+	@orchestration/install.sh
+	cargo bench --locked -p qbench-harness --bench harness -- $(ONLY)
 
 verify: build ## Run the conformance suite of every backend
 	$(QBENCH) verify --backend all

@@ -41,10 +41,15 @@ fn family(root: u32) -> Vec<Pid> {
 
 fn stall(root: u32) {
     let family = family(root);
-    // A process that ended meanwhile needs no signal.
-    family.iter().for_each(|pid| drop(kill(*pid, Signal::SIGSTOP)));
+    let signal = |signal| {
+        for pid in &family {
+            // A process that ended meanwhile needs no signal.
+            let _ = kill(*pid, signal);
+        }
+    };
+    signal(Signal::SIGSTOP);
     sleep(STALL);
-    family.iter().for_each(|pid| drop(kill(*pid, Signal::SIGCONT)));
+    signal(Signal::SIGCONT);
 }
 
 /// Runs `backend` on the server whose first process is `root`, and stalls that in the middle of the measured phase.

@@ -14,12 +14,15 @@ use crate::services::ChildSpec;
 const APPLICATION_NAME: &str = "qbench:pgbench";
 
 /// Environment of a libpq program.
-pub(super) struct Libpq(Vec<(&'static str, OsString)>);
+pub struct Libpq(Vec<(&'static str, OsString)>);
 
 impl Libpq {
     /// Environment for the server at `url`, everything that the URL leaves open resolved as our own driver does it
     /// (PGPASSWORD, the password file, defaults). Tables are found and made in [`SCHEMA`] only.
-    pub(super) fn of(url: &ServerUrl) -> Result<Self, sqlx::Error> {
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn of(url: &ServerUrl) -> Result<Self, sqlx::Error> {
         let options: PgConnectOptions = url.expose().parse()?;
         let mut environment: Vec<(&'static str, OsString)> = vec![
             ("PGHOST", options.get_socket().map_or_else(|| options.get_host().into(), |socket| socket.into())),
@@ -45,6 +48,11 @@ impl Libpq {
             environment.push((variable, value.into_owned().into()));
         }
         Ok(Libpq(environment))
+    }
+
+    /// The variables with their values, of which one may be a password.
+    pub fn variables(&self) -> impl Iterator<Item = (&'static str, &OsString)> {
+        self.0.iter().map(|(variable, value)| (*variable, value))
     }
 
     /// `spec` with this environment.

@@ -21,9 +21,9 @@ use qbench_schema::result::BackgroundLoad;
 
 use crate::clock::RunClock;
 use crate::services::{self, ChildSpec, GuardedChild, spawn_guarded};
-use libpq::Libpq;
 use progress::{Progress, Timeline};
 
+pub use libpq::Libpq;
 pub use own_schema::SCHEMA;
 
 /// Lines of pgbench's own words that are kept for an error.

@@ -1,0 +1,132 @@
+//! What the harness itself can do when the queue costs nothing, and what every latency stage is then.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use bytes::Bytes;
+use qbench_backends::RoundTrips;
+use qbench_harness::clock::{PhaseCell, RunClock, RunPhase};
+use qbench_harness::driver::incidents::Incidents;
+use qbench_harness::driver::phases::{LoadRun, Observer};
+use qbench_harness::driver::plan::LoadPlan;
+use qbench_harness::driver::schedule::{MeasuredLoad, Schedule};
+use qbench_harness::record::RecordFiles;
+use qbench_schema::result::{Activity, Durability, Percentiles};
+
+use super::allocations;
+use super::peer;
+use super::table::{Table, judged, median};
+
+const TURNS: usize = 3;
+/// What a ceiling should be, in jobs per second.
+const WANTED_JOBS_S: f64 = 500_000.0;
+
+pub fn measure() -> anyhow::Result<Vec<Table>> {
+    let mut ceiling = Table::new(
+        "null ceiling: 2 producers and 2 workers flat out, every job recorded and audited",
+        "medians; allocations are those of the driver in this process, start and end included",
+        &["batch of every kind", "jobs/s", "harness CPU us/job", "allocations/job", ""],
+    );
+    for batch in ["1", "10", "100"] {
+        let flags = ["--producers", "2", "--workers", "2", "--concurrency", batch, "--duration", "3s", "--work", "0ms"];
+        let batches = ["--enqueue-batch", batch, "--claim-batch", batch, "--ack-batch", batch, "--saturate"];
+        let turns = (0..TURNS)
+            .map(|_| peer::qbench(&[&["--backend", "null", "--scenario", "cold"][..], &flags, &batches].concat(), None))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let rate = median(turns.iter().map(|result| result.throughput_jobs_s).collect());
+        let cpu = median(turns.iter().filter_map(|result| result.cost_per_job.harness_cpu_us).collect());
+        ceiling.row([
+            batch.to_owned(),
+            format!("{rate:.0}"),
+            format!("{cpu:.2}"),
+            format!("{:.3}", allocations_per_job(batch.parse()?)?),
+            judged(rate / WANTED_JOBS_S, ">= 1.0 of 500,000", rate >= WANTED_JOBS_S),
+        ]);
+    }
+    let mut floor = Table::new(
+        "null floor: latency stages in ms at 5,000 jobs/s, 20 workers x 4, no work",
+        "the run with the median p99 of end_to_end",
+        &["", "p50", "p99", "p99.9", "max"],
+    );
+    let flags = ["--backend", "null", "--scenario", "cold", "--rate", "5000", "--duration", "5s", "--work", "0ms"];
+    let shape = ["--workers", "20", "--concurrency", "4", "--producers", "128"];
+    let mut turns =
+        (0..TURNS).map(|_| peer::qbench(&[&flags[..], &shape].concat(), None)).collect::<anyhow::Result<Vec<_>>>()?;
+    turns.sort_by(|a, b| a.end_to_end_ms.p99.total_cmp(&b.end_to_end_ms.p99));
+    let run = &turns[TURNS / 2];
+    let stages: [(&str, Percentiles); 6] = [
+        ("end_to_end", run.end_to_end_ms),
+        ("schedule_lag", run.schedule_lag_ms),
+        ("enqueue_time", run.enqueue_time_ms),
+        ("queue_wait", run.queue_wait_ms),
+        ("local_wait", run.local_wait_ms),
+        ("ack_time", run.ack_time_ms),
+    ];
+    for (stage, of) in stages {
+        floor.row([
+            stage.to_owned(),
+            format!("{:.3}", of.p50),
+            format!("{:.3}", of.p99),
+            format!("{:.3}", of.p999),
+            format!("{:.3}", of.max),
+        ]);
+    }
+    Ok(vec![ceiling, floor])
+}
+
+/// Allocations of the whole process over jobs, for one second flat out.
+fn allocations_per_job(batch: u32) -> anyhow::Result<f64> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let backend = peer::backend("null", None, Durability::D0, &[])?;
+        let plan = LoadPlan {
+            schedule: Arc::new(Schedule::new(
+                None,
+                0,
+                MeasuredLoad::FlatOut { duration: Duration::from_secs(1), jobs_max: 4_000_000 },
+            )),
+            activity: Activity::Both,
+            max_backlog: 20_000,
+            producers: 2,
+            enqueue_batch: batch,
+            prefill_batch: batch,
+            workers: 2,
+            concurrency: batch,
+            claim_batch: batch,
+            prefetch: 0,
+            ack_batch: batch,
+            ack_linger: Duration::ZERO,
+            work: Duration::ZERO,
+            payload: Bytes::from(vec![0; 512]),
+            lease: Duration::from_secs(60),
+            drain_deadline: Duration::from_secs(30),
+        };
+        let mut admin = backend.admin().await?;
+        admin.setup().await?;
+        let run = LoadRun {
+            plan: &plan,
+            backend,
+            round_trips: RoundTrips::default(),
+            clock: RunClock::start(),
+            phase: PhaseCell::default(),
+            incidents: Arc::new(Incidents::default()),
+            interrupt: Arc::new(AtomicBool::new(false)),
+        };
+        let before = allocations::so_far();
+        let nowhere = Some(Path::new("/dev/null"));
+        let files = RecordFiles { metrics: nowhere, latency_log: nowhere };
+        let outcome = run.drive(admin.as_mut(), files, &mut Nobody).await?;
+        Ok((allocations::so_far() - before) as f64 / outcome.totals.completed as f64)
+    })
+}
+
+/// Watches nothing.
+pub struct Nobody;
+
+impl Observer for Nobody {
+    fn progress(&mut self, _: RunPhase, _: Duration, _: Duration, _: u64) {}
+    fn measured_start(&mut self) {}
+    fn measured_end(&mut self) {}
+}
