@@ -44,6 +44,7 @@ enum Fault {
     ReversesBatches,
     CountsNothing,
     CountsInFlightAsReady,
+    CountsOnlyTheFirst,
     ForgetsDoneJobs,
     RefusesSecondTeardown,
     Panics,
@@ -144,6 +145,7 @@ impl Admin for FaultyAdmin {
         Ok(match self.fault {
             Fault::CountsNothing => Depth::default(),
             Fault::CountsInFlightAsReady => Depth { ready: depth.ready + depth.in_flight, in_flight: 0 },
+            Fault::CountsOnlyTheFirst => Depth { ready: depth.ready.min(10_000), ..depth },
             _ => depth,
         })
     }
@@ -404,6 +406,7 @@ async fn an_order_that_is_not_kept() {
 async fn counts_that_are_wrong() {
     caught(faulty!(CountsNothing), "counts.depth_sees_ready_jobs", "depth is").await;
     caught(faulty!(CountsInFlightAsReady), "counts.depth_sees_jobs_in_flight", "depth is").await;
+    caught(faulty!(CountsOnlyTheFirst), "counts.depth_of_a_large_backlog", "30000 jobs wait").await;
     caught(faulty!(ForgetsDoneJobs), "counts.census_accounts_for_every_job", "the census is").await;
 }
 

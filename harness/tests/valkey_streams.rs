@@ -295,3 +295,65 @@ async fn a_full_server_refuses_and_nothing_is_in_the_queue() {
     assert_eq!((error.kind(), error.count_key()), (ErrorKind::Rejected, "OOM"), "{error}");
     assert_eq!(rig.stream_length().await, 0);
 }
+
+#[tokio::test]
+async fn a_server_of_another_class_is_described_as_it_is_and_left_as_it_is() {
+    async fn settings(raw: &mut MultiplexedConnection) -> std::collections::BTreeMap<String, String> {
+        let mut ask = redis::cmd("CONFIG");
+        ask.arg("GET").arg(&["appendonly", "appendfsync", "save", "maxmemory-policy"]);
+        ask.query_async(raw).await.expect("answers")
+    }
+    for (given, asked) in
+        [(Durability::D0, Durability::D2), (Durability::D1, Durability::D0), (Durability::D2, Durability::D1)]
+    {
+        let mut rig = Rig::start(given).await;
+        rig.config.durability = asked;
+        let before = settings(&mut rig.raw).await;
+        let backend = rig.set_up().await;
+        enqueue(&*backend, 3).await;
+        let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+        let leases = claim(&mut consumer, 3).await;
+        ack(&mut consumer, &leases).await;
+        let mut admin = backend.admin().await.expect("connects");
+        admin.reset().await.expect("resets");
+        assert_eq!(admin.describe().await.expect("describes").durability, given, "asked for {asked:?}");
+        admin.teardown().await.expect("removes it");
+        assert_eq!(settings(&mut rig.raw).await, before, "asked for {asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_request_of_producers_and_consumers_is_a_round_trip() {
+    let mut rig = Rig::start(Durability::D0).await;
+    rig.config.lease = Duration::from_millis(200);
+    let trips = rig.config.round_trips.clone();
+    let backend = rig.set_up().await;
+    let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
+    let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+    let mut admin = backend.admin().await.expect("connects");
+    admin.depth().await.expect("counts");
+    let mut before = 0;
+    let mut cost = |expected: u64, of: &str| {
+        assert_eq!(trips.count() - before, expected, "{of}");
+        before = trips.count();
+    };
+    cost(0, "setup, connecting, and the control side");
+    producer.enqueue(&jobs(100)).await.expect("enqueues");
+    cost(1, "a pipeline of a hundred XADD");
+    let leases = claim(&mut consumer, 100).await;
+    assert_eq!(leases.len(), 100);
+    cost(1, "an XREADGROUP");
+    ack(&mut consumer, &leases[..50]).await;
+    cost(1, "a pipeline of fifty XACK and the XDEL");
+    let mut none = Vec::new();
+    consumer.claimer.claim(1, Duration::from_millis(100), &mut none).await.expect("waits in vain");
+    assert!(none.is_empty());
+    cost(1, "an XREADGROUP that blocked in vain");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut again = Vec::new();
+    consumer.claimer.reclaim(100, &mut again).await.expect("reclaims");
+    assert_eq!(again.len(), 50);
+    cost(2, "an XAUTOCLAIM and the pipeline that asks for the delivery counts");
+    consumer.acker.nack(&again).await.expect("gives back");
+    cost(1, "a pipeline of fifty nacks");
+}

@@ -11,7 +11,9 @@ use tokio::time::Instant;
 
 use super::Case;
 use super::requirement::Requirement;
-use super::stage::{Checked, Failure, Knobs, PATIENCE, Stage, claim, drain, ensure, ensure_empty, jobs, numbers};
+use super::stage::{
+    Checked, Failure, Knobs, PATIENCE, SILENCE, Stage, ack_held, claim, drain, ensure, ensure_empty, jobs, numbers,
+};
 use crate::capability::{Capabilities, Recovery};
 use crate::error::{Error, ErrorKind};
 use crate::job::{Lease, ProducerId, WorkerId};
@@ -86,16 +88,18 @@ async fn every_part_works_again(stage: Stage) -> Checked {
     let mut leases = Vec::new();
     first_answer("claimer", consumer.claimer.claim(limit, PATIENCE, &mut leases).await)?;
     if !leases.is_empty() {
-        super::stage::ack_held(&mut consumer, &leases).await?;
+        ack_held(&mut consumer, &leases).await?;
         acked.extend(numbers(&leases));
     }
     // At least all but job 6; that one as the server decided.
     let certain = 7 - acked.iter().filter(|number| **number != 6).count();
     acked.extend(numbers(&drain(&mut consumer, certain, limit).await?));
     if acked.len() < 8 {
-        let rest = claim(&mut consumer, 1, Duration::from_millis(300)).await?;
-        super::stage::ack_held(&mut consumer, &rest).await?;
-        acked.extend(numbers(&rest));
+        let rest = claim(&mut consumer, 1, SILENCE).await?;
+        if !rest.is_empty() {
+            ack_held(&mut consumer, &rest).await?;
+            acked.extend(numbers(&rest));
+        }
     }
     ensure_empty(&mut consumer).await?;
     acked.sort_unstable();

@@ -138,6 +138,7 @@ impl Admin for PgAdmin {
                 Ok(())
             })
             .await?;
+        by_partition.sort_unstable();
         let [ready, in_flight, done, dead] = totals;
         let partitions = self.design.binding.as_ref().map_or_else(Vec::new, |binding| {
             let workers = binding.workers_by_partition();

@@ -22,7 +22,7 @@ const ADOPTED: &str = "qbench: adopted by qbench while empty; its contents are d
 const TABLE: &str = "qbench: made by qbench; dropped and remade by every run";
 
 /// Longest name that PostgreSQL keeps whole.
-const LONGEST: usize = 63;
+pub(super) const LONGEST: usize = 63;
 
 /// The state of a schema in three facts: is it there, does its comment carry the mark, is anything in it.
 const INSPECT: &str = "

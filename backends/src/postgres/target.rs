@@ -8,7 +8,7 @@ use qbench_schema::result::Durability;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
-use super::namespace::Namespace;
+use super::namespace::{LONGEST, Namespace};
 use crate::capability::Wake;
 use crate::config::{BackendConfig, ServerUrl};
 use crate::error::{Error, Result};
@@ -16,9 +16,6 @@ use crate::round_trips::RoundTrips;
 
 /// Prepared statements that a session keeps. A worker that may serve 256 partitions needs more than the driver's 100.
 const STATEMENT_CACHE: usize = 1024;
-
-/// Longest name that PostgreSQL keeps whole.
-const LONGEST_NAME: usize = 63;
 
 /// Who opens a session; shown in `pg_stat_activity` as `qbench:<backend>:<role>:<schema>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +110,7 @@ impl Target {
     pub(super) fn application_name(&self, role: Role) -> String {
         let mut name = format!("qbench:{}:{}:{}", self.backend, role.name(), self.namespace.name());
         // The server would cut it, too, and we compare it with what the server shows. All of it is ASCII.
-        name.truncate(LONGEST_NAME);
+        name.truncate(LONGEST);
         name
     }
 
@@ -131,7 +128,11 @@ impl Target {
     /// [`crate::ErrorKind::Config`] when no address was given.
     pub(super) fn session(&self, role: Role) -> Result<PgConnectOptions> {
         let server = self.server.as_ref().ok_or_else(BackendConfig::no_url)?;
-        Ok(server.options.clone().application_name(&self.application_name(role)))
+        let options = server.options.clone().application_name(&self.application_name(role));
+        Ok(match role {
+            Role::Admin => options.options(ADMIN_SETTINGS),
+            Role::Producer | Role::Consumer => options,
+        })
     }
 }
 
@@ -156,6 +157,10 @@ fn session_settings(durability: Durability) -> [(&'static str, &'static str); 4]
         ("jit", "off"),
     ]
 }
+
+/// Settings of the control side on top of those. The depth's plan, too, is made on an empty table, where sorting all waiting
+/// jobs seems as cheap as reading the first of them in the order of the index.
+const ADMIN_SETTINGS: [(&str, &str); 1] = [("enable_sort", "off")];
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -210,7 +215,7 @@ pub(super) mod tests {
     fn a_session_s_name_is_what_the_server_will_show() {
         let config = BackendConfig { namespace: "n".repeat(60), ..config("postgres://ann@db/x") };
         let target = Target::new("delete_returning", &config).expect("a good configuration");
-        assert_eq!(target.application_name(Role::Consumer).len(), LONGEST_NAME);
+        assert_eq!(target.application_name(Role::Consumer).len(), LONGEST);
     }
 
     #[test]
