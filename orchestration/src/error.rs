@@ -90,3 +90,13 @@ impl Error {
         move |source| Error::File { what, path, source }
     }
 }
+
+impl Error {
+    /// Whether the user asked for something that cannot be: another request is needed, not another attempt.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Error::Empty | Error::Twice { .. } | Error::Occupied { .. } | Error::Unknown { .. } | Error::Changed { .. }
+        )
+    }
+}

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::Status;
+use super::output::say;
 use crate::priority;
 use crate::services::SearchPlaces;
 
@@ -15,22 +16,22 @@ pub fn main(_args: DoctorArgs) -> anyhow::Result<Status> {
     let mut healthy = true;
     match places.find_postgres() {
         Ok(programs) => {
-            println!("PostgreSQL {} in {}", programs.version, programs.postgres.display());
-            println!("pgbench in {}", programs.pgbench.display());
+            say!("PostgreSQL {} in {}", programs.version, programs.postgres.display());
+            say!("pgbench in {}", programs.pgbench.display());
         }
         Err(error) => {
             healthy = false;
-            println!("PostgreSQL: {error}");
+            say!("PostgreSQL: {error}");
         }
     }
     match places.find_valkey() {
-        Ok(program) => println!("{} {} in {}", program.engine, program.version, program.server.display()),
+        Ok(program) => say!("{} {} in {}", program.engine, program.version, program.server.display()),
         Err(error) => {
             healthy = false;
-            println!("Valkey: {error}");
+            say!("Valkey: {error}");
         }
     }
-    println!("{}", priority::raise_process());
-    println!("{}", priority::pacer_priority());
+    say!("{}", priority::raise_process());
+    say!("{}", priority::pacer_priority());
     Ok(if healthy { Status::Done } else { Status::Failed })
 }

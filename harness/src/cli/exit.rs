@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use qbench_backends::ErrorKind;
 
+use crate::services;
 use crate::usage::Usage;
 
 /// How a command ended when it did not fail.
@@ -34,6 +35,8 @@ fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<qbench_scenarios::Error>()
+            || matches!(cause.downcast_ref(), Some(services::Error::Config(_)))
+            || cause.downcast_ref().is_some_and(qbench_orchestration::Error::is_usage)
             || cause.downcast_ref::<qbench_backends::Error>().is_some_and(|error| error.kind() == ErrorKind::Config)
     })
 }

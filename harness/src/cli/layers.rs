@@ -11,6 +11,7 @@ use qbench_scenarios::{Layer, Origin, Overrides, Profile, RunPlan, Scenario, Sou
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
 
+use super::secrets;
 use super::workload_args::WorkloadArgs;
 use crate::run::RunRequest;
 use crate::usage::Usage;
@@ -25,10 +26,10 @@ const DEFAULT_PROFILE: &str = "quick";
 const OTHER_NAMES: [&str; 6] = ["profile", "pg-url", "valkey-url", "durability", "set", "out"];
 
 /// Variables that are read where they are needed and mean nothing in a file.
-const ONLY_VARIABLES: [&str; 2] = ["tmpdir", "progress"];
+const ONLY_VARIABLES: [&str; 3] = ["tmpdir", "progress", "moved-flags"];
 
 /// Flags that `run`, `matrix` and `quick` share.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct SettingsArgs {
     /// Size of the load: quick, standard or paper (default: quick)
     #[arg(long, value_name = "ID")]
@@ -40,13 +41,13 @@ pub struct SettingsArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     #[command(flatten)]
-    workload: WorkloadArgs,
+    pub workload: WorkloadArgs,
     #[command(flatten)]
     pub servers: ServerArgs,
 }
 
 /// Where the servers are. Without these, private ones are started for each run.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Servers")]
 pub struct ServerArgs {
     /// Use this PostgreSQL; touches nothing outside the schemas qbench makes. PGPASSWORD is honoured
@@ -109,7 +110,11 @@ impl SettingsArgs {
             let from = |layer: &Layer| layer.others.get(name).and_then(|values| values.first().cloned());
             let flag = flag.clone().map(|value| (value, Source::Flag));
             let (value, source) = flag
-                .or_else(|| Some((from(&environment)?, Source::Environment)))
+                .or_else(|| {
+                    let was_a_flag = secrets::was_a_flag(&format!("QBENCH_{}", name.replace('-', "_").to_uppercase()));
+                    let source = if was_a_flag { Source::Flag } else { Source::Environment };
+                    Some((from(&environment)?, source))
+                })
                 .or_else(|| Some((from(file.as_ref()?)?, Source::File)))?;
             sources.insert(name, source);
             Some(value)
@@ -147,12 +152,13 @@ impl SettingsArgs {
             add("set", pair.clone());
         }
         let servers = &self.servers;
-        for (flag, value) in
-            [("pg-url", &servers.pg_url), ("valkey-url", &servers.valkey_url), ("durability", &servers.durability)]
-        {
-            if let Some(value) = value {
-                add(flag, value.clone());
+        for (flag, value) in [("pg-url", &servers.pg_url), ("valkey-url", &servers.valkey_url)] {
+            if let Some(url) = value.as_ref().filter(|url| ServerUrl::new(*url).redacted() == **url) {
+                add(flag, url.clone());
             }
+        }
+        if let Some(durability) = &servers.durability {
+            add("durability", durability.clone());
         }
         for (key, value) in &self.workload.given {
             match qbench_scenarios::KEYS.iter().any(|spec| spec.name == *key && spec.value_name.is_none()) {

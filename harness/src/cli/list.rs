@@ -5,6 +5,7 @@ use qbench_backends::registry::{BACKENDS, EngineKind};
 use qbench_scenarios::{KEYS, Profile, Scenario};
 
 use super::Status;
+use super::output::say;
 
 /// Show the backends, scenarios or profiles that there are
 #[derive(Debug, Args)]
@@ -22,32 +23,33 @@ enum What {
 
 pub fn main(args: ListArgs) -> anyhow::Result<Status> {
     match args.what {
-        What::Backends => backends(),
+        What::Backends => backends()?,
         What::Scenarios => scenarios()?,
         What::Profiles => profiles()?,
     }
     Ok(Status::Done)
 }
 
-fn backends() {
+fn backends() -> anyhow::Result<()> {
     for entry in BACKENDS {
         let engine = match entry.engine {
             EngineKind::Postgres => "PostgreSQL",
             EngineKind::Valkey => "Valkey",
             EngineKind::InProcess => "in process",
         };
-        println!("{:<17} {:<11} {}", entry.id, engine, entry.summary);
+        say!("{:<17} {:<11} {}", entry.id, engine, entry.summary);
         for option in entry.options {
-            println!("{:<29} --set {}={}  {}", "", option.key, option.default, option.help);
+            say!("{:<29} --set {}={}  {}", "", option.key, option.default, option.help);
         }
     }
+    Ok(())
 }
 
 fn scenarios() -> anyhow::Result<()> {
     for scenario in Scenario::shipped()? {
-        println!("{:<8} {}", scenario.id, scenario.question);
+        say!("{:<8} {}", scenario.id, scenario.question);
         for limitation in &scenario.limitations {
-            println!("{:<8} - {limitation}", "");
+            say!("{:<8} - {limitation}", "");
         }
     }
     Ok(())
@@ -55,10 +57,10 @@ fn scenarios() -> anyhow::Result<()> {
 
 fn profiles() -> anyhow::Result<()> {
     for profile in Profile::shipped()? {
-        println!("{:<9} {}", profile.id, profile.purpose);
+        say!("{:<9} {}", profile.id, profile.purpose);
         let plan = qbench_scenarios::resolve(&profile, &Scenario::load("warm")?, &[])?;
         for key in KEYS {
-            println!("{:<9} --{} {}", "", key.name, key.value_of(&plan.workload));
+            say!("{:<9} --{} {}", "", key.name, key.value_of(&plan.workload));
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ use qbench_schema::result::RunIdentity;
 
 use super::Status;
 use super::layers::{Settings, SettingsArgs, find_backend, prepare_out};
+use super::output::say;
 use crate::run;
 use crate::usage::Usage;
 
@@ -69,7 +70,7 @@ pub fn main(args: MatrixArgs) -> anyhow::Result<Status> {
     }
     prepare_out(&out)?;
     let outcome = matrix.run(args.resume)?;
-    println!("{outcome}");
+    say!("{outcome}");
     if outcome.interrupted {
         eprintln!("Interrupted; the same command with --resume goes on from here.");
     } else {

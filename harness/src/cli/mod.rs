@@ -7,6 +7,7 @@ mod graph;
 mod layers;
 mod list;
 mod matrix;
+mod output;
 mod progress;
 mod quick;
 mod run;
@@ -52,6 +53,8 @@ enum Command {
 /// Runs the program with the arguments and the environment of this process.
 pub fn main() -> ExitCode {
     secrets::move_passwords_out_of_arguments();
+    // What libraries of ours and others warn of; a run's own errors are in its verdict.
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).without_time().init();
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Quick(args) => quick::main(args),

@@ -8,6 +8,7 @@ use qbench_scenarios::Scenario;
 use qbench_schema::result::{RunResult, RunStatus};
 
 use super::layers::{SettingsArgs, find_backend, prepare_out};
+use super::output::say;
 use super::signals::Interrupts;
 use super::{Status, progress, verdict};
 use crate::priority;
@@ -53,7 +54,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Status> {
     let request = RunRequest {
         out,
         block: args.block,
-        command_line: std::env::args().collect(),
+        command_line: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
         // Before any thread exists, so that all of them inherit it.
         scheduling: vec![priority::raise_process(), priority::pacer_priority()],
         ..settings.request(entry, plan)
@@ -72,6 +73,7 @@ async fn carry_out(request: &RunRequest) -> anyhow::Result<RunResult> {
     tokio::select! {
         result = run::execute(request, flag, progress.as_mut()) => result,
         () = interrupts.second(|| eprintln!("qbench: stopping; a second Ctrl-C stops at once")) => {
+            run::mark_stopped_at_once(request)?;
             anyhow::bail!("stopped at once; the files in {} hold what happened until then", request.out.display())
         }
     }
@@ -79,9 +81,9 @@ async fn carry_out(request: &RunRequest) -> anyhow::Result<RunResult> {
 
 fn report(request: &RunRequest, result: &RunResult, json: bool) -> anyhow::Result<Status> {
     if json {
-        println!("{}", serde_json::to_string_pretty(result)?);
+        say!("{}", serde_json::to_string_pretty(result)?);
     } else {
-        println!("{}", verdict::in_words(result));
+        say!("{}", verdict::in_words(result));
     }
     for reason in &result.validity.reasons {
         eprintln!("qbench: not valid: {reason}");

@@ -8,12 +8,24 @@ use qbench_backends::ServerUrl;
 /// Flags that take a server's address, with the variable that says the same.
 const URL_FLAGS: [(&str, &str); 2] = [("--pg-url", "QBENCH_PG_URL"), ("--valkey-url", "QBENCH_VALKEY_URL")];
 
+/// Names the variables whose values were flags, so that the manifest can say where they came from.
+const MOVED_VARIABLE: &str = "QBENCH_MOVED_FLAGS";
+
+/// Whether the value of `variable` was given as a flag.
+pub fn was_a_flag(variable: &str) -> bool {
+    std::env::var(MOVED_VARIABLE).is_ok_and(|moved| moved.split(',').any(|name| name == variable))
+}
+
 /// The arguments of a process are readable by every user of the machine, its environment only by its owner. When an
 /// address with a password was given as a flag, this process is replaced by one that has it in the environment.
 ///
 /// Does nothing when no argument holds a password. Should the replacement fail, the program goes on as it is and says so.
 pub fn move_passwords_out_of_arguments() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // An argument that is no text holds no address; the parser refuses it with a sentence.
+    let Ok(arguments) = std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect::<Result<Vec<_>, _>>()
+    else {
+        return;
+    };
     let (kept, moved) = split(arguments);
     if moved.is_empty() {
         return;
@@ -24,7 +36,8 @@ pub fn move_passwords_out_of_arguments() {
         );
         return;
     };
-    let error = Command::new(program).args(kept).envs(moved).exec();
+    let names = moved.iter().map(|(variable, _)| *variable).collect::<Vec<_>>().join(",");
+    let error = Command::new(program).args(kept).envs(moved).env(MOVED_VARIABLE, names).exec();
     eprintln!("qbench: cannot hide the password in the arguments from the process list: {error}");
 }
 

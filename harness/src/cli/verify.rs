@@ -8,7 +8,8 @@ use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
 use qbench_backends::{BackendConfig, BackendOptions, RoundTrips, ServerUrl, Wake};
 
 use super::Status;
-use super::layers::{Settings, SettingsArgs, find_backend};
+use super::layers::{ServerArgs, Settings, SettingsArgs, find_backend};
+use super::output::say;
 use super::signals::Interrupts;
 use crate::services::{PostgresOptions, Services, ValkeyOptions, Wanted};
 
@@ -25,7 +26,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "TEXT", default_value = "")]
     case: String,
     #[command(flatten)]
-    settings: SettingsArgs,
+    servers: ServerArgs,
 }
 
 pub fn main(args: VerifyArgs) -> anyhow::Result<Status> {
@@ -33,7 +34,7 @@ pub fn main(args: VerifyArgs) -> anyhow::Result<Status> {
         "all" => BACKENDS.iter().collect(),
         id => vec![find_backend(id)?],
     };
-    let settings = args.settings.read()?;
+    let settings = SettingsArgs { servers: args.servers, ..SettingsArgs::default() }.read()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let status = runtime.block_on(async {
         let mut interrupts = Interrupts::listen()?;
@@ -75,7 +76,7 @@ async fn verify_all(entries: &[&'static Entry], settings: &Settings, filter: &st
         }
     }
     services.stop().await?;
-    println!("{passed} cases passed over {} backends; {failed} option sets failed", entries.len());
+    say!("{passed} cases passed over {} backends; {failed} option sets failed", entries.len());
     if passed == 0 {
         anyhow::bail!("no case ran: no name contains `{filter}`");
     }
@@ -114,6 +115,6 @@ async fn verify_one(
         }
     })
     .await?;
-    println!("{option_set} {report}");
+    say!("{option_set} {report}");
     Ok(report)
 }

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use qbench_schema::files::RunFiles;
-use qbench_schema::result::RunStatus;
+use qbench_schema::result::{RunResult, RunStatus};
 use serde::Serialize;
 
+use super::RunRequest;
 use crate::usage::Usage;
 
 /// Writes `value` as indented JSON under a temporary name and renames it, so that a reader never sees half a file.
@@ -22,6 +23,29 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<
         Ok(())
     };
     attempt().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Replaces a verdict that still says `running` by one that says that the user stopped the run at once.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn mark_stopped_at_once(request: &RunRequest) -> anyhow::Result<()> {
+    let path = RunFiles::new(&request.out, request.entry.id, &request.plan.scenario.id).result();
+    let text = match std::fs::read(&path) {
+        // Stopped before there was anything to say.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        text => text.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let mut verdict: RunResult =
+        serde_json::from_slice(&text).with_context(|| format!("cannot read {}", path.display()))?;
+    if verdict.status == RunStatus::Running {
+        let reason = "the run was stopped at once, before it could drain the queue and sum up".to_owned();
+        verdict.status = RunStatus::Interrupted;
+        verdict.audit.reasons = vec![reason.clone()];
+        verdict.validity.reasons = vec![reason];
+        write_json(&path, &verdict)?;
+    }
+    Ok(())
 }
 
 /// The part of a verdict that decides whether it may be replaced; other versions of the format have it too.

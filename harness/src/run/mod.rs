@@ -21,6 +21,7 @@ use qbench_scenarios::RunPlan;
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
 
+pub use files::mark_stopped_at_once;
 pub use session::{execute, identify};
 
 use crate::clock::RunPhase;

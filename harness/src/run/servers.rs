@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use qbench_backends::ServerUrl;
 use qbench_backends::registry::EngineKind;
+use qbench_scenarios::RunPlan;
 use qbench_schema::manifest::ServerDescription;
 use qbench_schema::result::Durability;
 
@@ -18,6 +19,19 @@ pub(super) struct RunServers {
     services: Services,
 }
 
+/// Connections that a server of its own must take: two for each slot of a worker, whatever the backend needs, so that all
+/// have the same settings.
+fn connections(plan: &RunPlan) -> u64 {
+    let background = plan.scenario.background.map_or(0, |pgbench| u64::from(pgbench.clients.get()));
+    let workload = &plan.workload;
+    (u64::from(workload.producers.get()) + 2 * workload.slots() + background + RESERVE_CONNECTIONS).max(MIN_CONNECTIONS)
+}
+
+/// Connections of the harness's control side and monitors, and of a user who wants to look.
+const RESERVE_CONNECTIONS: u64 = 30;
+/// So that small loads differ in nothing that they need not differ in.
+const MIN_CONNECTIONS: u64 = 200;
+
 impl RunServers {
     /// Starts what the backend and the scenario need, or finds what the user gave.
     pub(super) async fn start(request: &RunRequest) -> crate::services::Result<Self> {
@@ -27,7 +41,11 @@ impl RunServers {
             let durability = if postgres_under_test { request.durability } else { BACKGROUND_DURABILITY };
             match &request.pg_url {
                 Some(url) => Wanted::Given(url.clone()),
-                None => Wanted::Private(PostgresOptions::new(durability)),
+                None => {
+                    let mut options = PostgresOptions::new(durability);
+                    options.settings.insert("max_connections".to_owned(), connections(&request.plan).to_string());
+                    Wanted::Private(options)
+                }
             }
         });
         let valkey = (engine == EngineKind::Valkey).then(|| match &request.valkey_url {
