@@ -12,8 +12,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use qbench_backends::{Admin, Census, Depth, Description, Result as BackendResult, ServerUrl};
+use qbench_harness::background::{Pgbench, PgbenchConfig};
 use qbench_harness::clock::{PhaseCell, RunClock, RunPhase};
-use qbench_harness::monitor::{MonitorConfig, Monitors, Roles, ServerTarget};
+use qbench_harness::monitor::{MonitorConfig, MonitorSummary, Monitors, Roles, ServerTarget};
 use qbench_harness::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::Durability;
@@ -49,6 +50,12 @@ fn watch(roles: Roles, target: ServerTarget, admin: Option<Box<dyn Admin>>) -> W
         interval: INTERVAL,
     });
     Watched { folder, files, phase, monitors }
+}
+
+/// What went wrong: the notes without the one on how the host's busy time divides, which depends on who else is busy.
+fn trouble(summary: &MonitorSummary) -> Vec<&str> {
+    let division = "server, harness and background load used ";
+    summary.notes.iter().map(String::as_str).filter(|note| !note.starts_with(division)).collect()
 }
 
 /// Every row of a file. Fails when one of them does not parse, as a reader of the file would.
@@ -125,7 +132,33 @@ async fn the_cpu_of_a_role_is_what_the_kernel_charged_its_process() {
     let seen_s = summary.cpu_s.background.unwrap();
     assert!((seen_s / charged_s - 1.0).abs() < 0.1, "saw {seen_s} s, the kernel charged {charged_s} s");
     assert_eq!(summary.cpu_s.server, None, "a role without processes has no CPU");
-    assert_eq!(summary.notes, Vec::<String>::new());
+    assert_eq!(trouble(&summary), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn the_busy_time_of_the_host_is_explained_whoever_else_is_busy() {
+    let worker = Worker::start(&format!("kill -STOP $$; {COUNT}; {COUNT}; {COUNT}; {COUNT}; kill -STOP $$"));
+    let run = watch(Roles { server: worker.role(), ..Roles::default() }, ServerTarget::None, None);
+    run.monitors.measured_start();
+    worker.work();
+    run.monitors.measured_end();
+    let summary = run.monitors.finish();
+    worker.end();
+    let cpu_s = summary.cpu_s;
+    let (host_s, server_s, harness_s) = (cpu_s.host.unwrap(), cpu_s.server.unwrap(), cpu_s.harness.unwrap());
+    // On a machine that does nothing else the roles have nearly all of it; what others use is counted beside them.
+    let explained_s = server_s + harness_s + cpu_s.kernel.unwrap_or(0.0) + cpu_s.others.unwrap();
+    assert!(explained_s > 0.8 * host_s - 0.1, "{cpu_s:?}");
+    assert!(explained_s < 1.1 * host_s + 0.1, "nobody is counted twice: {cpu_s:?}");
+    let share = summary.cpu_roles_of_host_pct.unwrap();
+    assert!((share - 100.0 * (server_s + harness_s) / host_s).abs() < 1e-9, "{share}");
+    let told = summary.notes.iter().any(|note| note.contains("other processes "));
+    assert_eq!(
+        told,
+        share < 95.0 && host_s >= 0.5,
+        "where the rest went is told when there is one: {:?}",
+        summary.notes
+    );
 }
 
 #[tokio::test]
@@ -227,7 +260,7 @@ async fn a_folder_that_cannot_be_written_is_a_note() {
     });
     monitors.measured_start();
     let summary = monitors.finish();
-    assert!(summary.notes[0].starts_with("create a monitor's file: "), "{:?}", summary.notes);
+    assert!(trouble(&summary)[0].starts_with("create a monitor's file: "), "{:?}", summary.notes);
     assert!(summary.cpu_pct.harness.is_some(), "a window that was never closed ends with the monitors");
 }
 
@@ -298,6 +331,8 @@ async fn postgresql_tells_what_it_did() {
     assert_eq!((first.backlog_ready, first.backlog_in_flight), (Some(7), Some(3)));
 
     run.monitors.measured_start();
+    // The server's counters of the start are read by another thread; nothing of what follows may be among them.
+    wait_for_rows::<DbStatsRow>(&stats, |rows| rows.len() >= 4).await;
     run_sql(&mut client, "INSERT INTO q.jobs SELECT id, 0 FROM generate_series(1, 1000) AS id").await;
     run_sql(&mut client, "INSERT INTO q.parts SELECT id FROM generate_series(1, 500) AS id").await;
     run_sql(&mut client, "UPDATE q.jobs SET n = 1 WHERE id <= 400").await;
@@ -328,9 +363,80 @@ async fn postgresql_tells_what_it_did() {
 
     let summary = run.monitors.finish();
     assert_eq!(summary.deadlocks, Some(1));
-    assert_eq!(summary.notes, Vec::<String>::new());
+    assert_eq!(summary.cost.dead_tuples, Some(400));
+    assert!(summary.cost.wal_bytes.unwrap() > 100_000 && summary.cost.fsyncs.unwrap() > 0, "{:?}", summary.cost);
+    assert!(summary.cost.wal_bytes.unwrap() <= row.wal_bytes_total, "the window lies within the run");
+    assert!(summary.cost.server_ctx_switches.unwrap() > 0 && summary.cost.harness_ctx_switches.unwrap() > 0);
+    assert_eq!((summary.cost.aof_bytes, summary.cost.valkey_memory_growth_bytes), (None, None));
+    assert_eq!(trouble(&summary), Vec::<&str>::new());
     assert!(summary.cpu_s.server.unwrap() > 0.0, "the backends that ended are counted");
     assert!(summary.rss_server_bytes.unwrap() > 5_000_000);
+    server.stop().await.unwrap();
+}
+
+/// CPU seconds of processes with what they inherited from children, in ticks of 10 ms.
+fn charged_s(pids: &[i32]) -> f64 {
+    let stat = |pid: &i32| procfs::process::Process::new(*pid).ok()?.stat().ok();
+    let ticks = |stat: procfs::process::Stat| stat.utime + stat.stime + (stat.cutime + stat.cstime) as u64;
+    pids.iter().filter_map(stat).map(ticks).sum::<u64>() as f64 / procfs::ticks_per_second() as f64
+}
+
+/// The postmaster and its children.
+fn processes_of(server: &PostgresServer) -> Vec<i32> {
+    let postmaster = server.pid() as i32;
+    let stats = procfs::process::all_processes().unwrap().filter_map(|process| process.ok()?.stat().ok());
+    stats.filter(|stat| stat.pid == postmaster || stat.ppid == postmaster).map(|stat| stat.pid).collect()
+}
+
+#[tokio::test]
+async fn the_sessions_of_pgbench_count_for_the_background_load_even_after_their_end() {
+    let server = postgres().await;
+    let config =
+        PgbenchConfig { program: server.pgbench().to_owned(), server: server.url().clone(), clients: 2, scale: 2 };
+    let mut pgbench = Pgbench::prepare(config).await.unwrap().start(RunClock::start()).unwrap();
+    pgbench.wait_until_running(PATIENCE).await.unwrap();
+    let mut client = session(server.url()).await;
+    let sessions: Vec<i32> =
+        sqlx::query_scalar("SELECT pid FROM pg_stat_activity WHERE application_name = 'qbench:pgbench'")
+            .fetch_all(&mut client)
+            .await
+            .unwrap();
+    assert_eq!(sessions.len(), 2);
+    let program = [pgbench.pid() as i32];
+
+    let roles = Roles { server: vec![server.pid()], background: vec![pgbench.pid()] };
+    let target = ServerTarget::Postgres { url: server.url().clone(), objects: Vec::new() };
+    let run = watch(roles, target, None);
+    // The first row comes with the first look at the sessions.
+    wait_for_rows::<DbStatsRow>(&run.files.db_stats(), |rows| rows.len() >= 2).await;
+    let (server_before_s, program_before_s) = (charged_s(&processes_of(&server)), charged_s(&program));
+    run.monitors.measured_start();
+    let (sessions_before_s, begun) = (charged_s(&sessions), Instant::now());
+    while charged_s(&sessions) - sessions_before_s < 0.5 {
+        assert!(begun.elapsed() < PATIENCE, "pgbench does nothing");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let used_s = charged_s(&sessions) - sessions_before_s;
+    // Its end is that of its sessions: what they used is then among the children's time of the postmaster.
+    let program_s = charged_s(&program) - program_before_s;
+    pgbench.stop();
+    let begun = Instant::now();
+    while sessions.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
+        assert!(begun.elapsed() < PATIENCE, "a session outlives pgbench");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    run.monitors.measured_end();
+    let server_s = charged_s(&processes_of(&server)) - server_before_s;
+    let summary = run.monitors.finish();
+    let (seen_server_s, seen_background_s) = (summary.cpu_s.server.unwrap(), summary.cpu_s.background.unwrap());
+    // What a session used between the last look at it and its end stays with the server.
+    let slack_s = 0.1 + 0.1 * used_s;
+    assert!(seen_background_s > used_s - slack_s, "saw {seen_background_s} s, the sessions alone used {used_s} s");
+    let (seen_s, charged_s) = (seen_server_s + seen_background_s, server_s + program_s);
+    assert!(seen_s < charged_s + slack_s, "saw {seen_s} s in two roles, the kernel charged {charged_s} s");
+    assert_eq!((summary.cost.wal_bytes, summary.cost.fsyncs, summary.cost.server_write_bytes), (None, None, None));
+    let told = "WAL, flushes and bytes written per job are left out: the background load works on the same server";
+    assert!(summary.notes.iter().any(|note| note.starts_with(told)), "{:?}", summary.notes);
     server.stop().await.unwrap();
 }
 
@@ -364,10 +470,13 @@ async fn valkey_tells_what_it_did() {
     let first = wait_for_rows::<ValkeyStatsRow>(&stats, |rows| !rows.is_empty()).await.remove(0);
     assert_eq!((first.stream_length, first.xadd_calls_total), (None, 0), "no key is a stream yet");
 
+    run.monitors.measured_start();
+    wait_for_rows::<ValkeyStatsRow>(&stats, |rows| rows.len() >= 4).await;
+    const PAYLOAD_BYTES: usize = 10_000;
     let mut commands = redis::pipe();
     commands.cmd("XGROUP").arg(&["CREATE", "q:jobs", "workers", "0", "MKSTREAM"][..]);
     for _ in 0..50 {
-        commands.cmd("XADD").arg(&["q:jobs", "*", "payload", "x"][..]);
+        commands.cmd("XADD").arg(&["q:jobs", "*", "payload", &"x".repeat(PAYLOAD_BYTES)][..]);
     }
     commands.cmd("XREADGROUP").arg(&["GROUP", "workers", "w0", "COUNT", "20", "STREAMS", "q:jobs", ">"][..]);
     commands.exec_async(&mut client).await.unwrap();
@@ -380,8 +489,15 @@ async fn valkey_tells_what_it_did() {
     assert_eq!((row.xadd_calls_total, row.xack_calls_total), (50, 0));
     assert!(row.commands_total >= 52 && row.clients >= 2 && row.used_memory_bytes > 0, "{row:?}");
     assert!(row.stream_bytes.unwrap() > 0 && row.aof_bytes.unwrap() > 0, "{row:?}");
+    run.monitors.measured_end();
     let summary = run.monitors.finish();
-    assert_eq!(summary.notes, Vec::<String>::new());
+    assert_eq!(trouble(&summary), Vec::<&str>::new());
+    // 50 payloads, each with its command and its framing.
+    let payloads_bytes = 50 * PAYLOAD_BYTES as u64;
+    let aof_bytes = summary.cost.aof_bytes.unwrap();
+    assert!((payloads_bytes..payloads_bytes + 50 * 200).contains(&aof_bytes), "{:?}", summary.cost);
+    assert!(summary.cost.valkey_memory_growth_bytes.unwrap() > payloads_bytes as i64 / 2, "{:?}", summary.cost);
+    assert_eq!((summary.cost.wal_bytes, summary.cost.fsyncs, summary.cost.dead_tuples), (None, None, None));
     assert!(summary.rss_server_bytes.unwrap() > 1_000_000);
     server.stop().await.unwrap();
 }

@@ -32,7 +32,7 @@ pub struct SystemRow {
     pub psi_cpu_some_avg10_pct: Option<f64>,
     /// Share of the last ten seconds in which some task waited for I/O (PSI).
     pub psi_io_some_avg10_pct: Option<f64>,
-    /// CPU of the server under test, its children and exited children.
+    /// CPU of the server under test, its children and exited children; without the sessions that serve the background load.
     pub server_cpu_pct: Option<f64>,
     /// Resident memory of the server's processes; shared pages are counted once (proportional set size) where the kernel tells.
     pub server_rss_bytes: Option<u64>,
@@ -52,7 +52,8 @@ pub struct SystemRow {
     pub harness_write_bytes: Option<u64>,
     /// Context switches of this harness.
     pub harness_ctx_switches: Option<u64>,
-    /// CPU of the background load (pgbench, and its server where that is not the one under test).
+    /// CPU of the background load: pgbench with the server's sessions that serve it, and the whole server where that is not
+    /// the one under test.
     pub background_cpu_pct: Option<f64>,
     /// Resident memory of the background load.
     pub background_rss_bytes: Option<u64>,
@@ -62,4 +63,11 @@ pub struct SystemRow {
     pub background_write_bytes: Option<u64>,
     /// Context switches of the background load.
     pub background_ctx_switches: Option<u64>,
+    /// CPU of the kernel's own threads (writeback, block devices); empty in a container, and in files of earlier versions.
+    #[serde(default)]
+    pub kernel_cpu_pct: Option<f64>,
+    /// CPU of processes that have nothing to do with the run; empty in files of earlier versions. What the host's figure has
+    /// beyond all of these is charged to nobody: idle cores that woke up for interrupts and tasks.
+    #[serde(default)]
+    pub others_cpu_pct: Option<f64>,
 }

@@ -11,7 +11,7 @@ use super::own_schema::SCHEMA;
 use crate::services::ChildSpec;
 
 /// Name under which pgbench's connections show in `pg_stat_activity`.
-const APPLICATION_NAME: &str = "qbench:pgbench";
+pub const APPLICATION_NAME: &str = "qbench:pgbench";
 
 /// Environment of a libpq program.
 pub struct Libpq(Vec<(&'static str, OsString)>);

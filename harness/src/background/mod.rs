@@ -23,7 +23,7 @@ use crate::clock::RunClock;
 use crate::services::{self, ChildSpec, GuardedChild, spawn_guarded};
 use progress::{Progress, Timeline};
 
-pub use libpq::Libpq;
+pub use libpq::{APPLICATION_NAME, Libpq};
 pub use own_schema::SCHEMA;
 
 /// Lines of pgbench's own words that are kept for an error.

@@ -1,11 +1,6 @@
 //! CPU time of the host and of every role at one instant, and what lies between two of them.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use super::host::HostCpu;
-use super::notes::Notes;
-use super::roles::{Member, ProcessTable, RoleCpu, Roles, harness_cpu_ns};
-use crate::clock::RunClock;
 
 /// Cumulative CPU time at one instant. Empty where the role does not exist or the kernel does not tell.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,6 +11,10 @@ pub(crate) struct CpuSnapshot {
     pub(crate) server_ns: Option<u64>,
     pub(crate) harness_ns: Option<u64>,
     pub(crate) background_ns: Option<u64>,
+    /// Threads of the kernel.
+    pub(crate) kernel_ns: Option<u64>,
+    /// Processes that are in no role.
+    pub(crate) others_ns: Option<u64>,
 }
 
 /// CPU time between two snapshots, in seconds.
@@ -29,6 +28,44 @@ pub struct CpuSeconds {
     pub harness: Option<f64>,
     /// Background load.
     pub background: Option<f64>,
+    /// Threads of the kernel: writeback, block devices, timers. Empty where they are not visible, as in a container.
+    pub kernel: Option<f64>,
+    /// Processes that have nothing to do with the run.
+    pub others: Option<f64>,
+}
+
+impl CpuSeconds {
+    /// All roles together; empty when none of them is known.
+    fn roles(&self) -> Option<f64> {
+        [self.server, self.harness, self.background].into_iter().flatten().reduce(|sum, cpu_s| sum + cpu_s)
+    }
+
+    /// The roles' share of the host's busy time, in percent. Empty where one of the two is not known.
+    pub(crate) fn roles_of_host_pct(&self) -> Option<f64> {
+        let host_s = self.host.filter(|host_s| *host_s > 0.0)?;
+        Some(100.0 * self.roles()? / host_s)
+    }
+
+    /// Where the host's busy time went that no role used, as a sentence.
+    ///
+    /// What remains when every process is counted is charged to nobody: a core that leaves its idle state for an interrupt
+    /// or a wake-up, and comes back to it, is busy meanwhile. A queue under light load wakes up thousands of times a
+    /// second; on a core that is never idle this share vanishes.
+    pub(crate) fn remainder(&self) -> Option<String> {
+        let host_s = self.host.filter(|host_s| *host_s > 0.0)?;
+        let share = |cpu_s: f64| format!("{:.1} %", 100.0 * cpu_s / host_s);
+        let roles_s = self.roles()?;
+        let mut parts = Vec::new();
+        parts.extend(self.kernel.map(|cpu_s| format!("threads of the kernel {}", share(cpu_s))));
+        parts.extend(self.others.map(|cpu_s| format!("other processes {}", share(cpu_s))));
+        let nobody_s = host_s - roles_s - self.kernel.unwrap_or(0.0) - self.others.unwrap_or(0.0);
+        parts.push(format!("idle cores that woke up for interrupts and tasks {}", share(nobody_s.max(0.0))));
+        Some(format!(
+            "server, harness and background load used {} of the host's busy time in the measured window; the rest: {}",
+            share(roles_s),
+            parts.join(", ")
+        ))
+    }
 }
 
 /// What the cores did between two snapshots.
@@ -54,6 +91,8 @@ impl CpuSpan {
                 server: seconds(from.server_ns, to.server_ns),
                 harness: seconds(from.harness_ns, to.harness_ns),
                 background: seconds(from.background_ns, to.background_ns),
+                kernel: seconds(from.kernel_ns, to.kernel_ns),
+                others: seconds(from.others_ns, to.others_ns),
             },
             steal_s: host(|cpu| cpu.steal_s).unwrap_or(0.0),
             iowait_s: host(|cpu| cpu.iowait_s).unwrap_or(0.0),
@@ -64,61 +103,6 @@ impl CpuSpan {
     /// `cpu_s` as a percentage of one core over the span; empty when no time has passed.
     pub(crate) fn pct_of_a_core(&self, cpu_s: Option<f64>) -> Option<f64> {
         (self.elapsed_s > 0.0).then_some(100.0 * cpu_s? / self.elapsed_s)
-    }
-}
-
-/// Living processes of the roles at a snapshot.
-#[derive(Debug, Default)]
-pub(crate) struct Members {
-    pub(crate) server: Vec<Member>,
-    pub(crate) background: Vec<Member>,
-}
-
-/// The account of all CPU time, shared between the monitor's thread and the driver, which marks the measured window.
-#[derive(Clone)]
-pub(crate) struct CpuBook {
-    clock: RunClock,
-    notes: Notes,
-    roles: Arc<Mutex<RoleBooks>>,
-}
-
-struct RoleBooks {
-    server: RoleCpu,
-    background: RoleCpu,
-}
-
-impl CpuBook {
-    pub(crate) fn new(clock: RunClock, roles: &Roles, notes: &Notes) -> Self {
-        let roles = RoleBooks { server: RoleCpu::new(&roles.server), background: RoleCpu::new(&roles.background) };
-        CpuBook { clock, notes: notes.clone(), roles: Arc::new(Mutex::new(roles)) }
-    }
-
-    /// Reads everything now: one pass over `/proc`, a few milliseconds.
-    pub(crate) fn snapshot(&self) -> (CpuSnapshot, Members) {
-        let mut roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut snapshot = CpuSnapshot { at_us: self.clock.now_us(), ..CpuSnapshot::default() };
-        let mut members = Members::default();
-        snapshot.harness_ns = harness_cpu_ns();
-        match HostCpu::read() {
-            Ok(cpu) => snapshot.host = Some(cpu),
-            Err(error) => self.notes.add("read the host's CPU time", error),
-        }
-        if roles.server.exists() || roles.background.exists() {
-            match ProcessTable::read() {
-                Ok(table) => {
-                    (snapshot.server_ns, members.server) = roles.server.read(&table);
-                    (snapshot.background_ns, members.background) = roles.background.read(&table);
-                }
-                Err(error) => self.notes.add("list the processes of the roles", error),
-            }
-        }
-        if roles.server.exists() && members.server.is_empty() {
-            self.notes.add("watch the server's processes", "none of them is left");
-        }
-        if roles.background.exists() && members.background.is_empty() {
-            self.notes.add("watch the processes of the background load", "none of them is left");
-        }
-        (snapshot, members)
     }
 }
 
@@ -142,5 +126,23 @@ mod tests {
         assert_eq!(span.pct_of_a_core(span.cpu_s.background), None, "a role that does not exist has no CPU");
         assert_eq!(span.steal_s, 0.5);
         assert_eq!(CpuSpan::between(&to, &to).pct_of_a_core(Some(1.0)), None);
+    }
+    #[test]
+    fn the_busy_time_of_the_host_is_divided_without_a_rest() {
+        let cpu_s = CpuSeconds {
+            host: Some(10.0),
+            server: Some(6.0),
+            harness: Some(3.0),
+            background: None,
+            kernel: Some(0.25),
+            others: Some(0.5),
+        };
+        assert_eq!(cpu_s.roles_of_host_pct(), Some(90.0));
+        assert_eq!(
+            cpu_s.remainder().unwrap(),
+            "server, harness and background load used 90.0 % of the host's busy time in the measured window; the rest: \
+             threads of the kernel 2.5 %, other processes 5.0 %, idle cores that woke up for interrupts and tasks 2.5 %"
+        );
+        assert_eq!(CpuSeconds { host: None, ..cpu_s }.roles_of_host_pct(), None, "nothing to compare with");
     }
 }

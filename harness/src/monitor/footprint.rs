@@ -27,7 +27,8 @@ pub(crate) struct Footprint {
     pub(crate) read_bytes: Option<u64>,
     /// Written to storage.
     pub(crate) write_bytes: Option<u64>,
-    /// Context switches, voluntary and not, since the previous reading.
+    /// Context switches, voluntary and not, since the first reading. What a process did between its last reading and its
+    /// end is not known.
     pub(crate) ctx_switches: Option<u64>,
 }
 
@@ -36,12 +37,14 @@ pub(crate) struct Footprint {
 pub(crate) struct FootprintReader {
     /// Context switches of each living process at the previous reading.
     switches: HashMap<(i32, u64), u64>,
+    /// Context switches since the first reading.
+    switched: u64,
     notes: Notes,
 }
 
 impl FootprintReader {
     pub(crate) fn new(notes: &Notes) -> Self {
-        FootprintReader { switches: HashMap::new(), notes: notes.clone() }
+        FootprintReader { switches: HashMap::new(), switched: 0, notes: notes.clone() }
     }
 
     /// Footprint of `members`; empty when there are none. A process that exits meanwhile is left out.
@@ -69,16 +72,16 @@ impl FootprintReader {
                 }
             }
         }
-        let ctx_switches = switches
+        self.switched += switches
             .iter()
             .map(|(process, count)| count.saturating_sub(self.switches.get(process).copied().unwrap_or(0)))
-            .sum();
+            .sum::<u64>();
         self.switches = switches;
         Footprint {
             rss_bytes: rss_bytes(&memory, members),
             read_bytes: io.map(|(read, _)| read),
             write_bytes: io.map(|(_, write)| write),
-            ctx_switches: Some(ctx_switches),
+            ctx_switches: Some(self.switched),
         }
     }
 }

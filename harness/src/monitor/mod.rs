@@ -6,6 +6,7 @@
 //!
 //! The monitors know engines ([`ServerTarget`]), not backends.
 
+mod book;
 mod counters;
 mod cpu;
 mod depth;
@@ -18,6 +19,7 @@ mod rows;
 mod system;
 mod ticks;
 mod valkey;
+mod window;
 
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -26,20 +28,30 @@ use std::time::Duration;
 use qbench_backends::{Admin, ServerUrl};
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::CpuPct;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::clock::{PhaseCell, RunClock};
 
 pub use cpu::CpuSeconds;
 pub use roles::Roles;
+pub use window::WindowCost;
 
-use cpu::{CpuBook, CpuSnapshot, CpuSpan};
+use book::{RoleBook, Snapshot};
+use cpu::CpuSpan;
 use depth::DepthProbe;
 use notes::Notes;
 use postgres::PostgresMonitor;
 use system::{PeakMemory, SystemMonitor};
 use ticks::Ticks;
 use valkey::ValkeyMonitor;
+use window::{AofSize, Edge, WindowCounters, WindowProbe};
+
+/// The least share of the host's busy time that the roles should have (METHODOLOGY M4), in percent. Below it a note says
+/// where the rest went.
+const ENOUGH_OF_HOST_PCT: f64 = 95.0;
+
+/// Less busy time than this is not worth a note: the kernel tells idle time in ticks of 10 ms per core.
+const WORTH_DIVIDING_S: f64 = 0.5;
 
 /// The server under test, by engine.
 #[derive(Debug, Clone)]
@@ -89,6 +101,11 @@ pub struct MonitorSummary {
     pub cpu_pct: CpuPct,
     /// CPU time used within the measured window.
     pub cpu_s: CpuSeconds,
+    /// CPU of all roles together as a share of the host's busy time in the measured window. Below 95 a note says where the
+    /// rest went.
+    pub cpu_roles_of_host_pct: Option<f64>,
+    /// What the measured window cost beside CPU.
+    pub cost: WindowCost,
     /// Largest memory of the server in any row, pages that its processes share counted once.
     pub rss_server_bytes: Option<u64>,
     /// Largest memory of the harness in any row.
@@ -105,17 +122,20 @@ pub struct MonitorSummary {
 
 /// The running monitors of one run. Dropping them stops them; every row written so far is in its file.
 pub struct Monitors {
-    book: CpuBook,
+    book: RoleBook,
     notes: Notes,
     window: Mutex<Window>,
+    edges: mpsc::UnboundedSender<Edge>,
+    /// Whether the background load works on the server under test.
+    shared: bool,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<Findings>>,
 }
 
 #[derive(Default)]
 struct Window {
-    start: Option<CpuSnapshot>,
-    end: Option<CpuSnapshot>,
+    start: Option<Snapshot>,
+    end: Option<Snapshot>,
 }
 
 /// What the thread of the monitors found out by its end.
@@ -123,35 +143,48 @@ struct Window {
 struct Findings {
     peak: PeakMemory,
     deadlocks: Option<u64>,
+    aof: Vec<AofSize>,
+    counters: WindowCounters,
 }
 
 impl Monitors {
     /// Starts watching. Never fails: what does not work becomes a note.
     pub fn start(config: MonitorConfig) -> Self {
         let notes = Notes::default();
-        let book = CpuBook::new(config.clock, &config.roles, &notes);
+        let book = RoleBook::new(config.clock, &config.roles, &notes);
+        let shared = matches!(config.target, ServerTarget::Postgres { .. }) && !config.roles.background.is_empty();
         let (stop, stopped) = watch::channel(false);
+        let (edges, marked) = mpsc::unbounded_channel();
         let thread = {
             let (book, notes) = (book.clone(), notes.clone());
             std::thread::Builder::new()
                 .name("qbench-monitor".to_owned())
-                .spawn(move || watch_all(config, book, &notes, &stopped))
+                .spawn(move || watch_all(config, book, marked, &notes, &stopped))
         };
         let thread = thread.map_err(|error| notes.add("start the thread of the monitors", error)).ok();
-        Monitors { book, notes, window: Mutex::default(), stop, thread }
+        Monitors { book, notes, window: Mutex::default(), edges, shared, stop, thread }
     }
 
     /// Marks the start of the measured window. Synchronous; takes a few milliseconds at most, so the driver calls it
-    /// just before the first measured arrival, from a thread that paces nothing.
+    /// just before the first measured arrival, from a thread that paces nothing. The server is asked for its counters at
+    /// the same time, by the monitors' thread.
     pub fn measured_start(&self) {
-        let snapshot = self.book.snapshot().0;
-        self.window().start = Some(snapshot);
+        self.mark(Edge::Start);
     }
 
     /// Marks the end of the measured window; costs the same.
     pub fn measured_end(&self) {
-        let snapshot = self.book.snapshot().0;
-        self.window().end = Some(snapshot);
+        self.mark(Edge::End);
+    }
+
+    fn mark(&self, edge: Edge) {
+        // Without the thread there is nobody to ask the server, which a note says already.
+        let _ = self.edges.send(edge);
+        let snapshot = self.book.snapshot();
+        match edge {
+            Edge::Start => self.window().start = Some(snapshot),
+            Edge::End => self.window().end = Some(snapshot),
+        }
     }
 
     /// Takes the last samples, stops, and sums up. A measured window that was never closed ends here; one that was never
@@ -167,11 +200,10 @@ impl Monitors {
             rss_server_bytes: findings.peak.server_bytes,
             rss_harness_bytes: findings.peak.harness_bytes,
             deadlocks: findings.deadlocks,
-            notes: self.notes.sentences(),
             ..MonitorSummary::default()
         };
         if let (Some(start), Some(end)) = (&window.start, &window.end) {
-            let span = CpuSpan::between(start, end);
+            let span = CpuSpan::between(&start.cpu, &end.cpu);
             summary.cpu_s = span.cpu_s;
             summary.cpu_pct = CpuPct {
                 host: span.pct_of_a_core(span.cpu_s.host),
@@ -181,7 +213,15 @@ impl Monitors {
             };
             summary.host_cpu_pct = summary.cpu_pct.host;
             summary.steal_pct = (span.all_s > 0.0).then(|| 100.0 * span.steal_s / span.all_s);
+            summary.cpu_roles_of_host_pct = span.cpu_s.roles_of_host_pct();
+            summary.cost =
+                WindowCost::between((start, end), &findings.counters, &findings.aof, self.shared, &self.notes);
+            let lacking = summary.cpu_roles_of_host_pct.is_some_and(|share| share < ENOUGH_OF_HOST_PCT);
+            if lacking && span.cpu_s.host.is_some_and(|host_s| host_s >= WORTH_DIVIDING_S) {
+                summary.notes.extend(span.cpu_s.remainder());
+            }
         }
+        summary.notes.extend(self.notes.sentences());
         summary
     }
 
@@ -206,7 +246,13 @@ impl Drop for Monitors {
 }
 
 /// The thread of the monitors.
-fn watch_all(config: MonitorConfig, book: CpuBook, notes: &Notes, stopped: &watch::Receiver<bool>) -> Findings {
+fn watch_all(
+    config: MonitorConfig,
+    book: RoleBook,
+    marked: mpsc::UnboundedReceiver<Edge>,
+    notes: &Notes,
+    stopped: &watch::Receiver<bool>,
+) -> Findings {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -217,28 +263,30 @@ fn watch_all(config: MonitorConfig, book: CpuBook, notes: &Notes, stopped: &watc
     let MonitorConfig { clock, phase, files, target, admin, interval, roles: _ } = config;
     let ticks = || Ticks::new(clock, interval, stopped.clone());
     let findings = runtime.block_on(async {
-        let system = SystemMonitor::new(book, phase, &files, notes).run(ticks());
+        let counters = tokio::spawn(WindowProbe::new(clock, &target, marked, notes).run(stopped.clone()));
+        let system = SystemMonitor::new(book.clone(), phase, &files, notes).run(ticks());
         let system = tokio::spawn(system);
         let server = match target {
             ServerTarget::Postgres { url, objects } => {
                 let depth = DepthProbe::new(admin, notes);
-                tokio::spawn(PostgresMonitor::new(clock, url, objects, depth, &files, notes).run(ticks()))
+                let monitor = PostgresMonitor::new(clock, url, objects, depth, book, &files, notes);
+                let ticks = ticks();
+                tokio::spawn(async move { (monitor.run(ticks).await, Vec::new()) })
             }
             ServerTarget::Valkey { url, objects } => {
                 let monitor = ValkeyMonitor::new(clock, url, objects, &files, notes);
                 let ticks = ticks();
-                tokio::spawn(async move {
-                    monitor.run(ticks).await;
-                    None
-                })
+                tokio::spawn(async move { (None, monitor.run(ticks).await) })
             }
-            ServerTarget::None => tokio::spawn(async { None }),
+            ServerTarget::None => tokio::spawn(async { (None, Vec::new()) }),
         };
-        // A task that panicked must not take the other one's findings along.
-        let (system, server) = tokio::join!(system, server);
+        // A task that panicked must not take the other ones' findings along.
+        let (system, server, counters) = tokio::join!(system, server, counters);
         let peak = system.map_err(|error| notes.add("run the monitor of the host", error)).unwrap_or_default();
-        let deadlocks = server.map_err(|error| notes.add("run the monitor of the server", error)).ok().flatten();
-        Findings { peak, deadlocks }
+        let (deadlocks, aof) =
+            server.map_err(|error| notes.add("run the monitor of the server", error)).unwrap_or_default();
+        let counters = counters.map_err(|error| notes.add("run the probe of the window", error)).unwrap_or_default();
+        Findings { peak, deadlocks, aof, counters }
     });
     // A backlog question that is still open is dropped here instead of being waited for.
     runtime.shutdown_background();

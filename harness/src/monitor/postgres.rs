@@ -12,11 +12,13 @@ use qbench_schema::server_stats::DbStatsRow;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
+use super::book::RoleBook;
 use super::counters::Counters;
 use super::depth::DepthProbe;
 use super::notes::Notes;
 use super::rows::RowFile;
 use super::ticks::Ticks;
+use crate::background::APPLICATION_NAME as BACKGROUND_NAME;
 use crate::clock::RunClock;
 
 /// Name under which the monitor's connection shows in `pg_stat_activity`.
@@ -26,7 +28,7 @@ const APPLICATION_NAME: &str = "qbench:monitor";
 const SERVER_LIMITS: [(&str, &str); 2] = [("statement_timeout", "900ms"), ("lock_timeout", "500ms")];
 
 /// Longest wait for one sample, for a server that does not answer at all.
-const SAMPLE_LIMIT: Duration = Duration::from_secs(2);
+pub(super) const SAMPLE_LIMIT: Duration = Duration::from_secs(2);
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
 /// Samples a PostgreSQL server.
@@ -35,6 +37,7 @@ pub(crate) struct PostgresMonitor {
     url: ServerUrl,
     objects: Vec<String>,
     depth: DepthProbe,
+    book: RoleBook,
     notes: Notes,
     file: RowFile,
     session: Option<Session>,
@@ -42,18 +45,21 @@ pub(crate) struct PostgresMonitor {
     deadlocks: Option<u64>,
 }
 
-struct Session {
-    connection: PgConnection,
-    statement: String,
+/// A connection, and the question that is asked over it.
+pub(super) struct Session {
+    pub(super) connection: PgConnection,
+    pub(super) statement: String,
 }
 
 impl PostgresMonitor {
-    /// Creates the file; the first sample connects. `objects` are the qualified names of the tables to watch.
+    /// Creates the file; the first sample connects. `objects` are the qualified names of the tables to watch. The sessions
+    /// of the background load are found here and told to `book`.
     pub(crate) fn new(
         clock: RunClock,
         url: ServerUrl,
         objects: Vec<String>,
         depth: DepthProbe,
+        book: RoleBook,
         files: &RunFiles,
         notes: &Notes,
     ) -> Self {
@@ -62,6 +68,7 @@ impl PostgresMonitor {
             url,
             objects,
             depth,
+            book,
             notes: notes.clone(),
             file: RowFile::create(&files.db_stats(), notes),
             session: None,
@@ -87,7 +94,7 @@ impl PostgresMonitor {
 
     async fn sample(&mut self) {
         if self.session.is_none() {
-            match connect(&self.url).await {
+            match connect(&self.url, statement).await {
                 Ok(session) => self.session = Some(session),
                 Err(problem) => {
                     self.notes.add("connect the PostgreSQL monitor", format!("{}: {problem}", self.url));
@@ -120,6 +127,11 @@ impl PostgresMonitor {
                 return;
             }
         };
+        match row.try_get::<Vec<i32>, _>("background_sessions") {
+            // Again with every sample: a session that broke off may have been replaced.
+            Ok(sessions) => self.book.lend_to_background(&sessions),
+            Err(error) => self.notes.add("find the sessions of the background load", error),
+        }
         match self.row(&row) {
             Ok(mut stats) => {
                 stats.at_us = at_us;
@@ -160,7 +172,8 @@ impl PostgresMonitor {
     }
 }
 
-async fn connect(url: &ServerUrl) -> Result<Session, String> {
+/// Connects to the server at `url`; `statement` makes the question for its version (`server_version_num`).
+pub(super) async fn connect(url: &ServerUrl, statement: fn(u32) -> String) -> Result<Session, String> {
     let options: PgConnectOptions = url.expose().parse().map_err(|error: sqlx::Error| error.to_string())?;
     let options = options.application_name(APPLICATION_NAME).options(SERVER_LIMITS).disable_statement_logging();
     let connection = tokio::time::timeout(CONNECT_LIMIT, options.connect())
@@ -171,6 +184,24 @@ async fn connect(url: &ServerUrl) -> Result<Session, String> {
     Ok(Session { connection, statement: statement(version) })
 }
 
+/// Where a server of `version` counts the flushes of its WAL.
+pub(super) fn wal_syncs(version: u32) -> &'static str {
+    match version {
+        180_000.. => "SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal'",
+        _ => "SELECT wal_sync FROM pg_stat_wal",
+    }
+}
+
+/// Common table expressions that end in `ours`: the tables named in `$1`. A partitioned table holds nothing itself, so it is
+/// replaced by its partitions.
+pub(super) const TABLES_OF_OURS: &str = "named AS (SELECT to_regclass(name) AS oid FROM unnest($1::text[]) AS name),
+         ours AS MATERIALIZED (
+             SELECT DISTINCT c.oid
+             FROM named
+             LEFT JOIN LATERAL pg_partition_tree(named.oid) AS tree ON true
+             JOIN pg_class AS c ON c.oid = coalesce(tree.relid, named.oid)
+             WHERE c.relkind IN ('r', 'm'))";
+
 /// The one statement of a sample, for a server of `version` (`server_version_num`). `$1` is the list of table names.
 fn statement(version: u32) -> String {
     let checkpoints = if version >= 170_000 {
@@ -178,21 +209,10 @@ fn statement(version: u32) -> String {
     } else {
         "SELECT checkpoints_timed + checkpoints_req FROM pg_stat_bgwriter"
     };
-    let wal_syncs = if version >= 180_000 {
-        "SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal'"
-    } else {
-        "SELECT wal_sync FROM pg_stat_wal"
-    };
+    let wal_syncs = wal_syncs(version);
     // The functions below the views are called directly: pg_stat_user_tables would join and sort every table.
-    // A partitioned table holds nothing itself, so it is replaced by its partitions.
     format!(
-        "WITH named AS (SELECT to_regclass(name) AS oid FROM unnest($1::text[]) AS name),
-         ours AS MATERIALIZED (
-             SELECT DISTINCT c.oid
-             FROM named
-             LEFT JOIN LATERAL pg_partition_tree(named.oid) AS tree ON true
-             JOIN pg_class AS c ON c.oid = coalesce(tree.relid, named.oid)
-             WHERE c.relkind IN ('r', 'm')),
+        "WITH {TABLES_OF_OURS},
          tables AS (
              SELECT sum(pg_stat_get_live_tuples(oid)) AS live_tuples,
                     sum(pg_stat_get_dead_tuples(oid)) AS dead_tuples,
@@ -208,7 +228,9 @@ fn statement(version: u32) -> String {
              WHERE backend_type = 'client backend' AND state = 'active'
                AND pid <> pg_backend_pid() AND application_name <> '{APPLICATION_NAME}'
              GROUP BY 1)
-         SELECT coalesce(tables.live_tuples, 0)::int8 AS live_tuples,
+         SELECT (SELECT coalesce(array_agg(pid), '{{}}') FROM pg_stat_activity WHERE application_name = '{BACKGROUND_NAME}')
+                    AS background_sessions,
+                coalesce(tables.live_tuples, 0)::int8 AS live_tuples,
                 coalesce(tables.dead_tuples, 0)::int8 AS dead_tuples,
                 coalesce(tables.table_bytes, 0)::int8 AS table_bytes,
                 coalesce(tables.index_bytes, 0)::int8 AS index_bytes,

@@ -18,6 +18,14 @@ pub struct Roles {
     pub background: Vec<u32>,
 }
 
+/// Root of the processes of users. In a container it may be the harness itself.
+const FIRST_USER_PROCESS: u32 = 1;
+/// Root of the threads of the kernel, where they are visible.
+const FIRST_KERNEL_THREAD: u32 = 2;
+
+/// Bit of the flags in `/proc/<pid>/stat` by which the kernel marks its own threads (`PF_KTHREAD`).
+const KERNEL_THREAD_FLAG: u32 = 0x0020_0000;
+
 /// One process of the machine, as `/proc/<pid>/stat` had it.
 #[derive(Debug, Clone, Copy)]
 struct ProcessStat {
@@ -28,6 +36,7 @@ struct ProcessStat {
     /// Of children that exited and were waited for, and of theirs.
     children_ticks: u64,
     threads: i64,
+    of_kernel: bool,
 }
 
 /// Every process of the machine at one instant.
@@ -51,6 +60,7 @@ impl ProcessTable {
                     own_ticks: stat.utime + stat.stime,
                     children_ticks: (stat.cutime + stat.cstime).max(0) as u64,
                     threads: stat.num_threads,
+                    of_kernel: stat.flags & KERNEL_THREAD_FLAG != 0,
                 },
             );
         }
@@ -78,14 +88,19 @@ pub(crate) struct RoleCpu {
     /// Roots that are not known to have exited.
     roots: HashSet<i32>,
     known: HashMap<i32, Known>,
+    /// Processes below these roots that count for another role.
+    lent: HashMap<i32, Known>,
     /// Time of processes that exited with nobody of the role to inherit it.
     departed_ns: u64,
-    /// Largest total handed out; what is handed out never falls.
+    /// Time of lent processes that exited: their parent here inherited it, though it is another role's.
+    foreign_ns: u64,
+    /// Largest total handed out; what is handed out never falls, except by what is lent.
     highest_ns: u64,
 }
 
+/// A process at the latest reading.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+pub(crate) struct Known {
     started_ticks: u64,
     parent: i32,
     cpu_ns: u64,
@@ -98,7 +113,9 @@ impl RoleCpu {
             exists: !roots.is_empty(),
             roots: roots.iter().map(|pid| *pid as i32).collect(),
             known: HashMap::new(),
+            lent: HashMap::new(),
             departed_ns: 0,
+            foreign_ns: 0,
             highest_ns: 0,
         }
     }
@@ -108,29 +125,40 @@ impl RoleCpu {
         self.exists
     }
 
+    /// Counts the process `pid` of this role for another one from now on, with all that it has used so far; returns it for
+    /// [`RoleCpu::adopt`]. `None` when it was no process of this role at the latest reading.
+    pub(crate) fn lend(&mut self, pid: i32) -> Option<Known> {
+        let known = self.known.remove(&pid)?;
+        self.lent.insert(pid, known);
+        self.highest_ns = self.highest_ns.saturating_sub(known.cpu_ns);
+        Some(known)
+    }
+
+    /// Counts a process that another role has lent.
+    pub(crate) fn adopt(&mut self, pid: i32, process: Known) {
+        // Known processes are starting points of every reading.
+        self.known.insert(pid, process);
+    }
+
     /// CPU time of the role so far in nanoseconds, and its living processes; nothing for a role that does not exist.
-    pub(crate) fn read(&mut self, table: &ProcessTable) -> (Option<u64>, Vec<Member>) {
+    /// Processes of `elsewhere`, and those below them, belong to others.
+    pub(crate) fn read(&mut self, table: &ProcessTable, elsewhere: &HashSet<i32>) -> (Option<u64>, Vec<Member>) {
         if !self.exists {
             return (None, Vec::new());
         }
+        self.read_lent(table);
         let mut members = Vec::new();
         let mut known = HashMap::new();
         // Known processes are starting points of their own: one whose parent died has moved to another parent.
         let mut open: Vec<i32> = self.roots.iter().copied().chain(self.known.keys().copied()).collect();
-        let mut seen = HashSet::new();
+        let mut seen: HashSet<i32> = elsewhere.iter().copied().chain(self.lent.keys().copied()).collect();
         while let Some(pid) = open.pop() {
             if !seen.insert(pid) {
                 continue;
             }
-            let Some(stat) = table.by_pid.get(&pid) else { continue };
-            if self.known.get(&pid).is_some_and(|known| known.started_ticks != stat.started_ticks) {
-                continue;
-            }
-            // A process that ended after the table was read is in nobody's children time yet; the next reading has it.
-            let Some(own_ns) = own_cpu_ns(pid, stat) else { continue };
-            let cpu_ns = own_ns + ticks_ns(stat.children_ticks);
-            known.insert(pid, Known { started_ticks: stat.started_ticks, parent: stat.parent, cpu_ns });
-            members.push(Member { pid, started_ticks: stat.started_ticks, threads: stat.threads });
+            let Some((process, threads)) = self.look(table, pid) else { continue };
+            known.insert(pid, process);
+            members.push(Member { pid, started_ticks: process.started_ticks, threads });
             open.extend(table.by_parent.get(&pid).into_iter().flatten());
         }
         for (pid, gone) in self.known.iter().filter(|(pid, _)| !known.contains_key(pid)) {
@@ -142,8 +170,32 @@ impl RoleCpu {
         }
         let living_ns: u64 = known.values().map(|known| known.cpu_ns).sum();
         self.known = known;
-        self.highest_ns = self.highest_ns.max(living_ns + self.departed_ns);
+        self.highest_ns = self.highest_ns.max((living_ns + self.departed_ns).saturating_sub(self.foreign_ns));
         (Some(self.highest_ns), members)
+    }
+
+    /// The process `pid` now, with the number of its threads; `None` when it has gone, or when somebody else has its pid.
+    fn look(&self, table: &ProcessTable, pid: i32) -> Option<(Known, i64)> {
+        let stat = table.by_pid.get(&pid)?;
+        let earlier = self.known.get(&pid).or_else(|| self.lent.get(&pid));
+        if earlier.is_some_and(|known| known.started_ticks != stat.started_ticks) {
+            return None;
+        }
+        // A process that ended after the table was read is in nobody's children time yet; the next reading has it.
+        let cpu_ns = own_cpu_ns(pid, stat)? + ticks_ns(stat.children_ticks);
+        Some((Known { started_ticks: stat.started_ticks, parent: stat.parent, cpu_ns }, stat.threads))
+    }
+
+    /// Looks after the lent processes: what one of them had used when it exits is in its parent's children time.
+    fn read_lent(&mut self, table: &ProcessTable) {
+        for (pid, last) in std::mem::take(&mut self.lent) {
+            match self.look(table, pid) {
+                Some((process, _)) if process.started_ticks == last.started_ticks => {
+                    self.lent.insert(pid, process);
+                }
+                _ => self.foreign_ns += last.cpu_ns,
+            }
+        }
     }
 
     /// Whether a living process of the role is an ancestor of `gone`, and so has its time among its children's.
@@ -160,6 +212,30 @@ impl RoleCpu {
             }
         }
         false
+    }
+}
+
+/// CPU account of everything that is in no role, so that the host's busy time can be explained.
+#[derive(Debug)]
+pub(crate) struct BystanderCpu {
+    kernel: RoleCpu,
+    others: RoleCpu,
+}
+
+impl BystanderCpu {
+    pub(crate) fn new() -> Self {
+        BystanderCpu { kernel: RoleCpu::new(&[FIRST_KERNEL_THREAD]), others: RoleCpu::new(&[FIRST_USER_PROCESS]) }
+    }
+
+    /// CPU time so far of the kernel's threads, and of processes that are not among `members`; in nanoseconds. The first is
+    /// empty where the kernel's threads are not visible, as in a container.
+    pub(crate) fn read(&mut self, table: &ProcessTable, members: &HashSet<i32>) -> (Option<u64>, Option<u64>) {
+        let kernel_root = table.by_pid.get(&(FIRST_KERNEL_THREAD as i32));
+        let kernel_ns = match kernel_root.is_some_and(|stat| stat.of_kernel) {
+            true => self.kernel.read(table, members).0,
+            false => None,
+        };
+        (kernel_ns, self.others.read(table, members).0)
     }
 }
 

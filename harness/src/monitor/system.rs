@@ -3,8 +3,8 @@
 use qbench_schema::files::RunFiles;
 use qbench_schema::system::SystemRow;
 
-use super::cpu::{CpuBook, CpuSnapshot, CpuSpan};
-use super::footprint::{Footprint, FootprintReader, of_harness};
+use super::book::{RoleBook, Snapshot};
+use super::cpu::CpuSpan;
 use super::host::{HostReader, HostTraffic};
 use super::notes::Notes;
 use super::rows::{RowFile, two_digits};
@@ -20,11 +20,9 @@ pub(crate) struct PeakMemory {
 
 /// Samples the host and the roles.
 pub(crate) struct SystemMonitor {
-    book: CpuBook,
+    book: RoleBook,
     phase: PhaseCell,
     host: HostReader,
-    server: FootprintReader,
-    background: FootprintReader,
     file: RowFile,
     last: Sample,
 }
@@ -32,22 +30,17 @@ pub(crate) struct SystemMonitor {
 /// Everything cumulative of one tick.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sample {
-    cpu: CpuSnapshot,
+    roles: Snapshot,
     traffic: HostTraffic,
-    server: Footprint,
-    harness: Footprint,
-    background: Footprint,
 }
 
 impl SystemMonitor {
     /// Creates the file and takes the sample that the first row starts from.
-    pub(crate) fn new(book: CpuBook, phase: PhaseCell, files: &RunFiles, notes: &Notes) -> Self {
+    pub(crate) fn new(book: RoleBook, phase: PhaseCell, files: &RunFiles, notes: &Notes) -> Self {
         let mut monitor = SystemMonitor {
             book,
             phase,
             host: HostReader::new(notes),
-            server: FootprintReader::new(notes),
-            background: FootprintReader::new(notes),
             file: RowFile::create(&files.system(), notes),
             last: Sample::default(),
         };
@@ -59,8 +52,8 @@ impl SystemMonitor {
     pub(crate) async fn run(mut self, mut ticks: Ticks) -> PeakMemory {
         let mut peak = PeakMemory::default();
         loop {
-            peak.server_bytes = peak.server_bytes.max(self.last.server.rss_bytes);
-            peak.harness_bytes = peak.harness_bytes.max(self.last.harness.rss_bytes);
+            peak.server_bytes = peak.server_bytes.max(self.last.roles.server.rss_bytes);
+            peak.harness_bytes = peak.harness_bytes.max(self.last.roles.harness.rss_bytes);
             if !ticks.next().await {
                 return peak;
             }
@@ -71,19 +64,17 @@ impl SystemMonitor {
         }
     }
 
-    fn sample(&mut self) -> Sample {
-        let (cpu, members) = self.book.snapshot();
-        let server = self.server.read(&members.server);
-        let background = self.background.read(&members.background);
-        Sample { cpu, traffic: self.host.traffic(), server, harness: of_harness(), background }
+    fn sample(&self) -> Sample {
+        Sample { roles: self.book.snapshot(), traffic: self.host.traffic() }
     }
 
-    fn row(&self, now: &Sample) -> SystemRow {
-        let span = CpuSpan::between(&self.last.cpu, &now.cpu);
+    fn row(&self, sample: &Sample) -> SystemRow {
+        let (last, now) = (&self.last.roles, &sample.roles);
+        let span = CpuSpan::between(&last.cpu, &now.cpu);
         let pct = |cpu_s| span.pct_of_a_core(cpu_s).map(two_digits);
         let memory = self.host.memory();
         let (psi_cpu_some_avg10_pct, psi_io_some_avg10_pct) = self.host.pressure_pct();
-        let since = |field: fn(&HostTraffic) -> u64| field(&now.traffic).saturating_sub(field(&self.last.traffic));
+        let since = |field: fn(&HostTraffic) -> u64| field(&sample.traffic).saturating_sub(field(&self.last.traffic));
         let grown = |now: Option<u64>, last: Option<u64>| Some(now?.saturating_sub(last?));
         SystemRow {
             at_us: now.cpu.at_us,
@@ -101,19 +92,21 @@ impl SystemMonitor {
             psi_io_some_avg10_pct,
             server_cpu_pct: pct(span.cpu_s.server),
             server_rss_bytes: now.server.rss_bytes,
-            server_read_bytes: grown(now.server.read_bytes, self.last.server.read_bytes),
-            server_write_bytes: grown(now.server.write_bytes, self.last.server.write_bytes),
-            server_ctx_switches: now.server.ctx_switches,
+            server_read_bytes: grown(now.server.read_bytes, last.server.read_bytes),
+            server_write_bytes: grown(now.server.write_bytes, last.server.write_bytes),
+            server_ctx_switches: grown(now.server.ctx_switches, last.server.ctx_switches),
             harness_cpu_pct: pct(span.cpu_s.harness),
             harness_rss_bytes: now.harness.rss_bytes,
-            harness_read_bytes: grown(now.harness.read_bytes, self.last.harness.read_bytes),
-            harness_write_bytes: grown(now.harness.write_bytes, self.last.harness.write_bytes),
-            harness_ctx_switches: grown(now.harness.ctx_switches, self.last.harness.ctx_switches),
+            harness_read_bytes: grown(now.harness.read_bytes, last.harness.read_bytes),
+            harness_write_bytes: grown(now.harness.write_bytes, last.harness.write_bytes),
+            harness_ctx_switches: grown(now.harness.ctx_switches, last.harness.ctx_switches),
             background_cpu_pct: pct(span.cpu_s.background),
             background_rss_bytes: now.background.rss_bytes,
-            background_read_bytes: grown(now.background.read_bytes, self.last.background.read_bytes),
-            background_write_bytes: grown(now.background.write_bytes, self.last.background.write_bytes),
-            background_ctx_switches: now.background.ctx_switches,
+            background_read_bytes: grown(now.background.read_bytes, last.background.read_bytes),
+            background_write_bytes: grown(now.background.write_bytes, last.background.write_bytes),
+            background_ctx_switches: grown(now.background.ctx_switches, last.background.ctx_switches),
+            kernel_cpu_pct: pct(span.cpu_s.kernel),
+            others_cpu_pct: pct(span.cpu_s.others),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::counters::Counters;
 use super::notes::Notes;
 use super::rows::{RowFile, two_digits};
 use super::ticks::Ticks;
+use super::window::AofSize;
 use crate::clock::RunClock;
 
 /// Name under which the monitor's connection shows in `CLIENT LIST`.
@@ -39,6 +40,7 @@ pub(crate) struct ValkeyMonitor {
     counters: Counters,
     /// Instant and main-thread CPU of the previous sample.
     last_cpu: Option<(u64, f64)>,
+    aof: Vec<AofSize>,
 }
 
 impl ValkeyMonitor {
@@ -53,16 +55,19 @@ impl ValkeyMonitor {
             connection: None,
             counters: Counters::default(),
             last_cpu: None,
+            aof: Vec::new(),
         }
     }
 
-    /// Writes a row now, one per tick, and a last one when the monitors are stopped.
-    pub(crate) async fn run(mut self, mut ticks: Ticks) {
+    /// Writes a row now, one per tick, and a last one when the monitors are stopped. Returns the sizes of the append-only
+    /// file at each.
+    pub(crate) async fn run(mut self, mut ticks: Ticks) -> Vec<AofSize> {
         self.sample().await;
         while ticks.next().await {
             self.sample().await;
         }
         self.sample().await;
+        self.aof
     }
 
     async fn sample(&mut self) {
@@ -79,6 +84,7 @@ impl ValkeyMonitor {
         let at_us = self.clock.now_us();
         match ask(connection, &self.keys).await {
             Ok(answer) => {
+                self.aof.extend(AofSize::of(&answer.info, at_us));
                 let row = self.row(at_us, &answer);
                 self.file.append(&row);
             }
@@ -134,7 +140,7 @@ impl ValkeyMonitor {
     /// CPU of the main thread since the previous sample; empty for the first one, for one that follows so soon that it
     /// would mostly show the cost of being asked (the last one of a run), and where the server does not tell.
     fn main_thread_pct(&mut self, at_us: u64, info: &Info) -> Option<f64> {
-        let cpu_s = info.number("used_cpu_sys_main_thread")? + info.number("used_cpu_user_main_thread")?;
+        let cpu_s = info.get::<f64>("used_cpu_sys_main_thread")? + info.get::<f64>("used_cpu_user_main_thread")?;
         let Some((last_us, last_s)) = self.last_cpu else {
             self.last_cpu = Some((at_us, cpu_s));
             return None;
@@ -164,7 +170,8 @@ struct StreamUse {
     bytes: u64,
 }
 
-async fn connect(url: &ServerUrl) -> Result<MultiplexedConnection, RedisError> {
+/// Connects to the server at `url`.
+pub(super) async fn connect(url: &ServerUrl) -> Result<MultiplexedConnection, RedisError> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_LIMIT))
         .set_response_timeout(Some(SAMPLE_LIMIT));
@@ -172,6 +179,12 @@ async fn connect(url: &ServerUrl) -> Result<MultiplexedConnection, RedisError> {
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     redis::cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME).exec_async(&mut connection).await?;
     Ok(connection)
+}
+
+/// What INFO says in `sections`.
+pub(super) async fn info(connection: &mut MultiplexedConnection, sections: &[&str]) -> Result<Info, RedisError> {
+    let text: String = redis::cmd("INFO").arg(sections).query_async(connection).await?;
+    Ok(Info::parse(&text))
 }
 
 /// One pipeline: INFO, and length, groups and memory of every key. A key that is no stream, or not there yet, answers
@@ -204,8 +217,8 @@ async fn ask(connection: &mut MultiplexedConnection, keys: &[String]) -> Result<
     Ok(Answer { info: Info::parse(&info), stream })
 }
 
-/// The reply of INFO: fields by name. A field that the server does not have counts as zero.
-struct Info(HashMap<String, String>);
+/// The reply of INFO: fields by name.
+pub(super) struct Info(HashMap<String, String>);
 
 impl Info {
     fn parse(text: &str) -> Self {
@@ -213,12 +226,14 @@ impl Info {
         Info(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
-    fn count(&self, name: &str) -> u64 {
-        self.0.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
+    /// A field as a number; `None` where the server does not have it.
+    pub(super) fn get<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+        self.0.get(name)?.parse().ok()
     }
 
-    fn number(&self, name: &str) -> Option<f64> {
-        self.0.get(name)?.parse().ok()
+    /// A field as a count, zero where the server does not have it.
+    pub(super) fn count(&self, name: &str) -> u64 {
+        self.get(name).unwrap_or(0)
     }
 
     /// `field` of `cmdstat_<command>`, a line such as `calls=21,usec=175,usec_per_call=8.33`.
@@ -244,7 +259,7 @@ mod tests {
              cmdstat_xadd:calls=21,usec=175,usec_per_call=8.33,rejected_calls=0,failed_calls=0\r\n",
         );
         assert_eq!(info.count("used_memory"), 1024);
-        assert_eq!(info.number("used_cpu_sys_main_thread"), Some(1.5));
+        assert_eq!(info.get("used_cpu_sys_main_thread"), Some(1.5));
         assert_eq!((info.command("xadd", "calls"), info.command("xadd", "usec")), (21, 175));
         assert_eq!(info.command("xdel", "calls"), 0, "a command that was never used has no line");
     }

@@ -1,0 +1,73 @@
+//! PostgreSQL's counters at one end of the measured window.
+
+use std::time::Duration;
+
+use qbench_backends::ServerUrl;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::super::postgres::{SAMPLE_LIMIT, Session, TABLES_OF_OURS, connect, wal_syncs};
+use super::ServerCounters;
+
+/// Asks for them.
+pub(super) struct PostgresCounters {
+    url: ServerUrl,
+    objects: Vec<String>,
+    session: Option<Session>,
+}
+
+impl PostgresCounters {
+    /// `objects` are the qualified names of the backend's tables.
+    pub(super) fn new(url: ServerUrl, objects: Vec<String>) -> Self {
+        PostgresCounters { url, objects, session: None }
+    }
+
+    /// Connects, unless it is connected.
+    pub(super) async fn connect(&mut self) -> Result<(), String> {
+        if self.session.is_none() {
+            self.session = Some(connect(&self.url, statement).await?);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read(&mut self, at_us: u64) -> Result<ServerCounters, String> {
+        let Some(mut session) = self.session.take() else { return Err("not connected".to_owned()) };
+        let question = sqlx::query(AssertSqlSafe(session.statement.as_str()))
+            .bind(&self.objects)
+            .fetch_one(&mut session.connection);
+        // After an error or in doubt the connection is given up.
+        let row = within(SAMPLE_LIMIT, question).await?;
+        self.session = Some(session);
+        let count = |column: &str| {
+            let value: Option<i64> = row.try_get(column).map_err(|error| error.to_string())?;
+            Ok::<_, String>(value.and_then(|value| u64::try_from(value).ok()))
+        };
+        Ok(ServerCounters {
+            at_us,
+            wal_bytes: count("wal_bytes")?,
+            fsyncs: count("fsyncs")?,
+            dead_tuples: count("dead_tuples")?,
+            ..ServerCounters::default()
+        })
+    }
+}
+
+async fn within<T>(limit: Duration, question: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, String> {
+    match tokio::time::timeout(limit, question).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {limit:?}")),
+    }
+}
+
+/// The one question, for a server of `version` (`server_version_num`). `$1` is the list of table names.
+fn statement(version: u32) -> String {
+    let wal_syncs = wal_syncs(version);
+    // Where the flush is part of the write (O_SYNC), PostgreSQL counts no flush.
+    format!(
+        "WITH {TABLES_OF_OURS}
+         SELECT (pg_current_wal_insert_lsn() - '0/0')::int8 AS wal_bytes,
+                CASE WHEN current_setting('wal_sync_method') IN ('open_sync', 'open_datasync') THEN NULL
+                     ELSE ({wal_syncs})::int8 END AS fsyncs,
+                (SELECT sum(pg_stat_get_tuples_updated(oid) + pg_stat_get_tuples_deleted(oid)) FROM ours)::int8
+                    AS dead_tuples"
+    )
+}
