@@ -48,6 +48,8 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
         (LoadMode::Saturation, _) => rates.sent_jobs_s,
     };
     let per_job = |total: f64| (jobs_in_window > 0).then(|| total / jobs_in_window as f64);
+    let count_per_job = |total: Option<u64>| total.and_then(|total| per_job(total as f64));
+    let cost = &monitors.cost;
     let cpu_us_per_job = CpuUsPerJob {
         server: monitors.cpu_s.server.and_then(|cpu_s| per_job(cpu_s * 1e6)),
         harness: monitors.cpu_s.harness.and_then(|cpu_s| per_job(cpu_s * 1e6)),
@@ -134,12 +136,19 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
         drain_s: load.drain_s,
         cpu_pct: monitors.cpu_pct,
         cpu_us_per_job,
+        cpu_roles_of_host_pct: monitors.cpu_roles_of_host_pct,
         cost_per_job: CostPerJob {
             server_cpu_us: cpu_us_per_job.server,
             harness_cpu_us: cpu_us_per_job.harness,
+            log_bytes: count_per_job(cost.wal_bytes.or(cost.aof_bytes)),
+            fsyncs: count_per_job(cost.fsyncs),
             // A queue in this process is asked nothing.
-            round_trips: per_job(load.round_trips as f64).filter(|_| !in_process),
-            ..CostPerJob::default()
+            round_trips: count_per_job(Some(load.round_trips).filter(|_| !in_process)),
+            dead_tuples: count_per_job(cost.dead_tuples),
+            server_memory_bytes: cost.valkey_memory_growth_bytes.and_then(|bytes| per_job(bytes as f64)),
+            server_write_bytes: count_per_job(cost.server_write_bytes),
+            server_ctx_switches: count_per_job(cost.server_ctx_switches),
+            harness_ctx_switches: count_per_job(cost.harness_ctx_switches),
         },
         rss_server_bytes: monitors.rss_server_bytes,
         rss_harness_bytes: monitors.rss_harness_bytes,
