@@ -209,8 +209,6 @@ pub struct CostPerJob {
     pub dead_tuples: Option<f64>,
     /// Growth of Valkey's data memory over the phase, per job, in bytes; near zero where done jobs are deleted.
     pub server_memory_bytes: Option<f64>,
-    /// Bytes that the server's processes wrote to storage.
-    pub server_write_bytes: Option<f64>,
     /// Context switches of the server's processes.
     pub server_ctx_switches: Option<f64>,
     /// Context switches of the harness.

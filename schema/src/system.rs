@@ -38,7 +38,8 @@ pub struct SystemRow {
     pub server_rss_bytes: Option<u64>,
     /// Read from storage by the server's live processes.
     pub server_read_bytes: Option<u64>,
-    /// Written to storage by the server's live processes.
+    /// Written to storage by the server's live processes, as the kernel accounts for it: when a page becomes dirty. One that keeps
+    /// pages in large units counts the whole unit for each byte changed in it; `disk_write_bytes` is what reached the disk.
     pub server_write_bytes: Option<u64>,
     /// Context switches, voluntary and not, of the server's live processes.
     pub server_ctx_switches: Option<u64>,

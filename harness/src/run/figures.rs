@@ -146,7 +146,6 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
             round_trips: count_per_job(Some(load.round_trips).filter(|_| !in_process)),
             dead_tuples: count_per_job(cost.dead_tuples),
             server_memory_bytes: cost.valkey_memory_growth_bytes.and_then(|bytes| per_job(bytes as f64)),
-            server_write_bytes: count_per_job(cost.server_write_bytes),
             server_ctx_switches: count_per_job(cost.server_ctx_switches),
             harness_ctx_switches: count_per_job(cost.harness_ctx_switches),
         },

@@ -38,8 +38,6 @@ pub struct WindowCost {
     pub dead_tuples: Option<u64>,
     /// Growth of Valkey's data (`used_memory_dataset`).
     pub valkey_memory_growth_bytes: Option<i64>,
-    /// Written to storage by the server's processes. Empty beside a background load on the same server.
-    pub server_write_bytes: Option<u64>,
     /// Context switches of the server's processes.
     pub server_ctx_switches: Option<u64>,
     /// Context switches of this harness.
@@ -161,7 +159,6 @@ impl WindowCost {
     ) -> Self {
         let grown = |from: Option<u64>, to: Option<u64>| to?.checked_sub(from?);
         let mut cost = WindowCost {
-            server_write_bytes: grown(from.server.write_bytes, to.server.write_bytes),
             server_ctx_switches: grown(from.server.ctx_switches, to.server.ctx_switches),
             harness_ctx_switches: grown(from.harness.ctx_switches, to.harness.ctx_switches),
             ..WindowCost::default()
@@ -180,9 +177,9 @@ impl WindowCost {
             }
         }
         if shared {
-            (cost.wal_bytes, cost.fsyncs, cost.server_write_bytes) = (None, None, None);
+            (cost.wal_bytes, cost.fsyncs) = (None, None);
             notes.add(
-                "WAL, flushes and bytes written per job are left out",
+                "WAL and flushes per job are left out",
                 "the background load works on the same server, which does not tell its share",
             );
         }
