@@ -332,6 +332,7 @@ impl LoadRun<'_> {
     ) -> anyhow::Result<(Ended, Window)> {
         let measured = self.plan.schedule.measured();
         self.phase.enter(RunPhase::Measured);
+        self.sample(shared);
         observer.measured_start();
         let before = shared.ledger.counts();
         let round_trips_before = self.round_trips.count();
