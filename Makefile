@@ -16,6 +16,7 @@ quick: ## Install what is missing, build, compare four queues in three scenarios
 
 build: ## Build the program
 	cargo build --release --locked --bin qbench
+	@echo "the program is $(QBENCH)"
 
 test: ## Run the whole test suite against real servers that it starts and stops itself
 	@orchestration/install.sh

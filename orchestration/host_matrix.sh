@@ -15,15 +15,12 @@ given() {
     return 1
 }
 
-# host_matrix BACKENDS OUT ARGUMENT…: runs `qbench matrix`, building qbench first where it is missing.
+# host_matrix BACKENDS OUT ARGUMENT…: builds qbench, so that what runs is what is checked out, and runs `qbench matrix`.
 host_matrix() {
     local backends=$1 out=$2
     shift 2
     local qbench=$CARGO_TARGET_DIR/release/qbench
-    if [[ ! -x $qbench ]]; then
-        echo "building $qbench" >&2
-        cargo build --release --locked --bin qbench --manifest-path "$root/Cargo.toml"
-    fi
+    cargo build --release --locked --bin qbench --manifest-path "$root/Cargo.toml"
     local defaults=()
     given backends "$@" || defaults+=(--backends "$backends")
     given scenarios "$@" || defaults+=(--scenarios "cold,warm,load")

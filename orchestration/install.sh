@@ -255,8 +255,9 @@ hold_services() {
     fi
 }
 
-# Switches service "$1" off, which the package that came with this run has enabled.
+# Switches service "$1" off, which the package that came with this run has enabled; nothing where it never came so far.
 disable_service() {
+    [[ -e /etc/init.d/$1 || -e /lib/systemd/system/$1.service ]] || return 0
     if [[ -d /run/systemd/system ]]; then
         "${sudo[@]}" systemctl --quiet stop "$1" || true
     elif [[ -x /etc/init.d/$1 ]]; then
@@ -284,7 +285,7 @@ install_missing() {
             ;;
         valkey)
             if ! offers valkey-server "$VALKEY_MIN" && [[ $distribution == debian-bookworm ]]; then
-                add_backports || explain_and_fail "bookworm-backports, which has Valkey, could not be added to apt's sources"
+                add_backports || say "bookworm-backports, which has Valkey, could not be added to apt's sources"
             fi
             if offers valkey-server "$VALKEY_MIN"; then
                 package=valkey-server
@@ -303,10 +304,13 @@ install_missing() {
     done
     hold_services
     say "running apt-get install ${packages[*]}"
-    apt_get install --no-install-recommends "${packages[@]}" || explain_and_fail "apt-get install failed, see above"
+    local status=0
+    apt_get install --no-install-recommends "${packages[@]}" || status=$?
+    # Also after a failure half way: what was unpacked until then may have enabled its service.
     for thing in "${services[@]}"; do
         disable_service "$thing"
     done
+    ((status == 0)) || explain_and_fail "apt-get install failed, see above"
 }
 
 # --- Main ------------------------------------------------------------------------------------------------------------

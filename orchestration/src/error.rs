@@ -41,8 +41,8 @@ pub enum Error {
     },
     /// The folder's results were made with something else.
     #[error(
-        "cannot resume in {}: it was started with another configuration ({}), and results of both could not be told apart: \
-         give the same settings, or choose another --out",
+        "{} holds a matrix that was started with another configuration ({}), and results of both could not be told apart: give \
+         the same settings, or choose another --out",
         dir.display(),
         differences.join("; ")
     )]

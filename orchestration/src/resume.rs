@@ -36,8 +36,8 @@ pub struct Survey {
 /// Looks at the output folder and changes nothing. `configuration` is every setting that all runs share.
 ///
 /// # Errors
-/// [`Error::Occupied`] when files are in the way and `resume` is false; [`Error::Unknown`] and [`Error::Changed`] when
-/// `resume` is true and what is there was made with something else.
+/// [`Error::Occupied`] when files are in the way and `resume` is false; [`Error::Changed`] when the folder belongs to a matrix
+/// with other settings, [`Error::Unknown`] when nobody knows what its files were made with.
 pub fn survey(plan: &Plan, resume: bool, configuration: &BTreeMap<String, String>) -> Result<Survey> {
     let mut actions = Vec::with_capacity(plan.runs.len());
     for run in &plan.runs {
@@ -58,20 +58,19 @@ pub fn survey(plan: &Plan, resume: bool, configuration: &BTreeMap<String, String
         blocks: plan.blocks,
         configuration: configuration.clone(),
     };
-    if resume {
-        match read_record(&plan.out)? {
-            Some(before) => {
-                let differences = differences(&before, &record);
-                if !differences.is_empty() {
-                    return Err(Error::Changed { dir: plan.out.clone(), differences });
-                }
-                record.blocks = record.blocks.max(before.blocks);
+    // Whatever was asked for: results of two configurations in one folder could not be told apart.
+    match read_record(&plan.out)? {
+        Some(before) => {
+            let differences = differences(&before, &record);
+            if !differences.is_empty() {
+                return Err(Error::Changed { dir: plan.out.clone(), differences });
             }
-            None if actions.iter().any(|action| *action != Action::Run) => {
-                return Err(Error::Unknown { dir: plan.out.clone() });
-            }
-            None => {}
+            record.blocks = record.blocks.max(before.blocks);
         }
+        None if actions.iter().any(|action| *action != Action::Run) => {
+            return Err(Error::Unknown { dir: plan.out.clone() });
+        }
+        None => {}
     }
     Ok(Survey { actions, record })
 }

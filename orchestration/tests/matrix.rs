@@ -150,6 +150,17 @@ fn resuming_with_another_configuration_is_refused_with_every_difference() {
 }
 
 #[test]
+fn a_folder_that_belongs_to_another_matrix_is_refused_even_where_no_file_is_in_the_way() {
+    let fake = Fake::new();
+    let plan = fake.plan(&["good"], &["cold"], 1);
+    fake.execute(&plan, &fake.survey(&plan, false).unwrap());
+    let in_blocks = fake.survey(&fake.plan(&["good"], &["cold"], 2), false).unwrap_err().to_string();
+    assert!(in_blocks.contains("repeat was 1 and is 2"), "{in_blocks}");
+    let another = survey(&fake.plan(&["good"], &["warm"], 1), false, &configuration("1000")).unwrap_err();
+    assert!(another.to_string().contains("rate was 500 and is 1000") && another.is_usage(), "{another}");
+}
+
+#[test]
 fn more_blocks_may_be_added_to_a_matrix_of_several() {
     let fake = Fake::new();
     let two = fake.plan(&["good"], &["cold"], 2);

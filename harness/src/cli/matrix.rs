@@ -126,6 +126,8 @@ impl Matrix {
                 configuration.insert(format!("{}.{key}", entry.id), setting.value);
             }
         }
+        // Two revisions are two programs: what one of them finished is not pooled with what the other one goes on with.
+        configuration.insert("qbench".to_owned(), run::PROGRAM.to_owned());
         Ok(Matrix { plan: Plan::new(&planned, repeat, seed, out)?, configuration, arguments: args.to_arguments() })
     }
 

@@ -12,6 +12,9 @@ use super::{RunRequest, host};
 /// Git revision that the program was built from, set by the build script.
 const REVISION: &str = env!("QBENCH_REVISION");
 
+/// This program, as precisely as it can be named.
+pub const PROGRAM: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("QBENCH_REVISION"), ")");
+
 /// Builds the manifest of a run whose servers are up and described.
 pub(super) fn build(
     request: &RunRequest,

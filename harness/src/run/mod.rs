@@ -22,6 +22,7 @@ use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
 
 pub use files::mark_stopped_at_once;
+pub use manifest::PROGRAM;
 pub use session::{execute, identify};
 
 use crate::clock::RunPhase;

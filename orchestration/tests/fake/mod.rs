@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use qbench_orchestration::{Cell, Error, MatrixOutcome, Plan, Progress, RunCommand, Survey, execute, survey};
 use qbench_schema::files::RunFiles;
-use qbench_schema::result::{Delivery, Durability, Regime, RunIdentity, RunResult, RunStatus, Validity};
+use qbench_schema::result::{
+    Activity, Delivery, Durability, LoadMode, Regime, RunIdentity, RunResult, RunStatus, Validity,
+};
 
 /// Writes `$order` (a line per start) and, by backend: `good` a valid result; `doubtful` an invalid one and exit 3;
 /// `refused` two lines and exit 1; `silent` nothing and exit 0; `killed` a `running` result and a SIGKILL to itself;
@@ -175,6 +177,11 @@ fn identity(backend: &str, scenario: &str) -> RunIdentity {
         delivery: Delivery::AtLeastOnce,
         regime: Regime::Normal,
         utilisation: Some(0.25),
+        mode: LoadMode::OpenLoop,
+        activity: Activity::Both,
+        host: "here".to_owned(),
+        configuration_hash: "1f2e3d4c".to_owned(),
+        configuration: "rate=500".to_owned(),
         block: 0,
         started_at: String::new(),
         measured_s: 10.0,
