@@ -48,6 +48,8 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
         (LoadMode::Saturation, _) => rates.sent_jobs_s,
     };
     let per_job = |total: f64| (jobs_in_window > 0).then(|| total / jobs_in_window as f64);
+    let cost = monitors.cost;
+    let of_jobs = |total: Option<u64>| total.and_then(|total| per_job(total as f64));
     let cpu_us_per_job = CpuUsPerJob {
         server: monitors.cpu_s.server.and_then(|cpu_s| per_job(cpu_s * 1e6)),
         harness: monitors.cpu_s.harness.and_then(|cpu_s| per_job(cpu_s * 1e6)),
@@ -139,8 +141,15 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
             harness_cpu_us: cpu_us_per_job.harness,
             // A queue in this process is asked nothing.
             round_trips: per_job(load.round_trips as f64).filter(|_| !in_process),
-            ..CostPerJob::default()
+            log_bytes: of_jobs(cost.wal_bytes.or(cost.aof_bytes)),
+            fsyncs: of_jobs(cost.fsyncs),
+            dead_tuples: of_jobs(cost.dead_tuples),
+            server_memory_bytes: cost.valkey_memory_growth_bytes.and_then(|bytes| per_job(bytes as f64)),
+            server_write_bytes: of_jobs(cost.server_write_bytes),
+            server_ctx_switches: of_jobs(cost.server_ctx_switches),
+            harness_ctx_switches: of_jobs(cost.harness_ctx_switches),
         },
+        cpu_roles_of_host_pct: monitors.cpu_roles_of_host_pct,
         rss_server_bytes: monitors.rss_server_bytes,
         rss_harness_bytes: monitors.rss_harness_bytes,
         errors: incidents.errors(),

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use qbench_schema::files::RunFiles;
-use qbench_schema::result::RunStatus;
+use qbench_schema::result::{RunResult, RunStatus};
 use serde::Serialize;
 
+use super::RunRequest;
 use crate::usage::Usage;
 
 /// Writes `value` as indented JSON under a temporary name and renames it, so that a reader never sees half a file.
@@ -22,6 +23,25 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<
         Ok(())
     };
     attempt().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Says in the verdict of `request` that the user stopped the run at once, unless it stands there already how it ended.
+///
+/// # Errors
+/// When the verdict cannot be read or written.
+pub fn record_stop(request: &RunRequest) -> anyhow::Result<()> {
+    let path = RunFiles::new(&request.out, request.entry.id, &request.plan.scenario.id).result();
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut verdict: RunResult =
+        serde_json::from_slice(&text).with_context(|| format!("cannot read {}", path.display()))?;
+    if verdict.status != RunStatus::Running {
+        return Ok(());
+    }
+    let reason = "stopped at once: the user did not wait for the end of the run".to_owned();
+    verdict.status = RunStatus::Interrupted;
+    verdict.audit.reasons = vec![reason.clone()];
+    verdict.validity.reasons = vec![reason];
+    write_json(&path, &verdict)
 }
 
 /// The part of a verdict that decides whether it may be replaced; other versions of the format have it too.
