@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod driver;
 pub mod monitor;
+pub mod pinning;
 pub mod priority;
 pub mod record;
 pub mod run;

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use qbench_backends::ServerUrl;
 use qbench_harness::background::{Error, Pgbench, PgbenchConfig};
 use qbench_harness::clock::RunClock;
+use qbench_harness::pinning::{Cores, Pinning, Role};
 use qbench_harness::services::{PostgresOptions, PostgresServer};
 use qbench_schema::result::Durability;
 use sqlx::{Connection, PgConnection};
@@ -20,7 +21,13 @@ async fn server() -> PostgresServer {
 }
 
 fn config(server: &PostgresServer) -> PgbenchConfig {
-    PgbenchConfig { program: server.pgbench().to_path_buf(), server: server.url().clone(), clients: 2, scale: 2 }
+    PgbenchConfig {
+        program: server.pgbench().to_path_buf(),
+        server: server.url().clone(),
+        clients: 2,
+        scale: 2,
+        cores: None,
+    }
 }
 
 async fn session(server: &PostgresServer) -> PgConnection {
@@ -45,12 +52,18 @@ async fn pgbench_runs_beside_foreign_tables_and_reports_its_own_load() {
     )
     .await;
 
-    let prepared = Pgbench::prepare(config(&server)).await.unwrap();
+    let all = Cores::of_this_process().unwrap();
+    let one = all.to_string().split(['-', ',']).next().unwrap().to_owned();
+    let pinning = Pinning::parse(&format!("background={one}"), &all).unwrap();
+    let config = PgbenchConfig { cores: pinning.for_child(Role::Background), ..config(&server) };
+    let prepared = Pgbench::prepare(config).await.unwrap();
     assert_eq!(number(&mut user, "SELECT count(*) FROM qbench_background.pgbench_accounts").await, 200_000);
     let clock = RunClock::start();
     let mut pgbench = prepared.start(clock).unwrap();
     pgbench.wait_until_running(PATIENCE).await.unwrap();
     assert!(pgbench.is_running());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pgbench.pid())).unwrap();
+    assert!(status.contains(&format!("Cpus_allowed_list:\t{one}\n")), "it is bound to core {one}: {status}");
     let command_line = std::fs::read_to_string(format!("/proc/{}/cmdline", pgbench.pid())).unwrap();
     let password = server.url().expose().split([':', '@']).nth(2).unwrap();
     assert!(!password.is_empty() && !command_line.contains(password), "passwords never reach a process list");
@@ -104,6 +117,13 @@ async fn every_run_starts_from_fresh_tables_and_a_foreign_schema_is_refused() {
     let prepared = Pgbench::prepare(config(&server)).await.unwrap();
     assert_eq!(number(&mut user, "SELECT sum(bbalance) FROM qbench_background.pgbench_branches").await, 0);
     prepared.remove().await.unwrap();
+
+    let prepared = Pgbench::prepare(config(&server)).await.unwrap();
+    run_sql(&mut user, "CREATE VIEW public.mine AS SELECT bid FROM qbench_background.pgbench_branches").await;
+    let error = prepared.remove().await.unwrap_err().to_string();
+    assert!(error.contains("other objects depend"), "{error}");
+    assert_eq!(number(&mut user, "SELECT count(*) FROM public.mine").await, 2, "what a user built upon it stays");
+    assert_eq!(number(&mut user, "SELECT count(*) FROM qbench_background.pgbench_accounts").await, 200_000);
     user.close().await.unwrap();
     server.stop().await.unwrap();
 }
@@ -139,6 +159,7 @@ async fn what_cannot_work_is_refused_before_anything_is_touched() {
         server: ServerUrl::new("postgres://ann:s3cret@127.0.0.1:1/jobs"),
         clients,
         scale,
+        cores: None,
     };
     let told = |config| async { Pgbench::prepare(config).await.unwrap_err().to_string() };
     assert!(told(config(10, 9)).await.starts_with("pgbench with 10 clients needs a scale of at least 10, not 9"));

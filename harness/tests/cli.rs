@@ -10,10 +10,14 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use qbench_harness::pinning::Cores;
+use qbench_harness::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
 use qbench_schema::files::RunFiles;
-use qbench_schema::manifest::Manifest;
+use qbench_schema::manifest::{ConfiguredValue, Manifest};
 use qbench_schema::record::{JobRecord, Stage};
-use qbench_schema::result::{RunResult, RunStatus, Verdict};
+use qbench_schema::result::{Durability, RunResult, RunStatus, Verdict};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection, Executor, Row};
 use tempfile::TempDir;
 
 /// A small load, so that many tests fit beside each other.
@@ -63,6 +67,33 @@ fn processes_below(dir: &Path) -> Vec<String> {
         .map(|pid| String::from_utf8_lossy(&of(&pid)).replace('\0', " "))
         .filter(|line| line.contains(needle) && !line.contains("qbench run"))
         .collect()
+}
+
+/// Pids of the servers that run below `dir`.
+fn servers_below(dir: &Path) -> Vec<i32> {
+    let dir = dir.canonicalize().unwrap();
+    let below = |process: &procfs::process::Process| process.cwd().is_ok_and(|cwd| cwd.starts_with(&dir));
+    procfs::process::all_processes().unwrap().flatten().filter(below).map(|process| process.pid).collect()
+}
+
+/// What `/proc/<pid>/status` says on the cores of every thread of a process.
+fn cores_of(pid: i32) -> Vec<String> {
+    let tasks = procfs::process::Process::new(pid).unwrap().tasks().unwrap();
+    let statuses =
+        tasks.filter_map(|task| fs::read_to_string(format!("/proc/{pid}/task/{}/status", task.ok()?.tid)).ok());
+    let line =
+        |status: String| status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:").map(str::to_owned));
+    statuses.filter_map(line).map(|cores| cores.trim().to_owned()).collect()
+}
+
+fn first_core() -> String {
+    let all = Cores::of_this_process().unwrap().to_string();
+    all.split(['-', ',']).next().unwrap().to_owned()
+}
+
+fn last_core() -> String {
+    let all = Cores::of_this_process().unwrap().to_string();
+    all.rsplit(['-', ',']).next().unwrap().to_owned()
 }
 
 fn wait_for(what: &str, limit: Duration, mut happened: impl FnMut() -> bool) {
@@ -140,6 +171,64 @@ fn more_load_than_the_workers_can_carry_is_refused_with_the_arithmetic() {
 fn a_way_of_waiting_that_a_backend_does_not_have_is_refused() {
     let output = run(&["run", "--backend", "skip_locked", "--scenario", "cold", "--wake", "block"]);
     refused(&output, 2, &["--wake block", "skip_locked", "poll"]);
+}
+
+#[test]
+fn cores_that_do_not_exist_and_servers_that_are_not_ours_are_not_bound() {
+    let arguments = ["run", "--backend", "skip_locked", "--scenario", "cold", "--pin"];
+    refused(&run(&[&arguments[..], &["server=1000"]].concat()), 2, &["core 1000 does not exist here"]);
+    refused(&run(&[&arguments[..], &["sever=0"]].concat()), 2, &["no role `sever`", "server=0-1,harness=2"]);
+    let core = first_core();
+    let variable = qbench()
+        .args(&arguments[..5])
+        .args(["--pg-url", "postgres://ann@db.example/x"])
+        .env("QBENCH_PIN", format!("server={core}"))
+        .output()
+        .unwrap();
+    refused(&variable, 2, &["postgres://ann@db.example/x", "did not start", "taskset"]);
+}
+
+#[test]
+fn an_argument_that_is_no_text_is_refused_and_a_reader_that_has_seen_enough_is_no_fault() {
+    use std::os::unix::ffi::OsStrExt;
+    let broken = std::ffi::OsStr::from_bytes(b"--out=\xff");
+    let output = qbench().args(["run", "--backend"]).arg(broken).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    drop(reader);
+    let output = qbench().args(["list", "backends"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = qbench().args(["list", "backends"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    refused(&output, 1, &["standard output", "No space left"]);
+}
+
+#[test]
+fn the_conformance_suite_takes_no_settings_of_a_load() {
+    for flag in [["--rate", "5"], ["--set", "commit=ack"], ["--pin", "server=0"]] {
+        let output = run(&[&["verify", "--backend", "null"], &flag[..]].concat());
+        assert_eq!(output.status.code(), Some(2), "{flag:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("unexpected argument"), "{flag:?}");
+    }
+}
+
+#[test]
+fn a_place_that_servers_cannot_use_is_a_mistake_of_usage() {
+    if !nix::unistd::Uid::effective().is_root() {
+        // Anybody else's servers run as that very user, who can use what is theirs.
+        return;
+    }
+    let closed = TempDir::new().unwrap();
+    fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let out = open_dir();
+    let output = qbench()
+        .args(["run", "--backend", "valkey_streams", "--scenario", "cold", "--out"])
+        .arg(out.path())
+        .env("QBENCH_TMPDIR", closed.path())
+        .output()
+        .unwrap();
+    refused(&output, 2, &["QBENCH_TMPDIR", closed.path().to_str().unwrap()]);
 }
 
 #[test]
@@ -257,9 +346,14 @@ fn percentiles_recomputed_from_the_job_file_agree_within_one_percent() {
 
 /// Starts a run of 30 s against private servers below `dir` and returns once records are being written.
 fn start_long_run(dir: &Path, backend: &str) -> (Child, RunFiles) {
+    start_long_run_with(dir, backend, &[])
+}
+
+fn start_long_run_with(dir: &Path, backend: &str, arguments: &[&str]) -> (Child, RunFiles) {
     let out = dir.join("out");
     let child = qbench()
         .args(["run", "--backend", backend, "--scenario", "cold", "--rate", "200", "--duration", "30s"])
+        .args(arguments)
         .arg("--out")
         .arg(&out)
         .env("QBENCH_TMPDIR", dir)
@@ -319,6 +413,104 @@ fn an_interrupted_run_ends_its_servers_and_says_so() {
 }
 
 #[test]
+fn a_second_interrupt_ends_a_stuck_run_at_once_and_says_so() {
+    let dir = open_dir();
+    let (mut child, files) = start_long_run(dir.path(), "valkey_streams");
+    // A server that does not answer keeps the run from ending in order.
+    let servers = servers_below(dir.path());
+    assert!(!servers.is_empty());
+    for server in &servers {
+        kill(Pid::from_raw(*server), Signal::SIGSTOP).unwrap();
+    }
+    let mut status = None;
+    wait_for("the end of the run", Duration::from_secs(30), || {
+        // More of them change nothing, and two that come together would be one.
+        let _ = kill(pid(&child), Signal::SIGINT);
+        std::thread::sleep(Duration::from_millis(300));
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(1));
+    assert!(processes_below(dir.path()).is_empty());
+    let result = result_of(&files);
+    assert_eq!(result.status, RunStatus::Interrupted);
+    assert!(result.validity.reasons[0].starts_with("stopped at once"), "{:?}", result.validity);
+}
+
+#[test]
+fn roles_run_on_the_cores_that_they_were_given() {
+    let (first, last) = (first_core(), last_core());
+    let dir = open_dir();
+    let pin = format!("server={first},harness={last}");
+    let (mut child, files) = start_long_run_with(dir.path(), "valkey_streams", &["--pin", &pin]);
+    let servers = servers_below(dir.path());
+    let of_servers: Vec<String> = servers.iter().flat_map(|server| cores_of(*server)).collect();
+    let of_harness = cores_of(pid(&child).as_raw());
+    kill(pid(&child), Signal::SIGKILL).unwrap();
+    child.wait().unwrap();
+    assert!(!of_servers.is_empty() && of_servers.iter().all(|cores| *cores == first), "{of_servers:?}, not {first}");
+    assert!(of_harness.len() > 2 && of_harness.iter().all(|cores| *cores == last), "{of_harness:?}, not {last}");
+    let manifest: Manifest = serde_json::from_slice(&fs::read(files.manifest()).unwrap()).unwrap();
+    assert_eq!(
+        (manifest.configuration["pin"].value.as_str(), manifest.configuration["pin"].source.as_str()),
+        (&*pin, "flag")
+    );
+    let told = format!("bound to cores: server to {first}, harness to {last}");
+    assert!(manifest.scheduling.iter().any(|sentence| sentence.starts_with(&told)), "{:?}", manifest.scheduling);
+}
+
+/// Runs a small load on a given server whose objects a made-up run elsewhere has locked, and again after that one's end.
+async fn refused_while_another_run_works(
+    backend: &'static str,
+    variable: &'static str,
+    url: String,
+    unlock: impl Future,
+) {
+    let dir = open_dir();
+    let command = |out: &str| {
+        let mut command = qbench();
+        command.args(["run", "--backend", backend, "--scenario", "cold"]).args(SMALL).env(variable, &url);
+        command.arg("--out").arg(dir.path().join(out));
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let output = command("locked").await.unwrap();
+    refused(&output, 1, &["another run of qbench", "process 1 on elsewhere", "127.0.0.1", "another server"]);
+    unlock.await;
+    let output = command("free").await.unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_do_not_share_a_given_postgresql() {
+    let server = PostgresServer::start(PostgresOptions::new(Durability::D1)).await.unwrap();
+    let other: PgConnectOptions = server.url().expose().parse().unwrap();
+    let other = other.application_name("qbench:lock process 1 on elsewhere");
+    let mut other = PgConnection::connect_with(&other).await.unwrap();
+    other.execute("SELECT pg_advisory_lock(hashtextextended('qbench', 0))").await.unwrap();
+    let unlock = other.close();
+    refused_while_another_run_works("skip_locked", "QBENCH_PG_URL", server.url().expose().to_owned(), unlock).await;
+    let mut user = PgConnection::connect(server.url().expose()).await.unwrap();
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(locks).fetch_one(&mut user).await.unwrap(), 0, "it is given back");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_do_not_share_a_given_valkey() {
+    let server = ValkeyServer::start(ValkeyOptions::new(Durability::D0)).await.unwrap();
+    let client = redis::Client::open(server.url().expose()).unwrap();
+    let mut other = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("SET").arg(&["qbench:lock", "process 1 on elsewhere"][..]).exec_async(&mut other).await.unwrap();
+    let mut unlocking = other.clone();
+    let unlock = async move { redis::cmd("DEL").arg("qbench:lock").exec_async(&mut unlocking).await.unwrap() };
+    refused_while_another_run_works("valkey_streams", "QBENCH_VALKEY_URL", server.url().expose().to_owned(), unlock)
+        .await;
+    let left: u64 = redis::cmd("EXISTS").arg("qbench:lock").query_async(&mut other).await.unwrap();
+    assert_eq!(left, 0, "it is given back");
+    server.stop().await.unwrap();
+}
+
+#[test]
 fn a_password_in_a_flag_is_moved_out_of_the_process_list() {
     let dir = open_dir();
     // A listener that accepts and never answers keeps the run alive while its arguments are read.
@@ -341,14 +533,20 @@ fn a_password_in_a_flag_is_moved_out_of_the_process_list() {
     child.wait().unwrap();
 }
 
+/// The manifest's word on the address of PostgreSQL, in the configuration and among the arguments.
+fn url_in_manifest(out: &Path) -> ConfiguredValue {
+    let text = fs::read_to_string(RunFiles::new(out, "skip_locked", "cold").manifest()).unwrap();
+    let manifest: Manifest = serde_json::from_str(&text).unwrap();
+    let given = manifest.command_line.iter().any(|argument| argument == "--pg-url");
+    let configured = manifest.configuration["pg-url"].clone();
+    assert_eq!(given, configured.source == "flag", "{:?}", manifest.command_line);
+    configured
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_runs_already_is_used_and_left_as_it_was() {
-    use qbench_harness::services::{PostgresOptions, PostgresServer};
-    use qbench_schema::result::Durability;
-    use sqlx::{Connection, Executor, Row};
-
     let server = PostgresServer::start(PostgresOptions::new(Durability::D1)).await.unwrap();
-    let mut connection = sqlx::PgConnection::connect(server.url().expose()).await.unwrap();
+    let mut connection = PgConnection::connect(server.url().expose()).await.unwrap();
     connection.execute("CREATE TABLE mine (id int); INSERT INTO mine VALUES (1)").await.unwrap();
     let dir = open_dir();
     let command = |url: &str, out: &str| {
@@ -361,6 +559,7 @@ async fn a_server_that_runs_already_is_used_and_left_as_it_was() {
 
     let output = command(server.url().expose(), "good").await.unwrap();
     assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(url_in_manifest(&dir.path().join("good")).source, "environment");
     let result = result_of(&RunFiles::new(&dir.path().join("good"), "skip_locked", "cold"));
     assert_eq!((result.audit.verdict, result.durability), (Verdict::Ok, Durability::D1), "{:?}", result.audit);
     assert!(result.cpu_us_per_job.server.is_some(), "the postmaster was found: {:?}", result.notes);
@@ -368,6 +567,17 @@ async fn a_server_that_runs_already_is_used_and_left_as_it_was() {
     assert!(schemas.fetch_all(&mut connection).await.unwrap().is_empty(), "nothing of ours is left");
     let mine = sqlx::query("SELECT count(*) FROM mine").fetch_one(&mut connection).await.unwrap();
     assert_eq!(mine.get::<i64, _>(0), 1);
+
+    // The password in the flag is moved into the environment on the way, and stays a flag for the reader.
+    let url = server.url().expose().to_owned();
+    let out = dir.path().join("flag");
+    let mut flagged = qbench();
+    flagged.args(["run", "--backend", "skip_locked", "--scenario", "cold", "--pg-url", &url]).args(SMALL);
+    flagged.arg("--out").arg(&out);
+    let output = tokio::task::spawn_blocking(move || flagged.output().unwrap()).await.unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    let configured = url_in_manifest(&out);
+    assert_eq!((configured.source.as_str(), configured.value.contains(":***@")), ("flag", true), "{configured:?}");
 
     let wrong = server.url().expose().replace('@', "x@");
     let output = command(&wrong, "wrong").await.unwrap();

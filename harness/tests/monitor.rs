@@ -391,8 +391,13 @@ fn processes_of(server: &PostgresServer) -> Vec<i32> {
 #[tokio::test]
 async fn the_sessions_of_pgbench_count_for_the_background_load_even_after_their_end() {
     let server = postgres().await;
-    let config =
-        PgbenchConfig { program: server.pgbench().to_owned(), server: server.url().clone(), clients: 2, scale: 2 };
+    let config = PgbenchConfig {
+        program: server.pgbench().to_owned(),
+        server: server.url().clone(),
+        clients: 2,
+        scale: 2,
+        cores: None,
+    };
     let mut pgbench = Pgbench::prepare(config).await.unwrap().start(RunClock::start()).unwrap();
     pgbench.wait_until_running(PATIENCE).await.unwrap();
     let mut client = session(server.url()).await;

@@ -12,8 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qbench_backends::ServerUrl;
 use qbench_harness::services::{
-    ChildSpec, ExternalServer, PostgresOptions, PostgresServer, SearchPlaces, Services, ValkeyOptions, ValkeyServer,
-    Wanted, spawn_guarded,
+    ChildSpec, ExternalServer, PostgresOptions, PostgresServer, SearchPlaces, Server as _, Services, ValkeyOptions,
+    ValkeyServer, Wanted, spawn_guarded,
 };
 use qbench_schema::result::Durability;
 use sqlx::postgres::PgConnection;

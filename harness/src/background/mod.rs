@@ -20,6 +20,7 @@ use qbench_backends::ServerUrl;
 use qbench_schema::result::BackgroundLoad;
 
 use crate::clock::RunClock;
+use crate::pinning::Cores;
 use crate::services::{self, ChildSpec, GuardedChild, spawn_guarded};
 use progress::{Progress, Timeline};
 
@@ -77,6 +78,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the user asked for what cannot be.
+    pub fn is_config(&self) -> bool {
+        matches!(self, Error::Config(_) | Error::Start(services::Error::Config(_)))
+    }
+}
+
 fn said(last_lines: &[String]) -> String {
     if last_lines.is_empty() {
         "; it said nothing".to_owned()
@@ -96,6 +104,8 @@ pub struct PgbenchConfig {
     pub clients: u32,
     /// pgbench's scale factor: 100,000 rows, about 15 MB, each.
     pub scale: u32,
+    /// Cores that the program is bound to; `None`: those of this process.
+    pub cores: Option<Cores>,
 }
 
 impl PgbenchConfig {
@@ -200,6 +210,7 @@ impl PreparedPgbench {
         // No vacuum at the start: the tables are fresh, and it would fall into the warm-up.
         let spec = libpq
             .apply(ChildSpec::new(&config.program))
+            .cores(config.cores.clone())
             .args(["--no-vacuum", "--protocol=prepared", "--progress=1"])
             .args(["--client", &config.clients.to_string()])
             .args(["--jobs", &config.clients.min(cores).to_string()])

@@ -13,10 +13,11 @@ pub const SCHEMA: &str = "qbench_background";
 /// Comment by which a schema of ours is known.
 const MARK: &str = "made by qbench for its background load; dropped without asking";
 
-/// Drops what pgbench made, by name, and the schema. Without CASCADE: an object of somebody else's that stands in the
-/// schema, or depends on a table in it, makes this fail and stays.
-const DROP: &str = "DROP TABLE IF EXISTS qbench_background.pgbench_accounts, qbench_background.pgbench_branches, \
-     qbench_background.pgbench_tellers, qbench_background.pgbench_history; DROP SCHEMA qbench_background;";
+/// Removes the schema with the tables that pgbench makes, and nothing else: what somebody built upon them (a view, a foreign
+/// key) makes PostgreSQL refuse, and say what it is.
+const REMOVE: &str = "DROP TABLE IF EXISTS qbench_background.pgbench_history, qbench_background.pgbench_accounts,
+     qbench_background.pgbench_tellers, qbench_background.pgbench_branches;
+ DROP SCHEMA qbench_background;";
 
 /// How the schema stands on a server.
 enum Standing {
@@ -30,7 +31,7 @@ pub(super) async fn make(url: &ServerUrl) -> Result<(), Error> {
     with_connection(url, async |connection| {
         let script = match standing(connection).await? {
             Standing::Absent => "",
-            Standing::Ours => DROP,
+            Standing::Ours => REMOVE,
             Standing::Foreign => return Ok(Err(Error::Foreign { server: url.redacted() })),
         };
         // One transaction: no schema of ours is ever seen without its mark.
@@ -46,7 +47,8 @@ pub(super) async fn make(url: &ServerUrl) -> Result<(), Error> {
 pub(super) async fn remove(url: &ServerUrl) -> Result<(), Error> {
     with_connection(url, async |connection| {
         if let Standing::Ours = standing(connection).await? {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("BEGIN; {DROP} COMMIT;"))).execute(connection).await?;
+            // Several statements in one message are one transaction.
+            sqlx::raw_sql(REMOVE).execute(connection).await?;
         }
         Ok(())
     })

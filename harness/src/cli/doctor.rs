@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::Status;
-use super::output::say;
 use crate::priority;
 use crate::services::SearchPlaces;
 
@@ -16,22 +15,22 @@ pub fn main(_args: DoctorArgs) -> anyhow::Result<Status> {
     let mut healthy = true;
     match places.find_postgres() {
         Ok(programs) => {
-            say!("PostgreSQL {} in {}", programs.version, programs.postgres.display());
-            say!("pgbench in {}", programs.pgbench.display());
+            println!("PostgreSQL {} in {}", programs.version, programs.postgres.display());
+            println!("pgbench in {}", programs.pgbench.display());
         }
         Err(error) => {
             healthy = false;
-            say!("PostgreSQL: {error}");
+            println!("PostgreSQL: {error}");
         }
     }
     match places.find_valkey() {
-        Ok(program) => say!("{} {} in {}", program.engine, program.version, program.server.display()),
+        Ok(program) => println!("{} {} in {}", program.engine, program.version, program.server.display()),
         Err(error) => {
             healthy = false;
-            say!("Valkey: {error}");
+            println!("Valkey: {error}");
         }
     }
-    say!("{}", priority::raise_process());
-    say!("{}", priority::pacer_priority());
+    println!("{}", priority::raise_process());
+    println!("{}", priority::pacer_priority());
     Ok(if healthy { Status::Done } else { Status::Failed })
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Status;
-use super::output::say;
 
 /// Draw the six comparison charts from a summary.csv, as PNG at 300 DPI
 #[derive(Debug, Args)]
@@ -20,7 +19,7 @@ pub struct GraphArgs {
 
 pub fn main(args: GraphArgs) -> anyhow::Result<Status> {
     for picture in qbench_analysis::graph(&args.input, &args.output)? {
-        say!("{}", picture.display());
+        println!("{}", picture.display());
     }
     Ok(Status::Done)
 }

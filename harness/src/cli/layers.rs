@@ -13,6 +13,7 @@ use qbench_schema::result::Durability;
 
 use super::secrets;
 use super::workload_args::WorkloadArgs;
+use crate::pinning::{Cores, Pinning};
 use crate::run::RunRequest;
 use crate::usage::Usage;
 
@@ -23,13 +24,13 @@ const SETTINGS_FILE: &str = "qbench.toml";
 const DEFAULT_PROFILE: &str = "quick";
 
 /// Names beside the workload's that may stand in the environment and in qbench.toml.
-const OTHER_NAMES: [&str; 6] = ["profile", "pg-url", "valkey-url", "durability", "set", "out"];
+const OTHER_NAMES: [&str; 7] = ["profile", "pg-url", "valkey-url", "durability", "pin", "set", "out"];
 
 /// Variables that are read where they are needed and mean nothing in a file.
-const ONLY_VARIABLES: [&str; 3] = ["tmpdir", "progress", "moved-flags"];
+const ONLY_VARIABLES: [&str; 3] = ["tmpdir", "progress", secrets::MOVED_FLAGS_NAME];
 
 /// Flags that `run`, `matrix` and `quick` share.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct SettingsArgs {
     /// Size of the load: quick, standard or paper (default: quick)
     #[arg(long, value_name = "ID")]
@@ -40,14 +41,17 @@ pub struct SettingsArgs {
     /// Option of a backend (see `qbench list backends`), or any workload setting by its name
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Bind roles to cores, for instance server=0-1,harness=2 (roles: server, harness, background); private servers only
+    #[arg(long, value_name = "ROLE=CORES")]
+    pin: Option<String>,
     #[command(flatten)]
-    pub workload: WorkloadArgs,
+    workload: WorkloadArgs,
     #[command(flatten)]
     pub servers: ServerArgs,
 }
 
 /// Where the servers are. Without these, private ones are started for each run.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Servers")]
 pub struct ServerArgs {
     /// Use this PostgreSQL; touches nothing outside the schemas qbench makes. PGPASSWORD is honoured
@@ -75,11 +79,24 @@ pub struct Settings {
     /// The user's Valkey, likewise.
     pub valkey_url: Option<ServerUrl>,
     durability: Option<Durability>,
+    pinning: Pinning,
     /// Folder for results from a variable or the file.
     pub out: Option<PathBuf>,
 }
 
 impl SettingsArgs {
+    /// For a command that only needs servers.
+    pub fn of_servers(servers: ServerArgs) -> Self {
+        SettingsArgs {
+            profile: None,
+            config: None,
+            set: Vec::new(),
+            pin: None,
+            workload: WorkloadArgs::default(),
+            servers,
+        }
+    }
+
     /// Reads all layers.
     ///
     /// # Errors
@@ -106,15 +123,14 @@ impl SettingsArgs {
         }
 
         let mut sources = BTreeMap::new();
+        let moved = environment.others.get(secrets::MOVED_FLAGS_NAME).and_then(|names| names.first().cloned());
         let mut one = |flag: &Option<String>, name: &'static str| -> Option<String> {
             let from = |layer: &Layer| layer.others.get(name).and_then(|values| values.first().cloned());
             let flag = flag.clone().map(|value| (value, Source::Flag));
+            let was_flag = moved.as_deref().is_some_and(|moved| moved.split(',').any(|moved| moved == name));
+            let environment_source = if was_flag { Source::Flag } else { Source::Environment };
             let (value, source) = flag
-                .or_else(|| {
-                    let was_a_flag = secrets::was_a_flag(&format!("QBENCH_{}", name.replace('-', "_").to_uppercase()));
-                    let source = if was_a_flag { Source::Flag } else { Source::Environment };
-                    Some((from(&environment)?, source))
-                })
+                .or_else(|| Some((from(&environment)?, environment_source)))
                 .or_else(|| Some((from(file.as_ref()?)?, Source::File)))?;
             sources.insert(name, source);
             Some(value)
@@ -123,12 +139,14 @@ impl SettingsArgs {
         let durability = one(&self.servers.durability, "durability").map(|word| parse_durability(&word)).transpose()?;
         let pg_url = one(&self.servers.pg_url, "pg-url").map(ServerUrl::new);
         let valkey_url = one(&self.servers.valkey_url, "valkey-url").map(ServerUrl::new);
+        let pinning = one(&self.pin, "pin").map(|text| parse_pinning(&text)).transpose()?.unwrap_or_default();
         let out = one(&None, "out").map(PathBuf::from);
         let settings = Settings {
             profile: Profile::load(profile.as_deref().unwrap_or(DEFAULT_PROFILE))?,
             pg_url,
             valkey_url,
             durability,
+            pinning,
             options,
             sources,
             out,
@@ -137,8 +155,8 @@ impl SettingsArgs {
         Ok(settings)
     }
 
-    /// The same flags for a run of its own. Addresses with a password are left out: they are in the environment, which a
-    /// child inherits.
+    /// The same flags for a run of its own. No address with a password is among them: the program moves such flags into its
+    /// environment before it reads them, or does not run at all (see [`super::secrets`]), and a child inherits that.
     pub fn to_arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
         let mut add = |flag: &str, value: String| arguments.extend([format!("--{flag}"), value]);
@@ -152,13 +170,15 @@ impl SettingsArgs {
             add("set", pair.clone());
         }
         let servers = &self.servers;
-        for (flag, value) in [("pg-url", &servers.pg_url), ("valkey-url", &servers.valkey_url)] {
-            if let Some(url) = value.as_ref().filter(|url| ServerUrl::new(*url).redacted() == **url) {
-                add(flag, url.clone());
+        for (flag, value) in [
+            ("pg-url", &servers.pg_url),
+            ("valkey-url", &servers.valkey_url),
+            ("durability", &servers.durability),
+            ("pin", &self.pin),
+        ] {
+            if let Some(value) = value {
+                add(flag, value.clone());
             }
-        }
-        if let Some(durability) = &servers.durability {
-            add("durability", durability.clone());
         }
         for (key, value) in &self.workload.given {
             match qbench_scenarios::KEYS.iter().any(|spec| spec.name == *key && spec.value_name.is_none()) {
@@ -203,6 +223,11 @@ fn take_pair(
     }
     let hint = did_you_mean(key, known_options().chain(settings));
     Err(Usage(format!("--set {pair}: unknown key `{key}`{hint}")).into())
+}
+
+fn parse_pinning(text: &str) -> anyhow::Result<Pinning> {
+    let available = Cores::of_this_process().context("cannot find out which cores this process may use")?;
+    Ok(Pinning::parse(text, &available)?)
 }
 
 fn parse_durability(word: &str) -> Result<Durability, Usage> {
@@ -254,6 +279,7 @@ impl Settings {
             durability: self.durability_of(entry.engine),
             pg_url: self.pg_url.clone(),
             valkey_url: self.valkey_url.clone(),
+            pinning: self.pinning.clone(),
             plan,
             out: PathBuf::new(),
             block: 1,
@@ -272,6 +298,7 @@ impl Settings {
             ("durability", durability),
             ("pg-url", address(&self.pg_url)),
             ("valkey-url", address(&self.valkey_url)),
+            ("pin", self.pinning.to_string()),
         ];
         let named = named.map(|(name, value)| (name.to_owned(), ConfiguredValue { value, source: source(name) }));
         let options = entry.options.iter().map(|option| {

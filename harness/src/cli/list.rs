@@ -5,7 +5,6 @@ use qbench_backends::registry::{BACKENDS, EngineKind};
 use qbench_scenarios::{KEYS, Profile, Scenario};
 
 use super::Status;
-use super::output::say;
 
 /// Show the backends, scenarios or profiles that there are
 #[derive(Debug, Args)]
@@ -37,9 +36,9 @@ fn backends() -> anyhow::Result<()> {
             EngineKind::Valkey => "Valkey",
             EngineKind::InProcess => "in process",
         };
-        say!("{:<17} {:<11} {}", entry.id, engine, entry.summary);
+        println!("{:<17} {:<11} {}", entry.id, engine, entry.summary);
         for option in entry.options {
-            say!("{:<29} --set {}={}  {}", "", option.key, option.default, option.help);
+            println!("{:<29} --set {}={}  {}", "", option.key, option.default, option.help);
         }
     }
     Ok(())
@@ -47,9 +46,9 @@ fn backends() -> anyhow::Result<()> {
 
 fn scenarios() -> anyhow::Result<()> {
     for scenario in Scenario::shipped()? {
-        say!("{:<8} {}", scenario.id, scenario.question);
+        println!("{:<8} {}", scenario.id, scenario.question);
         for limitation in &scenario.limitations {
-            say!("{:<8} - {limitation}", "");
+            println!("{:<8} - {limitation}", "");
         }
     }
     Ok(())
@@ -57,10 +56,10 @@ fn scenarios() -> anyhow::Result<()> {
 
 fn profiles() -> anyhow::Result<()> {
     for profile in Profile::shipped()? {
-        say!("{:<9} {}", profile.id, profile.purpose);
+        println!("{:<9} {}", profile.id, profile.purpose);
         let plan = qbench_scenarios::resolve(&profile, &Scenario::load("warm")?, &[])?;
         for key in KEYS {
-            say!("{:<9} --{} {}", "", key.name, key.value_of(&plan.workload));
+            println!("{:<9} --{} {}", "", key.name, key.value_of(&plan.workload));
         }
     }
     Ok(())

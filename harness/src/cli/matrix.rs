@@ -13,7 +13,6 @@ use qbench_schema::result::RunIdentity;
 
 use super::Status;
 use super::layers::{Settings, SettingsArgs, find_backend, prepare_out};
-use super::output::say;
 use crate::run;
 use crate::usage::Usage;
 
@@ -70,7 +69,7 @@ pub fn main(args: MatrixArgs) -> anyhow::Result<Status> {
     }
     prepare_out(&out)?;
     let outcome = matrix.run(args.resume)?;
-    say!("{outcome}");
+    println!("{outcome}");
     if outcome.interrupted {
         eprintln!("Interrupted; the same command with --resume goes on from here.");
     } else {

@@ -1,13 +1,16 @@
 //! The command line: one file per command. The only place that knows every crate of the workspace.
 
+#[macro_use]
+mod output;
+
 mod analyze;
 mod doctor;
 mod exit;
 mod graph;
 mod layers;
 mod list;
+mod logging;
 mod matrix;
-mod output;
 mod progress;
 mod quick;
 mod run;
@@ -19,7 +22,7 @@ mod workload_args;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 
 use exit::Status;
 
@@ -30,6 +33,9 @@ use exit::Status;
 #[derive(Debug, Parser)]
 #[command(name = "qbench", version, max_term_width = 110, after_help = EXIT_STATUS_HELP)]
 struct Cli {
+    /// Say more on standard error; twice: everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -52,10 +58,12 @@ enum Command {
 
 /// Runs the program with the arguments and the environment of this process.
 pub fn main() -> ExitCode {
-    secrets::move_passwords_out_of_arguments();
-    // What libraries of ours and others warn of; a run's own errors are in its verdict.
-    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).without_time().init();
+    // First of all: until then everybody on this machine can read them.
+    if let Err(error) = secrets::move_passwords_out_of_arguments() {
+        return exit::code(Err(error));
+    }
     let cli = Cli::parse();
+    logging::start(cli.verbose);
     let result = match cli.command {
         Command::Quick(args) => quick::main(args),
         Command::Run(args) => run::main(args),

@@ -1,27 +1,44 @@
-//! Results on standard output.
+//! What the commands say, on standard output and standard error.
+//!
+//! The macros below replace those of the standard library within the command line. Those panic when nobody reads any more
+//! (`qbench list backends | head -1`), which is no fault of a reader who has seen enough.
 
-use std::fmt;
-use std::io::{ErrorKind, Write};
+use std::fmt::Arguments;
+use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
+/// Whether something that should stand on standard output could not be written.
+static LOST: AtomicBool = AtomicBool::new(false);
 
-/// Prints one line of a result, as `println!` does, but a reader that has closed its end (`qbench list backends | head -1`) has
-/// seen what it wanted: that is no failure, and no panic.
-macro_rules! say {
-    ($($text:tt)*) => {
-        $crate::cli::output::line(format_args!($($text)*))?
-    };
-}
-pub(super) use say;
-
-/// One line on standard output.
-///
-/// # Errors
-/// When it cannot be written, for instance to a full disk.
-pub fn line(text: fmt::Arguments<'_>) -> anyhow::Result<()> {
-    let mut output = std::io::stdout().lock();
-    match output.write_fmt(text).and_then(|()| output.write_all(b"\n")) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write the result to standard output"),
+/// Writes to standard output. A closed pipe is left alone; any other trouble is told once, and ends in [`was_lost`].
+pub fn write_out(text: Arguments<'_>) {
+    let Err(error) = io::stdout().write_fmt(text).and_then(|()| io::stdout().flush()) else { return };
+    if error.kind() != ErrorKind::BrokenPipe && !LOST.swap(true, Ordering::Relaxed) {
+        write_err(format_args!("qbench: cannot write to standard output: {error}\n"));
     }
+}
+
+/// Writes to standard error. When that fails, there is nobody left to be told.
+pub fn write_err(text: Arguments<'_>) {
+    let _ = io::stderr().write_fmt(text);
+}
+
+/// Whether a part of the output is lost though somebody may have wanted it, for instance on a full disk.
+pub fn was_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
+
+macro_rules! print {
+    ($($text:tt)*) => { $crate::cli::output::write_out(::std::format_args!($($text)*)) };
+}
+macro_rules! println {
+    () => { print!("\n") };
+    ($($text:tt)*) => { print!("{}\n", ::std::format_args!($($text)*)) };
+}
+macro_rules! eprint {
+    ($($text:tt)*) => { $crate::cli::output::write_err(::std::format_args!($($text)*)) };
+}
+macro_rules! eprintln {
+    () => { eprint!("\n") };
+    ($($text:tt)*) => { eprint!("{}\n", ::std::format_args!($($text)*)) };
 }

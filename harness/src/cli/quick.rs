@@ -8,7 +8,6 @@ use clap::Args;
 use super::Status;
 use super::layers::{SettingsArgs, prepare_out};
 use super::matrix::{self, CellArgs, Matrix};
-use super::output::say;
 
 /// The four designs that the reference compares.
 const BACKENDS: &str = "skip_locked,delete_returning,partitioned,valkey_streams";
@@ -45,15 +44,15 @@ pub fn main(args: QuickArgs) -> anyhow::Result<Status> {
         eprintln!("Interrupted; the results so far are in {}.", out.display());
         return Ok(Status::Failed);
     }
-    say!("{outcome}");
+    println!("{outcome}");
     let analysis = qbench_analysis::analyze(std::slice::from_ref(&out), &out.join("analysis"))?;
     print!("{}", analysis.table);
     for problem in &analysis.problems {
         eprintln!("qbench: {problem}");
     }
     let pictures = qbench_analysis::graph(&out.join("analysis").join("summary.csv"), &out.join("graphs"))?;
-    say!("\nresults   {}", out.display());
-    say!("tables    {}", out.join("analysis").display());
-    say!("pictures  {} ({} PNG files)", out.join("graphs").display(), pictures.len());
+    println!("\nresults   {}", out.display());
+    println!("tables    {}", out.join("analysis").display());
+    println!("pictures  {} ({} PNG files)", out.join("graphs").display(), pictures.len());
     Ok(matrix::status(&outcome))
 }

@@ -1,16 +1,17 @@
 //! `qbench run`: one cell, once.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
+use anyhow::Context;
 use clap::Args;
 use qbench_scenarios::Scenario;
 use qbench_schema::result::{RunResult, RunStatus};
 
 use super::layers::{SettingsArgs, find_backend, prepare_out};
-use super::output::say;
 use super::signals::Interrupts;
-use super::{Status, progress, verdict};
+use super::{Status, progress, secrets, verdict};
 use crate::priority;
 use crate::run::{self, RunRequest};
 
@@ -48,17 +49,20 @@ pub fn main(args: RunArgs) -> anyhow::Result<Status> {
         let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S");
         PathBuf::from(format!("results/{}_{}_{time}", entry.id, scenario.id))
     });
-    prepare_out(&out)?;
-    eprint!("{}", plan.capacity.summary(&plan.workload));
-
-    let request = RunRequest {
+    let mut request = RunRequest {
         out,
         block: args.block,
-        command_line: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
-        // Before any thread exists, so that all of them inherit it.
-        scheduling: vec![priority::raise_process(), priority::pacer_priority()],
+        command_line: secrets::arguments_as_given(),
         ..settings.request(entry, plan)
     };
+    // What cannot be is refused before anything is made.
+    run::identify(&request)?;
+    prepare_out(&request.out)?;
+    eprint!("{}", request.plan.capacity.summary(&request.plan.workload));
+    // Before any thread exists, so that all of them inherit it.
+    request.pinning.bind_harness().context("cannot bind this program to the cores that --pin gives it")?;
+    request.scheduling = vec![priority::raise_process(), priority::pacer_priority()];
+    request.scheduling.extend(request.pinning.in_words());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(carry_out(&request));
     // Aborted connections may still be closing; nobody waits for them.
@@ -70,10 +74,12 @@ async fn carry_out(request: &RunRequest) -> anyhow::Result<RunResult> {
     let mut interrupts = Interrupts::listen()?;
     let flag = Arc::clone(&interrupts.flag);
     let mut progress = progress::on_stderr(&format!("{} {}", request.entry.id, request.plan.scenario.id));
+    let mut execution = pin!(run::execute(request, flag, progress.as_mut()));
     tokio::select! {
-        result = run::execute(request, flag, progress.as_mut()) => result,
+        result = &mut execution => result,
         () = interrupts.second(|| eprintln!("qbench: stopping; a second Ctrl-C stops at once")) => {
-            run::mark_stopped_at_once(request)?;
+            // Before the run is dropped, which ends its servers and may take some seconds.
+            run::record_stop(request)?;
             anyhow::bail!("stopped at once; the files in {} hold what happened until then", request.out.display())
         }
     }
@@ -81,9 +87,9 @@ async fn carry_out(request: &RunRequest) -> anyhow::Result<RunResult> {
 
 fn report(request: &RunRequest, result: &RunResult, json: bool) -> anyhow::Result<Status> {
     if json {
-        say!("{}", serde_json::to_string_pretty(result)?);
+        println!("{}", serde_json::to_string_pretty(result)?);
     } else {
-        say!("{}", verdict::in_words(result));
+        println!("{}", verdict::in_words(result));
     }
     for reason in &result.validity.reasons {
         eprintln!("qbench: not valid: {reason}");

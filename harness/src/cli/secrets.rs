@@ -1,78 +1,96 @@
 //! Keeps passwords out of the process list.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use anyhow::{Context, anyhow};
 use qbench_backends::ServerUrl;
 
-/// Flags that take a server's address, with the variable that says the same.
-const URL_FLAGS: [(&str, &str); 2] = [("--pg-url", "QBENCH_PG_URL"), ("--valkey-url", "QBENCH_VALKEY_URL")];
+/// Flags that take a server's address.
+const URL_FLAGS: [UrlFlag; 2] = [
+    UrlFlag { flag: "--pg-url", name: "pg-url", variable: "QBENCH_PG_URL" },
+    UrlFlag { flag: "--valkey-url", name: "valkey-url", variable: "QBENCH_VALKEY_URL" },
+];
 
-/// Names the variables whose values were flags, so that the manifest can say where they came from.
-const MOVED_VARIABLE: &str = "QBENCH_MOVED_FLAGS";
+/// Variable that names the settings that stood in flags and were moved to variables, separated by commas: the manifest says
+/// where the user gave a value.
+const MOVED_FLAGS_VARIABLE: &str = "QBENCH_MOVED_FLAGS";
+/// The same as a name of a setting.
+pub const MOVED_FLAGS_NAME: &str = "moved-flags";
 
-/// Whether the value of `variable` was given as a flag.
-pub fn was_a_flag(variable: &str) -> bool {
-    std::env::var(MOVED_VARIABLE).is_ok_and(|moved| moved.split(',').any(|name| name == variable))
+struct UrlFlag {
+    flag: &'static str,
+    name: &'static str,
+    /// Says the same.
+    variable: &'static str,
 }
 
 /// The arguments of a process are readable by every user of the machine, its environment only by its owner. When an
 /// address with a password was given as a flag, this process is replaced by one that has it in the environment.
 ///
-/// Does nothing when no argument holds a password. Should the replacement fail, the program goes on as it is and says so.
-pub fn move_passwords_out_of_arguments() {
-    // An argument that is no text holds no address; the parser refuses it with a sentence.
-    let Ok(arguments) = std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect::<Result<Vec<_>, _>>()
-    else {
-        return;
-    };
-    let (kept, moved) = split(arguments);
+/// Does nothing when no argument holds a password.
+///
+/// # Errors
+/// When the replacement fails. The program must not go on then: the password would stay where it is, and children would
+/// get it in the same way.
+pub fn move_passwords_out_of_arguments() -> anyhow::Result<()> {
+    let (kept, moved) = split(std::env::args_os().skip(1).collect());
     if moved.is_empty() {
-        return;
+        return Ok(());
     }
-    let Ok(program) = std::env::current_exe() else {
-        eprintln!(
-            "qbench: cannot hide the password in the arguments from the process list; use PGPASSWORD or QBENCH_PG_URL"
-        );
-        return;
-    };
-    let names = moved.iter().map(|(variable, _)| *variable).collect::<Vec<_>>().join(",");
-    let error = Command::new(program).args(kept).envs(moved).env(MOVED_VARIABLE, names).exec();
-    eprintln!("qbench: cannot hide the password in the arguments from the process list: {error}");
+    const ATTEMPTED: &str = "cannot hide the password in the arguments from the process list; give the address in \
+                             QBENCH_PG_URL or QBENCH_VALKEY_URL, or the password in PGPASSWORD";
+    let program = std::env::current_exe().context(ATTEMPTED)?;
+    let names: Vec<&str> = moved.iter().map(|(flag, _)| flag.name).collect();
+    let variables = moved.iter().map(|(flag, url)| (flag.variable, url));
+    let error = Command::new(program).args(kept).env(MOVED_FLAGS_VARIABLE, names.join(",")).envs(variables).exec();
+    Err(anyhow!(error).context(ATTEMPTED))
 }
 
-/// The arguments without addresses that hold a password, and these addresses as variables.
-fn split(arguments: Vec<String>) -> (Vec<String>, Vec<(&'static str, String)>) {
+/// The arguments as the user gave them, without passwords: addresses that were moved stand at the end. An argument that is
+/// not UTF-8 shows what it has in place of the rest.
+pub fn arguments_as_given() -> Vec<String> {
+    let mut arguments: Vec<String> =
+        std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let moved = std::env::var(MOVED_FLAGS_VARIABLE).unwrap_or_default();
+    for flag in URL_FLAGS.iter().filter(|flag| moved.split(',').any(|name| name == flag.name)) {
+        if let Ok(url) = std::env::var(flag.variable) {
+            arguments.extend([flag.flag.to_owned(), ServerUrl::new(url).redacted()]);
+        }
+    }
+    arguments
+}
+
+/// The arguments without addresses that hold a password, and these addresses.
+fn split(arguments: Vec<OsString>) -> (Vec<OsString>, Vec<(&'static UrlFlag, OsString)>) {
     let mut kept = Vec::with_capacity(arguments.len());
-    let mut moved = Vec::new();
+    let mut moved: Vec<(&UrlFlag, OsString)> = Vec::new();
     let mut arguments = arguments.into_iter().peekable();
     while let Some(argument) = arguments.next() {
-        let flag = URL_FLAGS.iter().find(|(flag, _)| argument.strip_prefix(flag).is_some_and(starts_value));
-        let Some((flag, variable)) = flag else {
+        let bytes = argument.as_bytes();
+        let found = URL_FLAGS.iter().find_map(|flag| match bytes.strip_prefix(flag.flag.as_bytes())? {
+            [] => Some((flag, None)),
+            [b'=', url @ ..] => Some((flag, Some(OsStr::from_bytes(url).to_owned()))),
+            _ => None,
+        });
+        let Some((flag, in_place)) = found else {
             kept.push(argument);
             continue;
         };
-        let url = match argument.strip_prefix(flag).and_then(|rest| rest.strip_prefix('=')) {
-            Some(url) => url.to_owned(),
-            None => match arguments.peek() {
-                Some(url) => url.clone(),
-                None => String::new(),
-            },
-        };
-        if ServerUrl::new(&url).redacted() == url {
+        let url = in_place.clone().or_else(|| arguments.peek().cloned()).unwrap_or_default();
+        let shown = url.to_string_lossy();
+        if ServerUrl::new(shown.as_ref()).redacted() == shown {
             kept.push(argument);
             continue;
         }
-        if !argument.contains('=') {
+        if in_place.is_none() {
             arguments.next();
         }
-        moved.push((*variable, url));
+        moved.push((flag, url));
     }
     (kept, moved)
-}
-
-fn starts_value(rest: &str) -> bool {
-    rest.is_empty() || rest.starts_with('=')
 }
 
 #[cfg(test)]
@@ -80,7 +98,12 @@ mod tests {
     use super::*;
 
     fn of(arguments: &[&str]) -> (Vec<String>, Vec<(&'static str, String)>) {
-        split(arguments.iter().map(|argument| (*argument).to_owned()).collect())
+        let (kept, moved) = split(arguments.iter().map(OsString::from).collect());
+        let text = |text: OsString| text.into_string().unwrap();
+        (
+            kept.into_iter().map(text).collect(),
+            moved.into_iter().map(|(flag, url)| (flag.variable, text(url))).collect(),
+        )
     }
 
     #[test]
@@ -95,5 +118,13 @@ mod tests {
         let harmless = ["run", "--pg-url", "postgres://ann@db/x", "--pg-url=postgres://db/x"];
         assert_eq!(of(&harmless), (harmless.map(str::to_owned).to_vec(), vec![]));
         assert_eq!(of(&["--pg-url"]).0, ["--pg-url"], "a missing value is for the parser to refuse");
+    }
+
+    #[test]
+    fn an_argument_that_is_no_text_is_left_to_the_parser() {
+        let broken = OsStr::from_bytes(b"--out=\xff").to_owned();
+        let (kept, moved) = split(vec![broken.clone()]);
+        assert_eq!(kept, [broken]);
+        assert!(moved.is_empty());
     }
 }

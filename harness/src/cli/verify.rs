@@ -9,9 +9,11 @@ use qbench_backends::{BackendConfig, BackendOptions, RoundTrips, ServerUrl, Wake
 
 use super::Status;
 use super::layers::{ServerArgs, Settings, SettingsArgs, find_backend};
-use super::output::say;
 use super::signals::Interrupts;
 use crate::services::{PostgresOptions, Services, ValkeyOptions, Wanted};
+
+/// PostgreSQL schema and Valkey key prefix of the suite.
+const NAMESPACE: &str = "qbench_verify";
 
 /// Check backends against everything that a queue must do, on real servers
 ///
@@ -34,7 +36,7 @@ pub fn main(args: VerifyArgs) -> anyhow::Result<Status> {
         "all" => BACKENDS.iter().collect(),
         id => vec![find_backend(id)?],
     };
-    let settings = SettingsArgs { servers: args.servers, ..SettingsArgs::default() }.read()?;
+    let settings = SettingsArgs::of_servers(args.servers).read()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let status = runtime.block_on(async {
         let mut interrupts = Interrupts::listen()?;
@@ -50,7 +52,7 @@ pub fn main(args: VerifyArgs) -> anyhow::Result<Status> {
 async fn verify_all(entries: &[&'static Entry], settings: &Settings, filter: &str) -> anyhow::Result<Status> {
     let needs = |engine: EngineKind| entries.iter().any(|entry| entry.engine == engine);
     eprintln!("starting servers");
-    let services = Services::start(
+    let mut services = Services::start(
         needs(EngineKind::Postgres).then(|| match &settings.pg_url {
             Some(url) => Wanted::Given(url.clone()),
             None => Wanted::Private(PostgresOptions::new(settings.durability_of(EngineKind::Postgres))),
@@ -61,14 +63,11 @@ async fn verify_all(entries: &[&'static Entry], settings: &Settings, filter: &st
         }),
     )
     .await?;
+    services.lock_given(NAMESPACE).await?;
     let mut passed = 0;
     let mut failed = 0;
     for entry in entries {
-        let url = match entry.engine {
-            EngineKind::Postgres => services.postgres.as_ref().map(|server| server.url().clone()),
-            EngineKind::Valkey => services.valkey.as_ref().map(|server| server.url().clone()),
-            EngineKind::InProcess => None,
-        };
+        let url = services.of(entry.engine).map(|server| server.url().clone());
         for (name, options) in entry.option_sets() {
             let report = verify_one(entry, &name, url.clone(), options, settings, filter).await?;
             passed += report.passed();
@@ -76,7 +75,7 @@ async fn verify_all(entries: &[&'static Entry], settings: &Settings, filter: &st
         }
     }
     services.stop().await?;
-    say!("{passed} cases passed over {} backends; {failed} option sets failed", entries.len());
+    println!("{passed} cases passed over {} backends; {failed} option sets failed", entries.len());
     if passed == 0 {
         anyhow::bail!("no case ran: no name contains `{filter}`");
     }
@@ -93,7 +92,7 @@ async fn verify_one(
 ) -> anyhow::Result<conformance::Report> {
     let config = |wake| BackendConfig {
         url: url.clone(),
-        namespace: "qbench_verify".to_owned(),
+        namespace: NAMESPACE.to_owned(),
         durability: settings.durability_of(entry.engine),
         lease: Duration::from_secs(30),
         wake,
@@ -115,6 +114,6 @@ async fn verify_one(
         }
     })
     .await?;
-    say!("{option_set} {report}");
+    println!("{option_set} {report}");
     Ok(report)
 }

@@ -10,6 +10,7 @@ use qbench_schema::result::BackgroundLoad;
 use super::servers::RunServers;
 use crate::background::{Pgbench, PgbenchConfig, PreparedPgbench};
 use crate::clock::RunClock;
+use crate::pinning::Cores;
 
 /// How long pgbench may take until its first report.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -23,11 +24,20 @@ pub(super) struct BackgroundRun {
     clock: RunClock,
 }
 
-/// Fills pgbench's tables on the PostgreSQL of the run's host.
-pub(super) async fn prepare(servers: &RunServers, size: PgbenchSize) -> anyhow::Result<PreparedPgbench> {
+/// Fills pgbench's tables on the PostgreSQL of the run's host. The program will be bound to `cores`, where some are given.
+pub(super) async fn prepare(
+    servers: &RunServers,
+    size: PgbenchSize,
+    cores: Option<Cores>,
+) -> anyhow::Result<PreparedPgbench> {
     let server = servers.url_under_test(EngineKind::Postgres).context("a background load needs a PostgreSQL")?;
-    let config =
-        PgbenchConfig { program: servers.pgbench()?, server, clients: size.clients.get(), scale: size.scale.get() };
+    let config = PgbenchConfig {
+        program: servers.pgbench()?,
+        server,
+        clients: size.clients.get(),
+        scale: size.scale.get(),
+        cores,
+    };
     Ok(Pgbench::prepare(config).await?)
 }
 

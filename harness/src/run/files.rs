@@ -25,27 +25,23 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<
     attempt().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Replaces a verdict that still says `running` by one that says that the user stopped the run at once.
+/// Says in the verdict of `request` that the user stopped the run at once, unless it stands there already how it ended.
 ///
 /// # Errors
-/// When it cannot be read or written.
-pub fn mark_stopped_at_once(request: &RunRequest) -> anyhow::Result<()> {
+/// When the verdict cannot be read or written.
+pub fn record_stop(request: &RunRequest) -> anyhow::Result<()> {
     let path = RunFiles::new(&request.out, request.entry.id, &request.plan.scenario.id).result();
-    let text = match std::fs::read(&path) {
-        // Stopped before there was anything to say.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        text => text.with_context(|| format!("cannot read {}", path.display()))?,
-    };
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut verdict: RunResult =
         serde_json::from_slice(&text).with_context(|| format!("cannot read {}", path.display()))?;
-    if verdict.status == RunStatus::Running {
-        let reason = "the run was stopped at once, before it could drain the queue and sum up".to_owned();
-        verdict.status = RunStatus::Interrupted;
-        verdict.audit.reasons = vec![reason.clone()];
-        verdict.validity.reasons = vec![reason];
-        write_json(&path, &verdict)?;
+    if verdict.status != RunStatus::Running {
+        return Ok(());
     }
-    Ok(())
+    let reason = "stopped at once: the user did not wait for the end of the run".to_owned();
+    verdict.status = RunStatus::Interrupted;
+    verdict.audit.reasons = vec![reason.clone()];
+    verdict.validity.reasons = vec![reason];
+    write_json(&path, &verdict)
 }
 
 /// The part of a verdict that decides whether it may be replaced; other versions of the format have it too.

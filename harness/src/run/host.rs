@@ -5,7 +5,7 @@ use std::path::Path;
 use qbench_schema::manifest::Host;
 use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
 
-/// Logical cores of this machine.
+/// Logical cores that this process may use: fewer than the machine has, where it is bound to some of them.
 pub(super) fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
@@ -27,7 +27,7 @@ pub(super) fn describe(data_dir: &Path) -> Host {
         os: known(System::long_os_version().ok()),
         kernel: known(System::kernel_version().ok()),
         cpu_model: known(system.as_ref().and_then(|system| Some(system.cpus().first()?.brand().trim().to_owned()))),
-        cpu_count: cores(),
+        cpu_count: system.as_ref().map_or_else(cores, |system| system.cpus().len() as u32),
         memory_bytes: system.as_ref().map_or(0, System::total_memory),
         data_filesystem: known(filesystem_of(data_dir)),
         cpu_governor: read_word("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),

@@ -21,11 +21,12 @@ use qbench_scenarios::RunPlan;
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
 
-pub use files::mark_stopped_at_once;
+pub use files::record_stop;
 pub use manifest::PROGRAM;
 pub use session::{execute, identify};
 
 use crate::clock::RunPhase;
+use crate::pinning::Pinning;
 
 /// A run, fully decided.
 #[derive(Clone)]
@@ -44,13 +45,15 @@ pub struct RunRequest {
     pub pg_url: Option<ServerUrl>,
     /// The user's Valkey; likewise.
     pub valkey_url: Option<ServerUrl>,
+    /// Which role is bound to which cores.
+    pub pinning: Pinning,
     /// Folder of the result files.
     pub out: PathBuf,
     /// Block of the matrix, counted from 1.
     pub block: u32,
     /// Arguments as given, for the manifest.
     pub command_line: Vec<String>,
-    /// What came of raising the harness's priority, for the manifest.
+    /// What came of raising the harness's priority and of binding roles to cores, for the manifest.
     pub scheduling: Vec<String>,
 }
 

@@ -7,13 +7,14 @@ use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, Roun
 use qbench_scenarios::{WakeUp, Workload};
 
 use super::RunRequest;
+use super::servers::refuse_to_bind_given;
 use crate::usage::Usage;
 
 /// Limit on one server round trip; longer than any stall that a run should survive.
 const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(15);
 
 /// PostgreSQL schema and Valkey key prefix of every run.
-const NAMESPACE: &str = "qbench";
+pub(super) const NAMESPACE: &str = "qbench";
 
 /// What the backend of `request` is opened with.
 fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake, round_trips: &RoundTrips) -> BackendConfig {
@@ -42,6 +43,7 @@ pub(super) fn open(
     url: Option<ServerUrl>,
     round_trips: &RoundTrips,
 ) -> anyhow::Result<Arc<dyn Backend>> {
+    refuse_to_bind_given(request)?;
     let workload = &request.plan.workload;
     // Which ways of waiting there are may depend on the options, so the backend is asked before it is opened for good.
     let wakes = (request.entry.open)(&config(request, url.clone(), Wake::Poll, round_trips))?.capabilities().wakes;

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use qbench_backends::ServerUrl;
 use qbench_backends::registry::EngineKind;
-use qbench_scenarios::RunPlan;
 use qbench_schema::manifest::ServerDescription;
 use qbench_schema::result::Durability;
 
 use super::RunRequest;
-use crate::services::{PostgresOptions, SearchPlaces, Service, Services, ValkeyOptions, Wanted};
+use super::opening::NAMESPACE;
+use crate::pinning::Role;
+use crate::services::{self, PostgresOptions, SearchPlaces, Server, Service, Services, ValkeyOptions, Wanted};
+use crate::usage::Usage;
 
 /// Durability of a private PostgreSQL that only serves the background load.
 const BACKGROUND_DURABILITY: Durability = Durability::D2;
@@ -19,109 +21,85 @@ pub(super) struct RunServers {
     services: Services,
 }
 
-/// Connections that a server of its own must take: two for each slot of a worker, whatever the backend needs, so that all
-/// have the same settings.
-fn connections(plan: &RunPlan) -> u64 {
-    let background = plan.scenario.background.map_or(0, |pgbench| u64::from(pgbench.clients.get()));
-    let workload = &plan.workload;
-    (u64::from(workload.producers.get()) + 2 * workload.slots() + background + RESERVE_CONNECTIONS).max(MIN_CONNECTIONS)
-}
-
-/// Connections of the harness's control side and monitors, and of a user who wants to look.
-const RESERVE_CONNECTIONS: u64 = 30;
-/// So that small loads differ in nothing that they need not differ in.
-const MIN_CONNECTIONS: u64 = 200;
-
 impl RunServers {
-    /// Starts what the backend and the scenario need, or finds what the user gave.
-    pub(super) async fn start(request: &RunRequest) -> crate::services::Result<Self> {
+    /// Starts what the backend and the scenario need, or finds what the user gave and locks it against other runs.
+    ///
+    /// # Errors
+    /// Those of [`Services::start`] and [`Services::lock_given`]. Nothing runs then.
+    pub(super) async fn start(request: &RunRequest) -> services::Result<Self> {
         let engine = request.entry.engine;
-        let postgres_under_test = engine == EngineKind::Postgres;
-        let postgres = (postgres_under_test || request.plan.scenario.background.is_some()).then(|| {
-            let durability = if postgres_under_test { request.durability } else { BACKGROUND_DURABILITY };
-            match &request.pg_url {
+        let role_of_postgres = if engine == EngineKind::Postgres { Role::Server } else { Role::Background };
+        let postgres = if role_of_postgres == Role::Server || request.plan.scenario.background.is_some() {
+            Some(match &request.pg_url {
                 Some(url) => Wanted::Given(url.clone()),
-                None => {
-                    let mut options = PostgresOptions::new(durability);
-                    options.settings.insert("max_connections".to_owned(), connections(&request.plan).to_string());
-                    Wanted::Private(options)
-                }
-            }
-        });
-        let valkey = (engine == EngineKind::Valkey).then(|| match &request.valkey_url {
-            Some(url) => Wanted::Given(url.clone()),
-            None => Wanted::Private(ValkeyOptions::new(request.durability)),
-        });
-        Ok(RunServers { services: Services::start(postgres, valkey).await? })
+                None => Wanted::Private(PostgresOptions {
+                    connections: connections(request),
+                    cores: request.pinning.for_child(role_of_postgres),
+                    ..PostgresOptions::new(match role_of_postgres {
+                        Role::Server => request.durability,
+                        Role::Background | Role::Harness => BACKGROUND_DURABILITY,
+                    })
+                }),
+            })
+        } else {
+            None
+        };
+        let valkey = match (engine, &request.valkey_url) {
+            (EngineKind::Valkey, Some(url)) => Some(Wanted::Given(url.clone())),
+            (EngineKind::Valkey, None) => Some(Wanted::Private(ValkeyOptions {
+                cores: request.pinning.for_child(Role::Server),
+                ..ValkeyOptions::new(request.durability)
+            })),
+            _ => None,
+        };
+        let mut services = Services::start(postgres, valkey).await?;
+        services.lock_given(NAMESPACE).await?;
+        Ok(RunServers { services })
     }
 
     /// Where the server of `engine` is.
     pub(super) fn url_under_test(&self, engine: EngineKind) -> Option<ServerUrl> {
-        match engine {
-            EngineKind::Postgres => self.services.postgres.as_ref().map(|server| server.url().clone()),
-            EngineKind::Valkey => self.services.valkey.as_ref().map(|server| server.url().clone()),
-            EngineKind::InProcess => None,
-        }
+        Some(self.services.of(engine)?.url().clone())
     }
 
     /// Process of the server of `engine`, or why it is not known; `None` where there is none.
     pub(super) fn pid_under_test(&self, engine: EngineKind) -> Option<Result<u32, String>> {
-        let pid = match engine {
-            EngineKind::Postgres => self.services.postgres.as_ref()?.pid(),
-            EngineKind::Valkey => self.services.valkey.as_ref()?.pid(),
-            EngineKind::InProcess => return None,
-        };
-        Some(pid.map_err(str::to_owned))
+        Some(self.services.of(engine)?.pid().map_err(str::to_owned))
     }
 
     /// Whether the server of `engine` was started for this run.
     pub(super) fn under_test_is_private(&self, engine: EngineKind) -> bool {
-        match engine {
-            EngineKind::Postgres => matches!(self.services.postgres, Some(Service::Private(_))),
-            EngineKind::Valkey => matches!(self.services.valkey, Some(Service::Private(_))),
-            EngineKind::InProcess => false,
-        }
+        self.services.of(engine).is_some_and(|server| server.private().is_some())
     }
 
     /// Address of the server of `engine`, without credentials.
     pub(super) fn address(&self, engine: EngineKind) -> String {
-        match (engine, &self.services.postgres, &self.services.valkey) {
-            (EngineKind::Postgres, Some(Service::Private(server)), _) => server.address(),
-            (EngineKind::Postgres, Some(Service::External(server)), _) => server.url().redacted(),
-            (EngineKind::Valkey, _, Some(Service::Private(server))) => server.address(),
-            (EngineKind::Valkey, _, Some(Service::External(server))) => server.url().redacted(),
-            _ => "in process".to_owned(),
-        }
+        self.services.of(engine).map_or("in process".to_owned(), Server::address)
     }
 
     /// Folder of the private servers' data; the one for temporary files without such a server.
     pub(super) fn data_dir(&self) -> PathBuf {
-        match (&self.services.postgres, &self.services.valkey) {
-            (_, Some(Service::Private(server))) => server.data_dir(),
-            (Some(Service::Private(server)), _) => server.data_dir(),
-            _ => std::env::temp_dir(),
-        }
+        let own = self.all().find_map(Server::private);
+        own.map_or_else(std::env::temp_dir, |own| own.data_dir)
     }
 
     /// The PostgreSQL that only serves the background load, for the manifest: settings as it was started with, because
     /// nothing of it is under test.
     pub(super) fn describe_background(&self) -> Option<ServerDescription> {
-        let (version, settings, private) = match self.services.postgres.as_ref()? {
-            Service::Private(server) => (server.version().to_string(), server.settings().clone(), true),
-            Service::External(_) => ("not asked".to_owned(), Default::default(), false),
-        };
+        let server = self.services.of(EngineKind::Postgres)?;
+        let own = server.private();
         Some(ServerDescription {
             role: "background".to_owned(),
             engine: "postgresql".to_owned(),
-            version,
-            private,
-            address: self.address(EngineKind::Postgres),
-            settings,
+            private: own.is_some(),
+            address: server.address(),
+            version: own.as_ref().map_or("not asked".to_owned(), |own| own.version.clone()),
+            settings: own.map(|own| own.settings).unwrap_or_default(),
         })
     }
 
     /// The pgbench that belongs to the PostgreSQL of this run.
-    pub(super) fn pgbench(&self) -> crate::services::Result<PathBuf> {
+    pub(super) fn pgbench(&self) -> services::Result<PathBuf> {
         match &self.services.postgres {
             Some(Service::Private(server)) => Ok(server.pgbench().to_path_buf()),
             _ => Ok(SearchPlaces::of_machine().find_postgres()?.pgbench),
@@ -130,19 +108,45 @@ impl RunServers {
 
     /// Private servers that ended by themselves, each with its last words.
     pub(super) fn obituaries(&self) -> Vec<String> {
-        let postgres = match &self.services.postgres {
-            Some(Service::Private(server)) => server.died(),
-            _ => None,
-        };
-        let valkey = match &self.services.valkey {
-            Some(Service::Private(server)) => server.died(),
-            _ => None,
-        };
-        postgres.into_iter().chain(valkey).map(|error| error.to_string()).collect()
+        self.all().filter_map(Server::died).map(|error| error.to_string()).collect()
     }
 
-    /// Ends the private ones.
-    pub(super) async fn stop(self) -> crate::services::Result<()> {
+    /// The servers of the run, the one under test of a Valkey run first.
+    fn all(&self) -> impl Iterator<Item = &dyn Server> {
+        [EngineKind::Valkey, EngineKind::Postgres].into_iter().filter_map(|engine| self.services.of(engine))
+    }
+
+    /// Ends the private ones, and lets go of the given ones.
+    pub(super) async fn stop(self) -> services::Result<()> {
         self.services.stop().await
     }
+}
+
+/// Refuses to bind a server that the user gave: nothing of it is changed. pgbench can be bound wherever its server is.
+///
+/// # Errors
+/// [`Usage`] with what to do instead.
+pub(super) fn refuse_to_bind_given(request: &RunRequest) -> Result<(), Usage> {
+    match (request.pinning.of(Role::Server), request.given_url()) {
+        (Some(cores), Some(url)) => Err(Usage(format!(
+            "--pin server={cores}: {url} is a server that qbench did not start, and it changes nothing of such a server: bind \
+             it yourself (taskset --all-tasks --cpu-list --pid), and leave the server out of --pin"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Connections to PostgreSQL that the run has open at once: one per producer, up to two per job that a worker works on (claims
+/// and acks, or notifications; a claim that holds a transaction has a consumer of its own), the control sides, the monitors, and the clients of the background load.
+fn connections(request: &RunRequest) -> u32 {
+    const OF_A_SLOT: u32 = 2;
+    const OF_THE_RUN: u32 = 6;
+    let workload = &request.plan.workload;
+    let of_the_queue = match request.entry.engine {
+        EngineKind::Postgres => {
+            workload.producers.get() + OF_A_SLOT * workload.workers.get() * workload.concurrency.get()
+        }
+        EngineKind::Valkey | EngineKind::InProcess => 0,
+    };
+    of_the_queue + OF_THE_RUN + request.plan.scenario.background.map_or(0, |pgbench| pgbench.clients.get())
 }

@@ -19,6 +19,7 @@ use crate::clock::{PhaseCell, RunClock, RunPhase};
 use crate::driver::incidents::Incidents;
 use crate::driver::phases::{LoadOutcome, LoadRun, Observer};
 use crate::monitor::{MonitorConfig, MonitorSummary, Monitors, Roles, ServerTarget};
+use crate::pinning::Role;
 use crate::record::RecordFiles;
 use crate::services::drop_page_cache;
 
@@ -210,7 +211,7 @@ async fn with_tables(
         None => drive(session, &mut setting, admin, identity, progress).await,
         Some(size) => {
             progress.step("preparing pgbench");
-            match background::prepare(servers, *size).await {
+            match background::prepare(servers, *size, request.pinning.for_child(Role::Background)).await {
                 Ok(prepared) => {
                     setting.background = Some(prepared);
                     drive(session, &mut setting, admin, identity, progress).await

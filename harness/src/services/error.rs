@@ -11,6 +11,9 @@ pub enum Error {
     /// The user asked for a setting or place that cannot be used.
     #[error("{0}")]
     Config(String),
+    /// A given server is in use by another run.
+    #[error("{0}")]
+    Busy(String),
     /// The system refused something.
     #[error("cannot {attempted}: {source}")]
     System {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::error::{Error, Result};
+use super::server::Programs;
 
 /// Oldest PostgreSQL that every backend and collector works with.
 pub const POSTGRES_MIN_MAJOR: u32 = 15;
@@ -64,6 +65,18 @@ pub struct ValkeyProgram {
     pub version: Version,
     /// The server.
     pub server: PathBuf,
+}
+
+impl Programs for PostgresPrograms {
+    fn version(&self) -> &Version {
+        &self.version
+    }
+}
+
+impl Programs for ValkeyProgram {
+    fn version(&self) -> &Version {
+        &self.version
+    }
 }
 
 /// Where programs are looked for.

@@ -2,12 +2,14 @@
 //!
 //! Reading order: [`locate`] (which programs), [`postgres`] and [`valkey`] (one server each, its settings and its
 //! durability class), `server` (what they share), `private_dir` (where their data is), then the two mechanisms that keep
-//! them from outliving the harness: [`process`] and `guard`. [`external`] is for servers that run already.
+//! them from outliving the harness: [`process`] and `guard`. [`external`] is for servers that run already, and
+//! `lock` keeps a second run away from them.
 
 pub mod error;
 pub mod external;
 mod guard;
 pub mod locate;
+mod lock;
 mod memory;
 pub mod page_cache;
 pub mod postgres;
@@ -17,16 +19,23 @@ pub mod run_as;
 mod server;
 pub mod valkey;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use qbench_backends::ServerUrl;
+use qbench_backends::registry::EngineKind;
 
 pub use error::{Error, Result};
 pub use external::ExternalServer;
+use lock::ServerLock;
+
 pub use locate::{PostgresPrograms, SearchPlaces, ValkeyProgram, Version};
 pub use page_cache::drop_page_cache;
 pub use postgres::{PostgresOptions, PostgresServer};
 pub use private_dir::DIRECTORY_VARIABLE;
 pub use process::{ChildSpec, GuardedChild, spawn_guarded};
 pub use run_as::RunAs;
+pub use server::{PrivateServer, Programs};
 pub use valkey::{ValkeyOptions, ValkeyServer};
 
 /// A server that a run needs.
@@ -53,6 +62,8 @@ pub struct Services {
     pub postgres: Option<Service<PostgresServer>>,
     /// Valkey or Redis.
     pub valkey: Option<Service<ValkeyServer>>,
+    /// On the given ones.
+    locks: Vec<ServerLock>,
 }
 
 impl Services {
@@ -79,7 +90,31 @@ impl Services {
             })
         };
         let (postgres, valkey) = tokio::try_join!(postgres, valkey)?;
-        Ok(Services { postgres, valkey })
+        Ok(Services { postgres, valkey, locks: Vec::new() })
+    }
+
+    /// Locks the objects of `namespace` on the given servers against other runs, until [`Services::stop`] or the end of this
+    /// value. A server that does not answer is left to the backend, whose own connection says what is wrong.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when another run works there.
+    pub async fn lock_given(&mut self, namespace: &str) -> Result<()> {
+        for engine in [EngineKind::Postgres, EngineKind::Valkey] {
+            let given = self.of(engine).filter(|server| server.private().is_none()).map(|server| server.url().clone());
+            if let Some(url) = given {
+                self.locks.extend(ServerLock::take(engine, &url, namespace).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The server of `engine`, where there is one.
+    pub fn of(&self, engine: EngineKind) -> Option<&dyn Server> {
+        match engine {
+            EngineKind::Postgres => self.postgres.as_ref().map(|server| server as &dyn Server),
+            EngineKind::Valkey => self.valkey.as_ref().map(|server| server as &dyn Server),
+            EngineKind::InProcess => None,
+        }
     }
 
     /// Ends the private ones and removes their directories; both, even when one of them makes trouble.
@@ -100,48 +135,82 @@ impl Services {
             }
         };
         let (postgres, valkey) = tokio::join!(postgres, valkey);
+        for lock in self.locks {
+            lock.release().await;
+        }
         postgres.and(valkey)
     }
 }
 
-impl Service<PostgresServer> {
+/// What a run asks of a server, whatever its engine and whoever started it.
+pub trait Server {
     /// How to connect, password included.
-    pub fn url(&self) -> &ServerUrl {
-        match self {
-            Service::Private(server) => server.url(),
-            Service::External(server) => server.url(),
-        }
-    }
+    fn url(&self) -> &ServerUrl;
 
-    /// The postmaster, for the accounting of roles.
+    /// Where it is, without credentials.
+    fn address(&self) -> String;
+
+    /// Its main process, for the accounting of roles.
     ///
     /// # Errors
     /// Why it is not known, as a sentence for the notes of a result.
-    pub fn pid(&self) -> Result<u32, &str> {
-        match self {
-            Service::Private(server) => Ok(server.pid()),
-            Service::External(server) => server.pid(),
-        }
-    }
+    fn pid(&self) -> Result<u32, &str>;
+
+    /// What is known of one of our own; `None` of one that somebody else started.
+    fn private(&self) -> Option<OwnServer>;
+
+    /// That one of our own has ended by itself, with the last lines of its log; `None` while it runs.
+    fn died(&self) -> Option<Error>;
 }
 
-impl Service<ValkeyServer> {
-    /// How to connect, password included.
-    pub fn url(&self) -> &ServerUrl {
+/// What is known of a private server.
+#[derive(Debug, Clone)]
+pub struct OwnServer {
+    /// Its version, for instance `15.18`.
+    pub version: String,
+    /// Every setting that it was started with on top of its own defaults, but for the password.
+    pub settings: BTreeMap<String, String>,
+    /// Its data directory.
+    pub data_dir: PathBuf,
+}
+
+impl<P: Programs> Server for Service<PrivateServer<P>> {
+    fn url(&self) -> &ServerUrl {
         match self {
             Service::Private(server) => server.url(),
             Service::External(server) => server.url(),
         }
     }
 
-    /// Its process, for the accounting of roles.
-    ///
-    /// # Errors
-    /// Why it is not known, as a sentence for the notes of a result.
-    pub fn pid(&self) -> Result<u32, &str> {
+    fn address(&self) -> String {
+        match self {
+            Service::Private(server) => server.address(),
+            Service::External(server) => server.url().redacted(),
+        }
+    }
+
+    fn pid(&self) -> Result<u32, &str> {
         match self {
             Service::Private(server) => Ok(server.pid()),
             Service::External(server) => server.pid(),
+        }
+    }
+
+    fn private(&self) -> Option<OwnServer> {
+        match self {
+            Service::Private(server) => Some(OwnServer {
+                version: server.version().to_string(),
+                settings: server.settings().clone(),
+                data_dir: server.data_dir(),
+            }),
+            Service::External(_) => None,
+        }
+    }
+
+    fn died(&self) -> Option<Error> {
+        match self {
+            Service::Private(server) => server.died(),
+            Service::External(_) => None,
         }
     }
 }

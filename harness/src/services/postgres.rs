@@ -12,12 +12,16 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use super::error::{Error, Result};
-use super::locate::{PostgresPrograms, SearchPlaces, Version};
+use super::locate::{PostgresPrograms, SearchPlaces};
 use super::memory::{MemorySettings, machine_memory_bytes};
 use super::private_dir::PrivateDir;
 use super::process::{ChildSpec, spawn_under};
 use super::run_as::RunAs;
-use super::server::{Launch, PrivateServer, StopSteps, address, free_port, how_it_ended, log_tail, random_password};
+use super::server::{
+    Launch, PrivateServer, Running, StopSteps, address, free_port, how_it_ended, log_tail, random_password,
+    refuse_reserved,
+};
+use crate::pinning::Cores;
 
 /// Superuser of the private cluster.
 const USER: &str = "qbench";
@@ -25,6 +29,11 @@ const USER: &str = "qbench";
 const DATABASE: &str = "qbench";
 /// `initdb` takes a second or two; a disk that needs longer than this cannot be measured on.
 const INITDB_LIMIT: Duration = Duration::from_secs(120);
+/// PostgreSQL's own default of `max_connections`. A run that needs no more gets just this.
+const PRODUCT_MAX_CONNECTIONS: u32 = 100;
+/// Connections beyond those that are planned: reconnections while the server still holds the old one, a person with psql,
+/// and what PostgreSQL reserves for superusers.
+const SPARE_CONNECTIONS: u32 = 20;
 /// Longest path of a unix socket that every system accepts, file name included.
 const SOCKET_PATH_MAX_BYTES: usize = 100;
 
@@ -56,23 +65,28 @@ pub struct PostgresOptions {
     pub base_dir: Option<PathBuf>,
     /// The installation; `None`: the first that [`SearchPlaces::of_machine`] finds.
     pub programs: Option<PostgresPrograms>,
+    /// Connections that will be open at once, as far as they are known.
+    pub connections: u32,
+    /// Cores that it is bound to; `None`: those of this process.
+    pub cores: Option<Cores>,
 }
 
 impl PostgresOptions {
     /// A server of this class, all else as usual.
     pub fn new(durability: Durability) -> Self {
-        PostgresOptions { durability, settings: BTreeMap::new(), base_dir: None, programs: None }
+        PostgresOptions {
+            durability,
+            settings: BTreeMap::new(),
+            base_dir: None,
+            programs: None,
+            connections: 0,
+            cores: None,
+        }
     }
 }
 
-/// A running private PostgreSQL. Dropping it ends it and removes its data; [`PostgresServer::stop`] also says whether
-/// that worked, and does not block an async runtime.
-pub struct PostgresServer {
-    server: PrivateServer,
-    url: ServerUrl,
-    settings: BTreeMap<String, String>,
-    programs: PostgresPrograms,
-}
+/// A running private PostgreSQL.
+pub type PostgresServer = PrivateServer<PostgresPrograms>;
 
 impl PostgresServer {
     /// Makes a cluster in a private directory, starts it on a free loopback port, and makes the database `qbench`.
@@ -87,6 +101,7 @@ impl PostgresServer {
 
     async fn start_on(choose_port: impl FnMut() -> Result<u16>, options: PostgresOptions) -> Result<Self> {
         let mut settings = settings(&options)?;
+        let cores = options.cores.clone();
         let password = random_password();
         let (programs, dir) = {
             let password = password.clone();
@@ -101,6 +116,7 @@ impl PostgresServer {
             let spec = ChildSpec::new(&programs.postgres)
                 .current_dir(dir.data())
                 .run_as(dir.run_as())
+                .cores(cores.clone())
                 // An immediate shutdown: the postmaster takes its children and its shared memory with it.
                 .death_signal(Signal::SIGQUIT)
                 .arg("-D")
@@ -125,75 +141,26 @@ impl PostgresServer {
             let options = connect(port, "postgres");
             async move { select_one(&options).await.map_err(|error| error.to_string()) }
         };
-        let server = PrivateServer::start(launch, choose_port, command, ready).await?;
-        let port = server.port();
+        let running = Running::start(launch, choose_port, command, ready).await?;
+        let port = running.port();
         create_database(&connect(port, "postgres")).await.map_err(|error| Error::Refused {
-            attempted: format!("create the database {DATABASE} on the private PostgreSQL at {}", server.address()),
+            attempted: format!("create the database {DATABASE} on the private PostgreSQL at {}", address(port)),
             message: error.to_string(),
         })?;
-        settings.extend(place(server.dir(), port));
+        settings.extend(place(running.dir(), port));
         let url = ServerUrl::new(format!("postgres://{USER}:{password}@{}/{DATABASE}?sslmode=disable", address(port)));
-        Ok(PostgresServer { server, url, settings, programs })
-    }
-
-    /// How to connect, password included.
-    pub fn url(&self) -> &ServerUrl {
-        &self.url
-    }
-
-    /// The postmaster; every other process of the server is a child of it.
-    pub fn pid(&self) -> u32 {
-        self.server.pid()
-    }
-
-    /// Host and port.
-    pub fn address(&self) -> String {
-        self.server.address()
-    }
-
-    /// Its data directory.
-    pub fn data_dir(&self) -> PathBuf {
-        self.server.data_dir()
-    }
-
-    /// Every setting that it was started with on top of PostgreSQL's own defaults.
-    pub fn settings(&self) -> &BTreeMap<String, String> {
-        &self.settings
-    }
-
-    /// Its version, for instance `15.18`.
-    pub fn version(&self) -> &Version {
-        &self.programs.version
+        Ok(PrivateServer::new(running, url, settings, programs))
     }
 
     /// The pgbench of the same installation.
     pub fn pgbench(&self) -> &Path {
-        &self.programs.pgbench
-    }
-
-    /// That it has ended by itself, with the last lines of its log; `None` while it runs.
-    pub fn died(&self) -> Option<Error> {
-        self.server.died()
-    }
-
-    /// Ends it and removes its directory.
-    ///
-    /// # Errors
-    /// [`Error::System`] when the directory could not be removed.
-    pub async fn stop(self) -> Result<()> {
-        self.server.stop().await
+        &self.programs().pgbench
     }
 }
 
 /// The settings of the reference document, fitted to the machine, and the durability class.
 fn settings(options: &PostgresOptions) -> Result<BTreeMap<String, String>> {
-    for (key, reason) in RESERVED {
-        if options.settings.keys().any(|asked| asked.eq_ignore_ascii_case(key)) {
-            return Err(Error::Config(format!(
-                "the setting {key} of a private PostgreSQL cannot be changed: {reason}"
-            )));
-        }
-    }
+    refuse_reserved("PostgreSQL", RESERVED, &options.settings)?;
     let memory = MemorySettings::for_machine(machine_memory_bytes()?);
     let synchronous_commit = match options.durability {
         // D0 is unlogged tables and nothing else.
@@ -205,7 +172,7 @@ fn settings(options: &PostgresOptions) -> Result<BTreeMap<String, String>> {
         ("effective_cache_size", format!("{}MB", memory.effective_cache_size_mb)),
         ("maintenance_work_mem", format!("{}MB", memory.maintenance_work_mem_mb)),
         ("work_mem", format!("{}MB", memory.work_mem_mb)),
-        ("max_connections", "200".to_owned()),
+        ("max_connections", max_connections(options.connections).to_string()),
         ("fsync", "on".to_owned()),
         ("synchronous_commit", synchronous_commit.to_owned()),
     ]
@@ -213,6 +180,11 @@ fn settings(options: &PostgresOptions) -> Result<BTreeMap<String, String>> {
     .into();
     settings.extend(options.settings.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.clone())));
     Ok(settings)
+}
+
+/// Room for the connections of the run, and for those that nobody planned.
+fn max_connections(connections: u32) -> u32 {
+    (connections + SPARE_CONNECTIONS).max(PRODUCT_MAX_CONNECTIONS)
 }
 
 /// The settings that say where the server is.
@@ -287,6 +259,15 @@ mod tests {
             assert_eq!(settings["synchronous_commit"], expected);
             assert_eq!(settings["fsync"], "on");
         }
+    }
+
+    #[test]
+    fn there_is_room_for_every_connection_of_the_run() {
+        let of = |connections| {
+            let options = PostgresOptions { connections, ..PostgresOptions::new(Durability::D1) };
+            settings(&options).unwrap()["max_connections"].clone()
+        };
+        assert_eq!((of(0).as_str(), of(80).as_str(), of(500).as_str()), ("100", "100", "520"));
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ use nix::unistd::Pid;
 use super::error::{Error, Result};
 use super::guard::Guard;
 use super::run_as::RunAs;
+use crate::pinning::Cores;
 
 /// A child to start. Standard input is empty; output is discarded unless said otherwise.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub struct ChildSpec {
     env: Vec<(OsString, OsString)>,
     current_dir: Option<PathBuf>,
     run_as: Option<RunAs>,
+    cores: Option<Cores>,
     death_signal: Signal,
     stdout: Stdio,
     stderr: Stdio,
@@ -48,6 +50,7 @@ impl ChildSpec {
             env: Vec::new(),
             current_dir: None,
             run_as: None,
+            cores: None,
             death_signal: Signal::SIGKILL,
             stdout: Stdio::null(),
             stderr: Stdio::null(),
@@ -86,6 +89,13 @@ impl ChildSpec {
     #[must_use]
     pub fn run_as(mut self, user: Option<RunAs>) -> Self {
         self.run_as = user;
+        self
+    }
+
+    /// Binds it, with every thread and process that it will start, to cores; `None` leaves it on ours.
+    #[must_use]
+    pub fn cores(mut self, cores: Option<Cores>) -> Self {
+        self.cores = cores;
         self
     }
 
@@ -137,9 +147,13 @@ impl ChildSpec {
         }
         let parent = std::process::id();
         let death_signal = self.death_signal;
+        let cores = self.cores;
         // SAFETY: the closure only makes async-signal-safe system calls and neither allocates nor locks.
         unsafe {
-            command.pre_exec(move || prepare(parent, death_signal));
+            command.pre_exec(move || {
+                cores.as_ref().map_or(Ok(()), Cores::bind_calling_thread)?;
+                prepare(parent, death_signal)
+            });
         }
         command
     }

@@ -1,5 +1,6 @@
-//! What private servers have in common: how one is started on a free port, awaited, and ended.
+//! What private servers have in common: how one is started on a free port, awaited, asked about, and ended.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,8 +11,10 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use qbench_backends::ServerUrl;
 
 use super::error::{Error, Result};
+use super::locate::Version;
 use super::private_dir::PrivateDir;
 use super::process::{ChildSpec, GuardedChild, spawn_under};
 
@@ -31,8 +34,84 @@ const LOG_TAIL_BYTES: u64 = 16 * 1024;
 /// Ways to end a server, politest first, with the time that each is given.
 pub(super) type StopSteps = &'static [(Signal, Duration)];
 
+/// Programs that a server is started from.
+pub trait Programs {
+    /// Their version.
+    fn version(&self) -> &Version;
+}
+
+/// A running private server. Dropping it ends it and removes its data; [`PrivateServer::stop`] also says whether that
+/// worked, and does not block an async runtime.
+pub struct PrivateServer<P> {
+    running: Running,
+    url: ServerUrl,
+    settings: BTreeMap<String, String>,
+    programs: P,
+}
+
+impl<P> PrivateServer<P> {
+    /// What was started, with what a user of it wants to know.
+    pub(super) fn new(running: Running, url: ServerUrl, settings: BTreeMap<String, String>, programs: P) -> Self {
+        PrivateServer { running, url, settings, programs }
+    }
+
+    /// How to connect, password included.
+    pub fn url(&self) -> &ServerUrl {
+        &self.url
+    }
+
+    /// Its main process; every other process of the server is a child of it.
+    pub fn pid(&self) -> u32 {
+        self.running.child.pid()
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> String {
+        address(self.running.port)
+    }
+
+    /// Its data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.running.launch.dir.data()
+    }
+
+    /// Every setting that it was started with on top of its own defaults, but for the password.
+    pub fn settings(&self) -> &BTreeMap<String, String> {
+        &self.settings
+    }
+
+    /// The programs that it was started from.
+    pub fn programs(&self) -> &P {
+        &self.programs
+    }
+
+    /// That it has ended by itself, with the last lines of its log; `None` while it runs.
+    pub fn died(&self) -> Option<Error> {
+        died(self.running.launch.name, &self.running.child, &self.running.log)
+    }
+
+    /// Ends it and removes its directory.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the directory could not be removed.
+    pub async fn stop(self) -> Result<()> {
+        let running = self.running;
+        match tokio::task::spawn_blocking(move || running.end()).await {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+}
+
+impl<P: Programs> PrivateServer<P> {
+    /// Its version, for instance `15.18`.
+    pub fn version(&self) -> &Version {
+        self.programs.version()
+    }
+}
+
 /// A running server and everything of it. Dropping it ends the server and removes its directory.
-pub(super) struct PrivateServer {
+pub(super) struct Running {
     launch: Launch,
     child: GuardedChild,
     port: u16,
@@ -51,7 +130,7 @@ pub(super) struct Launch {
     pub(super) port_taken: &'static str,
 }
 
-impl PrivateServer {
+impl Running {
     /// Starts `command(directory, port)` on the port that `choose_port` gives and waits until `ready(port, pid)` succeeds. Until then
     /// `ready` says why not and is asked again.
     ///
@@ -75,7 +154,7 @@ impl PrivateServer {
             let spec = command(&launch.dir, port)?.stdout(file).stderr(copy);
             let child = spawn_under(spec, launch.dir.guard())?;
             match await_ready(launch.name, &child, port, &log, &ready).await {
-                Ok(()) => return Ok(PrivateServer { launch, child, port, log }),
+                Ok(()) => return Ok(Running { launch, child, port, log }),
                 Err(error) => {
                     // Our choice of a port and the server's use of it are two moments; somebody may have come between.
                     let taken = child.try_wait().is_some() && log_tail(&log).contains(launch.port_taken);
@@ -87,14 +166,6 @@ impl PrivateServer {
         }
     }
 
-    pub(super) fn pid(&self) -> u32 {
-        self.child.pid()
-    }
-
-    pub(super) fn address(&self) -> String {
-        address(self.port)
-    }
-
     pub(super) fn port(&self) -> u16 {
         self.port
     }
@@ -103,17 +174,8 @@ impl PrivateServer {
         &self.launch.dir
     }
 
-    pub(super) fn data_dir(&self) -> PathBuf {
-        self.launch.dir.data()
-    }
-
-    /// That it ended by itself, with the end of its log; `None` while it runs.
-    pub(super) fn died(&self) -> Option<Error> {
-        died(self.launch.name, &self.child, &self.log)
-    }
-
     /// Ends it and removes its directory. Blocks.
-    pub(super) fn end(&self) -> Result<()> {
+    fn end(&self) -> Result<()> {
         for (signal, limit) in self.launch.stop_steps {
             self.child.kill(*signal);
             // A stopped process sees no other signal.
@@ -124,22 +186,31 @@ impl PrivateServer {
         }
         self.launch.dir.remove()
     }
-
-    /// [`PrivateServer::end`] for async callers.
-    pub(super) async fn stop(self) -> Result<()> {
-        match tokio::task::spawn_blocking(move || self.end()).await {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
-    }
 }
 
-impl Drop for PrivateServer {
+impl Drop for Running {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
             tracing::warn!("{error}");
         }
     }
+}
+
+/// Refuses what a user may not set: `reserved` holds settings with the reason of each. Names are compared without case.
+///
+/// # Errors
+/// [`Error::Config`] naming setting, `product` and reason.
+pub(super) fn refuse_reserved(
+    product: &str,
+    reserved: &[(&str, &str)],
+    asked: &BTreeMap<String, String>,
+) -> Result<()> {
+    for key in asked.keys() {
+        if let Some((_, reason)) = reserved.iter().find(|(reserved, _)| key.eq_ignore_ascii_case(reserved)) {
+            return Err(Error::Config(format!("the setting {key} of a private {product} cannot be changed: {reason}")));
+        }
+    }
+    Ok(())
 }
 
 /// Where a private server listens.

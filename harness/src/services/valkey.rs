@@ -9,11 +9,12 @@ use qbench_backends::ServerUrl;
 use qbench_schema::result::Durability;
 
 use super::error::{Error, Result};
-use super::locate::{SearchPlaces, ValkeyProgram, Version};
+use super::locate::{SearchPlaces, ValkeyProgram};
 use super::private_dir::PrivateDir;
 use super::process::ChildSpec;
 use super::run_as::RunAs;
-use super::server::{Launch, PrivateServer, StopSteps, address, free_port, random_password};
+use super::server::{Launch, PrivateServer, Running, StopSteps, address, free_port, random_password, refuse_reserved};
+use crate::pinning::Cores;
 
 /// An orderly end, and the end.
 const STOP_STEPS: StopSteps = &[(Signal::SIGTERM, Duration::from_secs(5)), (Signal::SIGKILL, Duration::from_secs(5))];
@@ -43,23 +44,19 @@ pub struct ValkeyOptions {
     pub base_dir: Option<PathBuf>,
     /// The program; `None`: the first that [`SearchPlaces::of_machine`] finds.
     pub program: Option<ValkeyProgram>,
+    /// Cores that it is bound to; `None`: those of this process.
+    pub cores: Option<Cores>,
 }
 
 impl ValkeyOptions {
     /// A server of this class, all else as usual.
     pub fn new(durability: Durability) -> Self {
-        ValkeyOptions { durability, settings: BTreeMap::new(), base_dir: None, program: None }
+        ValkeyOptions { durability, settings: BTreeMap::new(), base_dir: None, program: None, cores: None }
     }
 }
 
-/// A running private Valkey. Dropping it ends it and removes its data; [`ValkeyServer::stop`] also says whether that
-/// worked, and does not block an async runtime.
-pub struct ValkeyServer {
-    server: PrivateServer,
-    url: ServerUrl,
-    settings: BTreeMap<String, String>,
-    program: ValkeyProgram,
-}
+/// A running private Valkey.
+pub type ValkeyServer = PrivateServer<ValkeyProgram>;
 
 impl ValkeyServer {
     /// Starts it in a private directory on a free loopback port. Needs a few milliseconds.
@@ -87,7 +84,11 @@ impl ValkeyServer {
             // In a file that only its user can read; an argument could be read by everybody.
             text.push_str(&format!("requirepass {password}\n"));
             let file = dir.secret_file(&format!("server-{port}.conf"), &text)?;
-            Ok(ChildSpec::new(&program.server).current_dir(dir.data()).run_as(dir.run_as()).arg(file))
+            Ok(ChildSpec::new(&program.server)
+                .current_dir(dir.data())
+                .run_as(dir.run_as())
+                .cores(options.cores.clone())
+                .arg(file))
         };
         // The pid tells ours from somebody else's on the same port.
         let ready = |port: u16, pid: u32| {
@@ -105,59 +106,16 @@ impl ValkeyServer {
             let answer = ready(port, pid);
             async move { answer.await.map_err(|error: redis::RedisError| error.to_string()) }
         };
-        let server = PrivateServer::start(launch, choose_port, command, ready).await?;
-        let port = server.port();
-        settings.extend(place(server.dir(), port));
+        let running = Running::start(launch, choose_port, command, ready).await?;
+        let port = running.port();
+        settings.extend(place(running.dir(), port));
         let url = ServerUrl::new(url(port, &password));
-        Ok(ValkeyServer { server, url, settings, program })
-    }
-
-    /// How to connect, password included.
-    pub fn url(&self) -> &ServerUrl {
-        &self.url
-    }
-
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.server.pid()
-    }
-
-    /// Host and port.
-    pub fn address(&self) -> String {
-        self.server.address()
-    }
-
-    /// Its data directory.
-    pub fn data_dir(&self) -> PathBuf {
-        self.server.data_dir()
-    }
-
-    /// Every setting of its configuration file but the password.
-    pub fn settings(&self) -> &BTreeMap<String, String> {
-        &self.settings
+        Ok(PrivateServer::new(running, url, settings, program))
     }
 
     /// What it really is: `valkey` or `redis`.
     pub fn engine(&self) -> &'static str {
-        self.program.engine
-    }
-
-    /// Its version, for instance `8.0.1`.
-    pub fn version(&self) -> &Version {
-        &self.program.version
-    }
-
-    /// That it has ended by itself, with the last lines of its log; `None` while it runs.
-    pub fn died(&self) -> Option<Error> {
-        self.server.died()
-    }
-
-    /// Ends it and removes its directory.
-    ///
-    /// # Errors
-    /// [`Error::System`] when the directory could not be removed.
-    pub async fn stop(self) -> Result<()> {
-        self.server.stop().await
+        self.programs().engine
     }
 }
 
@@ -167,10 +125,8 @@ fn url(port: u16, password: &str) -> String {
 
 /// The durability class as configuration lines. The stock configuration would fork a snapshot every minute under load.
 fn settings(options: &ValkeyOptions) -> Result<BTreeMap<String, String>> {
+    refuse_reserved("Valkey", RESERVED, &options.settings)?;
     for (key, value) in &options.settings {
-        if let Some((_, reason)) = RESERVED.iter().find(|(reserved, _)| key.eq_ignore_ascii_case(reserved)) {
-            return Err(Error::Config(format!("the setting {key} of a private Valkey cannot be changed: {reason}")));
-        }
         if format!("{key}{value}").contains(['\n', '\r']) {
             return Err(Error::Config(format!("the setting {key} of a private Valkey has a line break in it")));
         }
