@@ -3,7 +3,7 @@
 //! Every comparison is a ratio of medians of runs that took turns on the same private server, because a shared machine
 //! is not the same machine a minute later. What a ratio should be stands beside it; what it is, is printed as it is.
 //!
-//! `make bench` runs everything; `make bench ONLY=pgbench` one part: pgbench, valkey-benchmark, ceiling, recording, pacing.
+//! `make bench` runs everything; `make bench ONLY=pgbench` one part: pgbench, valkey-benchmark, ceiling, recording, pacing, roles.
 
 mod allocations;
 mod ceiling;
@@ -11,6 +11,7 @@ mod pacing;
 mod peer;
 mod pgbench;
 mod recording;
+mod roles;
 mod table;
 mod valkey_benchmark;
 
@@ -23,12 +24,13 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 type Part = (&'static str, fn() -> anyhow::Result<Vec<Table>>);
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("pgbench", pgbench::compare),
     ("valkey-benchmark", valkey_benchmark::compare),
     ("ceiling", ceiling::measure),
     ("recording", recording::compare),
     ("pacing", pacing::measure),
+    ("roles", roles::measure),
 ];
 
 fn main() -> ExitCode {

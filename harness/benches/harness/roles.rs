@@ -1,0 +1,39 @@
+//! How much of the host's busy time the roles account for (METHODOLOGY M4).
+
+use super::peer;
+use super::table::{Table, judged, median};
+
+const TURNS: usize = 3;
+/// Least share, in percent, on a machine that does nothing else.
+const WANTED_PCT: f64 = 95.0;
+
+pub fn measure() -> anyhow::Result<Vec<Table>> {
+    let mut table = Table::new(
+        "roles: CPU of server, harness and background over the host's busy time, 5 s each",
+        "medians; what is missing is in each run's notes: threads of the kernel, other processes, cores that wake up",
+        &["", "server % of a core", "harness", "host", "roles / host in %"],
+    );
+    let loads: [(&str, &[&str]); 3] = [
+        ("skip_locked, 500 jobs/s", &["--rate", "500"]),
+        ("skip_locked, 3,000 jobs/s", &["--rate", "3000", "--work", "1ms"]),
+        ("skip_locked, flat out", &["--saturate", "--work", "0ms"]),
+    ];
+    for (load, flags) in loads {
+        let common = ["--backend", "skip_locked", "--scenario", "cold", "--duration", "5s", "--producers", "32"];
+        let turns = (0..TURNS)
+            .map(|_| peer::qbench(&[&common[..], flags].concat(), None))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let of = |figure: fn(&qbench_schema::result::RunResult) -> Option<f64>| {
+            median(turns.iter().filter_map(figure).collect())
+        };
+        let share = of(|result| result.cpu_roles_of_host_pct);
+        table.row([
+            load.to_owned(),
+            format!("{:.0}", of(|result| result.cpu_pct.server)),
+            format!("{:.0}", of(|result| result.cpu_pct.harness)),
+            format!("{:.0}", of(|result| result.cpu_pct.host)),
+            judged(share, ">= 95", share >= WANTED_PCT),
+        ]);
+    }
+    Ok(vec![table])
+}
