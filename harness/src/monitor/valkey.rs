@@ -181,12 +181,6 @@ pub(super) async fn connect(url: &ServerUrl) -> Result<MultiplexedConnection, Re
     Ok(connection)
 }
 
-/// What INFO says in `sections`.
-pub(super) async fn info(connection: &mut MultiplexedConnection, sections: &[&str]) -> Result<Info, RedisError> {
-    let text: String = redis::cmd("INFO").arg(sections).query_async(connection).await?;
-    Ok(Info::parse(&text))
-}
-
 /// One pipeline: INFO, and length, groups and memory of every key. A key that is no stream, or not there yet, answers
 /// with an error of its own, which says just that.
 async fn ask(connection: &mut MultiplexedConnection, keys: &[String]) -> Result<Answer, RedisError> {
@@ -221,7 +215,7 @@ async fn ask(connection: &mut MultiplexedConnection, keys: &[String]) -> Result<
 pub(super) struct Info(HashMap<String, String>);
 
 impl Info {
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let fields = text.lines().filter_map(|line| line.trim_end().split_once(':'));
         Info(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }

@@ -206,7 +206,7 @@ pub(super) fn refuse_reserved(
     asked: &BTreeMap<String, String>,
 ) -> Result<()> {
     for key in asked.keys() {
-        if let Some((_, reason)) = reserved.iter().find(|(reserved, _)| key.eq_ignore_ascii_case(reserved)) {
+        if let Some((key, reason)) = reserved.iter().find(|(reserved, _)| key.eq_ignore_ascii_case(reserved)) {
             return Err(Error::Config(format!("the setting {key} of a private {product} cannot be changed: {reason}")));
         }
     }

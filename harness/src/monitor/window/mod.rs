@@ -36,7 +36,8 @@ pub struct WindowCost {
     pub fsyncs: Option<u64>,
     /// Updates and deletes of rows in the backend's tables, each of which leaves a row version to clean up.
     pub dead_tuples: Option<u64>,
-    /// Growth of Valkey's data (`used_memory_dataset`).
+    /// Growth of the backend's keys in Valkey (`MEMORY USAGE`). The whole server's `used_memory_dataset` would hold the
+    /// buffers of the clients too, which move by more than a short run's jobs.
     pub valkey_memory_growth_bytes: Option<i64>,
     /// Context switches of the server's processes.
     pub server_ctx_switches: Option<u64>,
@@ -58,7 +59,7 @@ pub(crate) struct ServerCounters {
     wal_bytes: Option<u64>,
     fsyncs: Option<u64>,
     dead_tuples: Option<u64>,
-    dataset_bytes: Option<u64>,
+    keys_bytes: Option<u64>,
     aof: Option<AofSize>,
 }
 
@@ -94,7 +95,9 @@ impl WindowProbe {
             ServerTarget::Postgres { url, objects } => {
                 Some(Engine::Postgres(PostgresCounters::new(url.clone(), objects.clone())))
             }
-            ServerTarget::Valkey { url, .. } => Some(Engine::Valkey(ValkeyCounters::new(url.clone()))),
+            ServerTarget::Valkey { url, objects } => {
+                Some(Engine::Valkey(ValkeyCounters::new(url.clone(), objects.clone())))
+            }
             ServerTarget::None => None,
         };
         WindowProbe { clock, engine, edges, notes: notes.clone() }
@@ -168,8 +171,8 @@ impl WindowCost {
             cost.fsyncs = grown(start.fsyncs, end.fsyncs);
             cost.dead_tuples = grown(start.dead_tuples, end.dead_tuples);
             cost.valkey_memory_growth_bytes = start
-                .dataset_bytes
-                .zip(end.dataset_bytes)
+                .keys_bytes
+                .zip(end.keys_bytes)
                 .and_then(|(start, end)| end.try_into().ok().zip(start.try_into().ok()))
                 .map(|(end, start): (i64, i64)| end - start);
             if let (Some(start), Some(end)) = (start.aof, end.aof) {
