@@ -287,6 +287,6 @@ mod tests {
         assert_eq!(settings(&options).unwrap()["work_mem"], "7MB");
         options.settings.insert("FSYNC".to_owned(), "off".to_owned());
         let error = settings(&options).unwrap_err().to_string();
-        assert!(error.contains("FSYNC") && error.contains("cannot be changed"), "{error}");
+        assert!(error.contains("fsync") && error.contains("cannot be changed"), "{error}");
     }
 }
