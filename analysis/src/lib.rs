@@ -9,12 +9,14 @@
 pub mod charts;
 pub mod error;
 mod frame;
+mod latency_log;
 pub mod load;
 pub mod metrics;
 mod order;
 mod publish;
 pub mod summary;
 pub mod tables;
+mod variant;
 
 use std::path::{Path, PathBuf};
 

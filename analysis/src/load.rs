@@ -14,6 +14,7 @@ use qbench_schema::result::{RunResult, RunStatus};
 use serde::Deserialize;
 
 use crate::error::{Error, Problem, Result};
+use crate::latency_log;
 use crate::metrics::{self, Metrics};
 
 /// Share of a run's jobs that its metrics file may lack before the file is set aside: percentiles of fewer records could
@@ -27,7 +28,7 @@ pub struct Run {
     pub files: RunFiles,
     /// Its verdict.
     pub result: RunResult,
-    /// Its job records; absent for runs that did not finish and where the file is not there or not usable.
+    /// Its latencies; absent for runs that did not finish and where neither log nor job records are there and usable.
     pub metrics: Option<Metrics>,
 }
 
@@ -70,7 +71,7 @@ pub fn load(inputs: &[PathBuf]) -> Result<Loaded> {
                 continue;
             }
             let Some(files) = RunFiles::of_result(&path) else { continue };
-            let metrics = read_metrics(&files, &result, &mut loaded.problems);
+            let metrics = read_latencies(&files, &result, &mut loaded.problems);
             loaded.runs.push(Run { files, result, metrics });
         }
     }
@@ -166,6 +167,28 @@ fn read_result(path: &Path) -> Result<RunResult, Problem> {
     })
 }
 
+/// The latencies of a finished run: from its latency log where it has one, else from its job records, which hold the same in a
+/// hundred times the size.
+fn read_latencies(files: &RunFiles, result: &RunResult, problems: &mut Vec<Problem>) -> Option<Metrics> {
+    let path = files.latency_log();
+    if result.status != RunStatus::Finished || !path.exists() {
+        return read_metrics(files, result, problems);
+    }
+    let message = match latency_log::read(&path) {
+        Ok(metrics) if is_complete(&metrics, result) => return (metrics.jobs() > 0).then_some(metrics),
+        Ok(metrics) => format!("holds {} measured jobs and the verdict says {}", metrics.jobs(), result.jobs.completed),
+        Err(error) => error.to_string(),
+    };
+    problems.push(Problem::new(path, format!("{message}; the job records are read instead")));
+    read_metrics(files, result, problems)
+}
+
+/// Whether so many of the run's jobs are there that percentiles are those of the run.
+fn is_complete(metrics: &Metrics, result: &RunResult) -> bool {
+    let completed = result.jobs.completed;
+    metrics.jobs().abs_diff(completed) as f64 <= MISSING_RECORDS_MAX * completed as f64
+}
+
 /// The job records of a finished run, where they are there and complete. Everything else is told in `problems`, except
 /// for a file that is simply absent: results are often copied without their largest files.
 fn read_metrics(files: &RunFiles, result: &RunResult, problems: &mut Vec<Problem>) -> Option<Metrics> {
@@ -181,14 +204,14 @@ fn read_metrics(files: &RunFiles, result: &RunResult, problems: &mut Vec<Problem
             return None;
         }
     };
-    let (records, completed) = (metrics.jobs(), result.jobs.completed);
     if metrics.cut_off {
         problems.push(Problem::new(&path, "its last line is cut off and was left out; copy the file again".to_owned()));
     }
-    if records.abs_diff(completed) as f64 > MISSING_RECORDS_MAX * completed as f64 {
+    if !is_complete(&metrics, result) {
+        let (records, completed) = (metrics.jobs(), result.jobs.completed);
         let message = format!("holds {records} measured jobs and the verdict says {completed}; {FALLBACK}");
         problems.push(Problem::new(path, message));
         return None;
     }
-    (records > 0).then_some(metrics)
+    (metrics.jobs() > 0).then_some(metrics)
 }

@@ -91,8 +91,17 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    fn new() -> Self {
+    /// Of no job.
+    pub(crate) fn new() -> Self {
         Metrics { stages: std::array::from_fn(|_| LatencyHistogram::new()), cut_off: false }
+    }
+
+    /// Adds latencies of one stage that were counted elsewhere.
+    ///
+    /// # Errors
+    /// When they do not fit: some are longer than a day.
+    pub(crate) fn add(&mut self, stage: Stage, latencies: &Histogram<u64>) -> Result<(), String> {
+        self.stages[stage as usize].0.add(latencies).map_err(|error| error.to_string())
     }
 
     /// Latencies of one stage over the acked jobs of the measured phase.

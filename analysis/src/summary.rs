@@ -29,6 +29,10 @@ pub const MIXED: &str = "mixed";
 /// Name of an engine that no run of a backend could tell.
 const UNKNOWN_ENGINE: &str = "unknown";
 
+/// What the runs of one row have in common. Different machines or settings make different rows, not one that describes
+/// neither.
+const CELL: [&str; 7] = ["engine", "backend", "scenario", "host", "configuration_hash", "mode", "activity"];
+
 /// Rows of every table.
 #[derive(Debug, Clone)]
 pub struct Summary {
@@ -59,7 +63,7 @@ pub fn summarize(runs: &[Run]) -> Result<Summary> {
         problems: Vec::new(),
     };
     // The frame is sorted, and stable groups come in the order of their first row: so cells are sorted too.
-    let groups = sorted.group_by_stable(["engine", "backend", "scenario"])?;
+    let groups = sorted.group_by_stable(CELL)?;
     for group in groups.get_groups().iter() {
         let members: Vec<IdxSize> = match group {
             GroupsIndicator::Idx((_, members)) => members.to_vec(),
@@ -97,7 +101,18 @@ fn sorted_frame(rows: &[RunRow], runs: &[Run]) -> Result<DataFrame> {
     frame.with_column(column("engine_rank", |row| order::engine_rank(&row.engine)))?;
     frame.with_column(column("backend_rank", |row| order::backend_rank(&row.backend)))?;
     frame.with_column(column("scenario_rank", |row| order::scenario_rank(&row.scenario)))?;
-    let by = ["engine_rank", "engine", "backend_rank", "backend", "scenario_rank", "scenario", "block", "run_id"];
+    let by = [
+        "engine_rank",
+        "engine",
+        "backend_rank",
+        "backend",
+        "scenario_rank",
+        "scenario",
+        "host",
+        "configuration",
+        "block",
+        "run_id",
+    ];
     Ok(frame.sort(by, SortMultipleOptions::default())?)
 }
 
@@ -185,6 +200,7 @@ fn summarize_cell(members: &[(&Run, &RunRow)], frame: &DataFrame, summary: &mut 
         activity: common(described, |row| &row.activity),
         host: common(described, |row| &row.host),
         configuration_hash: common(described, |row| &row.configuration_hash),
+        configuration: common(described, |row| &row.configuration),
         log_bytes_per_job: counted.mean("log_bytes_per_job")?,
         fsyncs_per_job: counted.mean("fsyncs_per_job")?,
         round_trips_per_job: counted.mean("round_trips_per_job")?,
@@ -199,6 +215,8 @@ fn summarize_cell(members: &[(&Run, &RunRow)], frame: &DataFrame, summary: &mut 
             engine: cell.engine.clone(),
             backend: cell.backend.clone(),
             scenario: cell.scenario.clone(),
+            host: cell.host.clone(),
+            configuration_hash: cell.configuration_hash.clone(),
             quantile,
             latency_ms,
         }));
@@ -328,6 +346,7 @@ fn run_row(result: &RunResult) -> RunRow {
         activity: word(result.activity),
         host: result.host.clone(),
         configuration_hash: result.configuration_hash.clone(),
+        configuration: result.configuration.clone(),
         log_bytes_per_job: result.cost_per_job.log_bytes,
         fsyncs_per_job: result.cost_per_job.fsyncs,
         round_trips_per_job: result.cost_per_job.round_trips,

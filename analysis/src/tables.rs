@@ -3,6 +3,9 @@
 //! Best values are marked within one class of durability and delivery only (METHODOLOGY F1, F2), and only among valid
 //! rows below capacity: everything else is shown, and said to be something else.
 
+mod capacity;
+mod cost;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -11,7 +14,10 @@ use qbench_schema::summary::SummaryRow;
 
 use crate::order::distinct_scenarios;
 use crate::summary::MIXED;
+use crate::variant::variants;
 
+/// The mode of a load without a schedule.
+const SATURATION: &str = "saturation";
 /// What stands behind the best value of its class.
 const BEST: &str = "*";
 /// What stands where there is no figure.
@@ -64,6 +70,7 @@ pub(crate) fn is_overload(row: &SummaryRow) -> bool {
 /// A figure with as many decimals as it deserves.
 pub(crate) fn number(value: f64) -> String {
     match value.abs() {
+        0.0 => "0".to_owned(),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
@@ -148,16 +155,46 @@ const LATENCY_COLUMNS: usize = 3;
 
 /// The whole comparison. `rows` are in the order in which they are shown.
 pub fn render(rows: &[SummaryRow]) -> String {
-    let blocks: Vec<String> = distinct_scenarios(rows.iter().map(|row| row.scenario.as_str()))
-        .into_iter()
-        .map(|scenario| {
-            render_scenario(scenario, &rows.iter().filter(|row| row.scenario == scenario).collect::<Vec<_>>())
+    let named: Vec<Named> = rows
+        .iter()
+        .zip(variants(rows))
+        .map(|(row, variant)| Named {
+            row,
+            name: if variant.is_empty() { row.backend.clone() } else { format!("{} ({variant})", row.backend) },
         })
         .collect();
+    let of = |scenario: &str, is_capacity: bool| -> Vec<&Named> {
+        named.iter().filter(|named| named.row.scenario == scenario && named.is_capacity() == is_capacity).collect()
+    };
+    let mut blocks = Vec::new();
+    for scenario in distinct_scenarios(rows.iter().map(|row| row.scenario.as_str())) {
+        let (on_schedule, flat_out) = (of(scenario, false), of(scenario, true));
+        if !on_schedule.is_empty() {
+            blocks.push(render_scenario(scenario, &on_schedule));
+        }
+        if !flat_out.is_empty() {
+            blocks.push(capacity::render(scenario, &flat_out));
+        }
+        blocks.extend(cost::render(scenario, &of(scenario, false)));
+    }
     blocks.join("\n")
 }
 
-fn render_scenario(scenario: &str, rows: &[&SummaryRow]) -> String {
+/// A row with the name that it has in all blocks.
+pub(crate) struct Named<'a> {
+    pub(crate) row: &'a SummaryRow,
+    pub(crate) name: String,
+}
+
+impl Named<'_> {
+    /// Whether its load followed no schedule: then it has rates, and its latencies mean nothing.
+    fn is_capacity(&self) -> bool {
+        self.row.mode == SATURATION
+    }
+}
+
+fn render_scenario(scenario: &str, named: &[&Named]) -> String {
+    let rows: &[&SummaryRow] = &named.iter().map(|named| named.row).collect::<Vec<_>>();
     let all = || rows.iter().copied();
     let has_background = all().any(|row| row.background_tps.is_some());
     let mut figures: Vec<&Figure> = FIGURES.iter().collect();
@@ -173,10 +210,12 @@ fn render_scenario(scenario: &str, rows: &[&SummaryRow]) -> String {
     table.set_header(&header);
     let mut notes: Vec<String> = Vec::new();
     let mut lines: Vec<Vec<String>> = Vec::new();
-    for row in rows {
+    for Named { row, name } in named {
         let best = BestOfClass::new(rows, row);
-        let mark = |figure: &Figure| best.mark(figure, row);
-        let mut cells = vec![row.backend.clone(), row.engine.clone()];
+        // In the server of a PostgreSQL queue the background load shares checkpoints and log writers.
+        let is_shared = |figure: &Figure| has_background && figure.title.starts_with("server");
+        let mark = |figure: &Figure| if is_shared(figure) { figure.text(row) } else { best.mark(figure, row) };
+        let mut cells = vec![name.clone(), row.engine.clone()];
         if row.runs == 0 {
             cells.extend(vec![ABSENT.to_owned(); 1 + figures.len() + 2]);
         } else {
@@ -193,7 +232,7 @@ fn render_scenario(scenario: &str, rows: &[&SummaryRow]) -> String {
             }));
             cells.extend([row.lost.to_string(), row.duplicated.to_string()]);
         }
-        cells.push(verdict(row, &mut notes));
+        cells.push(verdict(row, name, &mut notes));
         cells.extend([durability_label(&row.durability), delivery_label(&row.delivery)]);
         lines.push(cells);
     }
@@ -204,12 +243,7 @@ fn render_scenario(scenario: &str, rows: &[&SummaryRow]) -> String {
         }
     }
     table.add_rows(lines);
-    for (title, column) in header.iter().zip(table.column_iter_mut()) {
-        column.set_padding((1, 0));
-        if !matches!(*title, "backend" | "engine" | "valid" | "durability" | "delivery") {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    align(&mut table, &header);
 
     let mut text = format!("Scenario {scenario}: {} offered, {}\n", offered_label(all()), runs_label(all()));
     for line in table.lines() {
@@ -224,15 +258,63 @@ fn render_scenario(scenario: &str, rows: &[&SummaryRow]) -> String {
     text
 }
 
+/// Words to the left, figures to the right.
+fn align(table: &mut Table, header: &[&str]) {
+    for (title, column) in header.iter().zip(table.column_iter_mut()) {
+        column.set_padding((1, 0));
+        if !matches!(*title, "backend" | "engine" | "valid" | "durability" | "delivery") {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+/// A table of figures that are not ranked: a column that no row has a figure for is left out.
+/// Why a row is not valid goes to `notes`, where there are any.
+fn plain(title: &str, named: &[&Named], figures: &[Figure], mut notes: Option<&mut Vec<String>>) -> String {
+    let figures: Vec<&Figure> =
+        figures.iter().filter(|figure| named.iter().any(|named| (figure.value)(named.row).is_some())).collect();
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    let mut header = vec!["backend"];
+    header.extend(figures.iter().map(|figure| figure.title));
+    header.extend(["valid", "durability", "delivery"]);
+    table.set_header(&header);
+    for Named { row, name } in named {
+        let mut cells = vec![name.clone()];
+        cells.extend(figures.iter().map(|figure| figure.text(row)));
+        cells.push(match (row.runs, row.valid, &mut notes) {
+            (0, ..) => "no run".to_owned(),
+            (_, false, Some(notes)) => {
+                notes.push(format!("[{}] {name}: {}", notes.len() + 1, row.reasons));
+                format!("NO [{}]", notes.len())
+            }
+            (_, false, None) => "NO".to_owned(),
+            (_, true, _) if is_overload(row) && row.mode != SATURATION => "overload".to_owned(),
+            (_, true, _) => "yes".to_owned(),
+        });
+        cells.extend([durability_label(&row.durability), delivery_label(&row.delivery)]);
+        table.add_row(cells);
+    }
+    align(&mut table, &header);
+    let mut text = format!("{title}\n");
+    for line in table.lines() {
+        let _ = writeln!(text, "{}", line.trim_end()); // Writing into a String cannot fail.
+    }
+    text
+}
+
 /// What the `valid` column says; the reasons go below the table as a numbered note.
-fn verdict(row: &SummaryRow, notes: &mut Vec<String>) -> String {
+fn verdict(row: &SummaryRow, name: &str, notes: &mut Vec<String>) -> String {
     let note = notes.len() + 1;
-    let name = format!("[{note}] {}", row.backend);
+    let name = format!("[{note}] {name}");
     let overload = is_overload(row).then(|| {
         format!(
-            "overload: it achieved {} of {} jobs/s; its percentiles, in brackets, only measure the length of the run",
+            "overload: it achieved {} of {} jobs/s, its backlog grew by {} jobs/s and took {} s to drain; its percentiles, in \
+             brackets, only measure the length of the run",
             THROUGHPUT.text(row),
-            number(row.offered_jobs_s)
+            number(row.offered_jobs_s),
+            number(row.backlog_slope_jobs_s),
+            number(row.drain_s)
         )
     });
     let (word, text) = if row.runs == 0 {

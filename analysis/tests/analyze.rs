@@ -3,6 +3,15 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use qbench_schema::files::RunFiles;
+use qbench_schema::record::JobRecord;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -333,4 +342,59 @@ fn two_hosts_and_a_folder_given_twice_make_one_comparison() {
     assert_eq!((analysis.runs.len(), analysis.summary.len()), (12, 12));
     assert!(analysis.problems.is_empty(), "{:?}", analysis.problems);
     assert!(analysis.summary.iter().all(|row| row.runs == 1));
+}
+
+/// Writes `records` as the standard interval log, an interval a second, one tag per stage.
+fn write_latency_log(path: &Path, records: &[JobRecord]) {
+    let mut text = Vec::new();
+    let mut serializer = V2DeflateSerializer::new();
+    let mut log = IntervalLogWriterBuilder::new().begin_log_with(&mut text, &mut serializer).unwrap();
+    let second = |record: &JobRecord| record.acked_us / 1_000_000;
+    for at_s in records.iter().map(second).collect::<BTreeSet<_>>() {
+        for stage in Stage::ALL {
+            let mut histogram = Histogram::<u64>::new_with_bounds(1, 86_400_000_000, 3).unwrap();
+            for record in records.iter().filter(|record| second(record) == at_s) {
+                histogram.record(record.stage_us(stage)).unwrap();
+            }
+            let start = Duration::from_secs(at_s);
+            log.write_histogram(&histogram, start, Duration::from_secs(1), Tag::new(stage.name())).unwrap();
+        }
+    }
+    drop(log);
+    fs::write(path, text).unwrap();
+}
+
+#[test]
+fn intervals_of_a_latency_log_add_up_to_the_percentiles_of_the_job_records() {
+    let folder = Folder::new();
+    let run = Run::new("skip_locked", "warm").without_metrics();
+    run.write(&folder.results());
+    let files = RunFiles::new(&folder.results(), "skip_locked", "warm");
+    write_latency_log(&files.latency_log(), &run.records());
+    let analysis = folder.analyze();
+    assert!(analysis.problems.is_empty(), "{:?}", analysis.problems);
+    let row = cell(&analysis, "skip_locked", "warm");
+    let sorted = sorted_us(&run.records(), Stage::EndToEnd);
+    for (quantile, shown) in [(0.5, row.latency_p50_ms), (0.99, row.latency_p99_ms), (0.999, row.latency_p999_ms)] {
+        let exact = exact_quantile_ms(&sorted, quantile);
+        assert!((shown / exact - 1.0).abs() < 0.01, "{quantile}: {shown} against {exact}");
+    }
+    // Quantiles between those of a verdict can only come from the log.
+    assert!(analysis.distribution.iter().any(|row| (row.quantile - 0.25).abs() < 1e-9));
+}
+
+#[test]
+fn a_latency_log_that_was_cut_off_is_told_and_the_job_records_are_read() {
+    let folder = Folder::new();
+    let run = Run::new("skip_locked", "warm");
+    run.write(&folder.results());
+    let path = RunFiles::new(&folder.results(), "skip_locked", "warm").latency_log();
+    write_latency_log(&path, &run.records());
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let analysis = folder.analyze();
+    assert_eq!(analysis.problems.len(), 1, "{:?}", analysis.problems);
+    assert!(analysis.problems[0].to_string().contains("the job records are read instead"));
+    let exact = exact_quantile_ms(&sorted_us(&run.records(), Stage::EndToEnd), 0.99);
+    assert!((cell(&analysis, "skip_locked", "warm").latency_p99_ms / exact - 1.0).abs() < 0.01);
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::{QUICK, Run, write_matrix};
 use qbench_analysis::analyze;
-use qbench_schema::result::{Durability, RunStatus};
+use qbench_schema::result::{Activity, Durability, LoadMode, Regime, RunStatus};
 
 fn table(write: impl FnOnce(&std::path::Path)) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -70,4 +70,43 @@ fn a_row_that_may_not_be_ranked_never_has_the_mark() {
     let line = |backend: &str| table.lines().find(|line| line.trim_start().starts_with(backend)).unwrap();
     assert!(!line("valkey_streams").contains('*'), "{table}");
     assert!(line("partitioned").contains('*'), "{table}");
+}
+
+#[test]
+fn a_load_without_a_schedule_has_rates_and_costs_and_no_latency() {
+    insta::assert_snapshot!(table(|dir| {
+        let flat_out = |backend: &str, rate_jobs_s: f64| {
+            Run::new(backend, "drain").with(|result| {
+                result.mode = LoadMode::Saturation;
+                result.activity = Activity::Drain;
+                result.regime = Regime::Overload;
+                result.utilisation = None;
+                result.throughput_jobs_s = rate_jobs_s;
+                result.backlog.max = 50_000;
+            })
+        };
+        flat_out("skip_locked", 9_800.0).write(dir);
+        flat_out("valkey_streams", 31_000.0).invalid("the harness was bound by its own CPU: 180 %").write(dir);
+    }));
+}
+
+#[test]
+fn another_machine_and_another_setting_are_rows_of_their_own_and_named_by_what_differs() {
+    insta::assert_snapshot!(table(|dir| {
+        let mut block = 0;
+        let mut on = |host: &str, batch: u32| {
+            block += 1;
+            let run = Run::new("skip_locked", "warm").with(|result| {
+                result.host = host.to_owned();
+                result.run_id = format!("{host} {batch}");
+                result.configuration = format!("claim-batch={batch} rate=500");
+                result.configuration_hash = format!("{batch:08x}");
+            });
+            run.write(&dir.join(format!("rep-{block:02}")));
+        };
+        on("vm1", 1);
+        on("vm1", 10);
+        on("vm2", 1);
+        Run::new("valkey_streams", "warm").write(dir);
+    }));
 }

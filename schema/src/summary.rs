@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A row of `summary.csv` and an entry of `summary.json`: one cell, all its repeats together.
+/// A row of `summary.csv` and an entry of `summary.json`: one cell, all its repeats together. Runs of different machines or
+/// with different settings are never pooled: a cell then has a row for each.
 ///
 /// Percentiles come from the merged histograms of the runs, never from averaging percentiles; where only results
 /// without job records were at hand, from the single run. Means (throughput, CPU) are over runs. The same backend on two
@@ -76,6 +77,8 @@ pub struct SummaryRow {
     pub host: String,
     /// Short hash of the settings; runs are pooled only where it is the same.
     pub configuration_hash: String,
+    /// The settings that the hash is made of, as `key=value`, separated by spaces.
+    pub configuration: String,
     /// Bytes of WAL or AOF per job.
     pub log_bytes_per_job: Option<f64>,
     /// Flushes of that log per job.
@@ -106,6 +109,10 @@ pub struct DistributionRow {
     pub backend: String,
     /// Scenario id.
     pub scenario: String,
+    /// Name of the machine.
+    pub host: String,
+    /// Short hash of the settings.
+    pub configuration_hash: String,
     /// Share of jobs that took at most `latency_ms`, 0 to 1.
     pub quantile: f64,
     /// End-to-end latency.
@@ -191,6 +198,8 @@ pub struct RunRow {
     pub host: String,
     /// Short hash of the settings; runs are pooled only where it is the same.
     pub configuration_hash: String,
+    /// The settings that the hash is made of, as `key=value`, separated by spaces.
+    pub configuration: String,
     /// Bytes of WAL or AOF per job.
     pub log_bytes_per_job: Option<f64>,
     /// Flushes of that log per job.

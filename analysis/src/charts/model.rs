@@ -9,19 +9,24 @@ use super::canvas::Marker;
 use super::theme;
 use crate::order::distinct_scenarios;
 use crate::tables::is_overload;
+use crate::variant::variants;
 
-/// Engine, backend and scenario of a cell.
-type CellKey<'a> = (&'a str, &'a str, &'a str);
+/// Engine, backend, variant and scenario of a cell.
+type CellKey<'a> = (&'a str, &'a str, String, &'a str);
+
+/// What a row of `distribution.csv` has in common with its row of `summary.csv`.
+type RowKey<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
 
 /// Shares of jobs with their latencies in milliseconds.
 type Quantiles = Vec<(f64, f64)>;
 
-/// A backend on one server product.
+/// A backend on one server product, on one machine, with one set of settings.
 #[derive(Debug, Clone)]
 pub struct Series {
     engine: String,
     backend: String,
-    /// Its name; with the product where the backend is shown on several.
+    variant: String,
+    /// Its name; with product, machine and settings where the backend is shown with several.
     pub label: String,
     /// Its colour in every chart.
     pub colour: RGBColor,
@@ -76,37 +81,44 @@ pub struct Model<'a> {
     pub series: Vec<Series>,
     rows: &'a [SummaryRow],
     by_cell: HashMap<CellKey<'a>, &'a SummaryRow>,
-    quantiles: Option<HashMap<CellKey<'a>, Quantiles>>,
+    quantiles: Option<HashMap<RowKey<'a>, Quantiles>>,
 }
 
 impl<'a> Model<'a> {
     /// From the rows of `summary.csv` and, where it is there, `distribution.csv`.
     pub fn new(rows: &'a [SummaryRow], distribution: Option<&'a [DistributionRow]>) -> Self {
-        let mut ids: Vec<(&str, &str)> = Vec::new();
-        for row in rows {
-            if !ids.contains(&(&row.engine, &row.backend)) {
-                ids.push((&row.engine, &row.backend));
+        let variants = variants(rows);
+        let mut ids: Vec<(&str, &str, &str)> = Vec::new();
+        for (row, variant) in rows.iter().zip(&variants) {
+            if !ids.contains(&(&row.engine, &row.backend, variant)) {
+                ids.push((&row.engine, &row.backend, variant));
             }
         }
-        let backends: Vec<&str> = ids.iter().map(|(_, backend)| *backend).collect();
+        let backends: Vec<&str> = ids.iter().map(|(_, backend, _)| *backend).collect();
         let series = ids
             .iter()
             .zip(theme::places(&backends))
-            .map(|((engine, backend), place)| Series {
-                engine: (*engine).to_owned(),
-                backend: (*backend).to_owned(),
-                label: match backends.iter().filter(|other| *other == backend).count() {
-                    1 => (*backend).to_owned(),
-                    _ => format!("{backend} ({engine})"),
-                },
-                colour: theme::colour(place),
-                marker: theme::marker(place),
+            .map(|((engine, backend, variant), place)| {
+                let is_on_several = ids.iter().any(|(other, same, _)| same == backend && other != engine);
+                let engine_word = if is_on_several { *engine } else { "" };
+                let words: Vec<&str> = [engine_word, *variant].into_iter().filter(|word| !word.is_empty()).collect();
+                Series {
+                    engine: (*engine).to_owned(),
+                    backend: (*backend).to_owned(),
+                    variant: (*variant).to_owned(),
+                    label: match words.is_empty() {
+                        true => (*backend).to_owned(),
+                        false => format!("{backend} ({})", words.join(", ")),
+                    },
+                    colour: theme::colour(place),
+                    marker: theme::marker(place),
+                }
             })
             .collect();
         let quantiles = distribution.map(|distribution| {
-            let mut quantiles: HashMap<CellKey, Quantiles> = HashMap::new();
+            let mut quantiles: HashMap<RowKey, Quantiles> = HashMap::new();
             for row in distribution.iter().filter(|row| row.latency_ms.is_finite()) {
-                let key = (row.engine.as_str(), row.backend.as_str(), row.scenario.as_str());
+                let key: RowKey = (&row.engine, &row.backend, &row.scenario, &row.host, &row.configuration_hash);
                 quantiles.entry(key).or_default().push((row.quantile, row.latency_ms));
             }
             quantiles
@@ -117,7 +129,10 @@ impl<'a> Model<'a> {
             rows,
             by_cell: rows
                 .iter()
-                .map(|row| ((row.engine.as_str(), row.backend.as_str(), row.scenario.as_str()), row))
+                .zip(variants)
+                .map(|(row, variant)| {
+                    ((row.engine.as_str(), row.backend.as_str(), variant, row.scenario.as_str()), row)
+                })
                 .collect(),
             quantiles,
         }
@@ -128,9 +143,14 @@ impl<'a> Model<'a> {
         self.rows
     }
 
+    fn row(&self, series: &Series, scenario: &str) -> Option<&'a SummaryRow> {
+        let key = (series.engine.as_str(), series.backend.as_str(), series.variant.clone(), scenario);
+        self.by_cell.get(&key).copied()
+    }
+
     /// State of one cell.
     pub fn state(&self, series: &Series, scenario: &str) -> State<'a> {
-        match self.by_cell.get(&(series.engine.as_str(), series.backend.as_str(), scenario)) {
+        match self.row(series, scenario) {
             None => State::Absent,
             Some(row) if row.runs == 0 => State::NoRun(row),
             Some(row) if !row.valid => State::Invalid(row),
@@ -146,7 +166,9 @@ impl<'a> Model<'a> {
 
     /// One quantile of the end-to-end latency of a cell, in milliseconds, from `distribution.csv`.
     pub fn quantile_ms(&self, series: &Series, scenario: &str, quantile: f64) -> Option<f64> {
-        let cell = self.quantiles.as_ref()?.get(&(series.engine.as_str(), series.backend.as_str(), scenario))?;
+        let row = self.row(series, scenario)?;
+        let key: RowKey = (&row.engine, &row.backend, &row.scenario, &row.host, &row.configuration_hash);
+        let cell = self.quantiles.as_ref()?.get(&key)?;
         cell.iter().find(|(known, _)| (known - quantile).abs() < 1e-9).map(|(_, latency_ms)| *latency_ms)
     }
 
