@@ -16,5 +16,7 @@ pub fn start(verbosity: u8) {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .without_time()
+        // It would tell by a macro that panics when nobody reads any more.
+        .log_internal_errors(false)
         .init();
 }

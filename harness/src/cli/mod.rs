@@ -15,6 +15,7 @@ mod progress;
 mod quick;
 mod run;
 mod secrets;
+mod services;
 mod signals;
 mod verdict;
 mod verify;
@@ -54,6 +55,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     List(list::ListArgs),
     Doctor(doctor::DoctorArgs),
+    Services(services::ServicesArgs),
 }
 
 /// Runs the program with the arguments and the environment of this process.
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::main(args),
         Command::List(args) => list::main(args),
         Command::Doctor(args) => doctor::main(args),
+        Command::Services(args) => services::main(args),
     };
     exit::code(result)
 }
