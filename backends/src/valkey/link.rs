@@ -1,12 +1,11 @@
 //! One connection that mends itself, and the translation of its errors.
 
-use std::future::Future;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, ServerError, Value};
+use redis::{Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, ServerError, Value};
 
 use super::Setting;
+use super::connection::Connection;
 use crate::config::ServerUrl;
 use crate::error::{Error, ErrorKind, Result};
 use crate::round_trips::RoundTrips;
@@ -16,7 +15,7 @@ use crate::round_trips::RoundTrips;
 /// A call that is dropped half way takes the connection with it: its reply would otherwise still be on the way, and a
 /// blocked XREADGROUP would still take jobs that nobody receives.
 pub(super) struct Link {
-    client: Client,
+    server: ConnectionInfo,
     url: ServerUrl,
     /// Limit on connecting and on every call.
     timeout: Duration,
@@ -25,7 +24,9 @@ pub(super) struct Link {
     /// Name under which the connection shows itself on the server.
     name: String,
     round_trips: RoundTrips,
-    live: Option<MultiplexedConnection>,
+    live: Option<Connection>,
+    /// The request of the last call, kept for its room.
+    request: Vec<u8>,
 }
 
 impl Link {
@@ -36,23 +37,20 @@ impl Link {
     /// refuses us.
     pub(super) async fn open(setting: &Setting, round_trips: RoundTrips) -> Result<Self> {
         let url = setting.config.require_url()?;
-        let invalid = |err: RedisError| {
+        let server = url.expose().into_connection_info().map_err(|err| {
             Error::config(format!(
                 "{url} is not a usable server address: {err}; expected redis://[user:password@]host[:port][/database]"
             ))
-        };
-        let info = url.expose().into_connection_info().map_err(invalid)?;
-        // Every request is one write, and nothing is gained by holding it back until earlier ones are confirmed.
-        let tcp = info.tcp_settings().clone().set_nodelay(true);
-        let client = Client::open(info.set_tcp_settings(tcp)).map_err(invalid)?;
+        })?;
         let mut link = Link {
-            client,
+            server,
             url: url.clone(),
             timeout: setting.config.timeout,
             subject: setting.keys.jobs.clone(),
             name: setting.connection_name(),
             round_trips,
             live: None,
+            request: Vec::new(),
         };
         let connection = link.connect().await?;
         link.live = Some(connection);
@@ -64,12 +62,12 @@ impl Link {
     /// # Errors
     /// [`ErrorKind::Unknown`] when no reply came; else by the server's error word (see [`server_error`]).
     pub(super) async fn call(&mut self, operation: &str, command: &Cmd, blocks_for: Duration) -> Result<Value> {
-        let mut connection = self.take_connection().await?;
-        let reply = self.answer(operation, blocks_for, connection.send_packed_command(command)).await?;
-        self.live = Some(connection);
-        match reply {
-            Value::ServerError(error) => Err(server_error(self.context(operation), &error)),
-            reply => Ok(reply),
+        self.request.clear();
+        command.write_packed_command(&mut self.request);
+        match self.exchange(operation, 1, blocks_for).await?.pop() {
+            Some(Value::ServerError(error)) => Err(server_error(self.context(operation), &error)),
+            Some(reply) => Ok(reply),
+            None => Err(self.unexpected(operation, "nothing")),
         }
     }
 
@@ -78,15 +76,8 @@ impl Link {
     /// # Errors
     /// [`ErrorKind::Unknown`] when the replies did not come: any of the commands may have been carried out.
     pub(super) async fn pipeline(&mut self, operation: &str, pipeline: &Pipeline) -> Result<Vec<Value>> {
-        let mut connection = self.take_connection().await?;
-        let sent = connection.send_packed_commands(pipeline, 0, pipeline.len());
-        let replies = self.answer(operation, Duration::ZERO, sent).await?;
-        self.live = Some(connection);
-        if replies.len() != pipeline.len() {
-            let (got, sent) = (replies.len(), pipeline.len());
-            return Err(self.unexpected(operation, &format!("{got} replies to {sent} commands")));
-        }
-        Ok(replies)
+        self.request = pipeline.get_packed_pipeline();
+        self.exchange(operation, pipeline.len(), Duration::ZERO).await
     }
 
     /// One MULTI/EXEC; the reply is EXEC's.
@@ -95,11 +86,9 @@ impl Link {
     /// As [`Link::call`]; a refusal of any command is the error.
     pub(super) async fn transaction(&mut self, operation: &str, pipeline: &mut Pipeline) -> Result<Vec<Value>> {
         pipeline.atomic();
-        let mut connection = self.take_connection().await?;
-        let sent = connection.send_packed_commands(pipeline, pipeline.len() + 1, 1);
-        let mut replies = self.answer(operation, Duration::ZERO, sent).await?;
-        self.live = Some(connection);
-        match replies.pop() {
+        self.request = pipeline.get_packed_pipeline();
+        // MULTI and every command are answered too, before EXEC is.
+        match self.exchange(operation, pipeline.len() + 2, Duration::ZERO).await?.pop() {
             Some(Value::Array(replies)) if replies.len() == pipeline.len() => {
                 match replies.iter().find_map(|reply| match reply {
                     Value::ServerError(error) => Some(server_error(self.context(operation), error)),
@@ -125,26 +114,24 @@ impl Link {
         Error::new(ErrorKind::Server, self.context(operation), message)
     }
 
-    /// The connection for one request, which is counted.
-    async fn take_connection(&mut self) -> Result<MultiplexedConnection> {
-        let connection = match self.live.take() {
+    /// Sends `self.request` and returns its replies. `blocks_for` is how long the server itself may hold them back.
+    async fn exchange(&mut self, operation: &str, replies: usize, blocks_for: Duration) -> Result<Vec<Value>> {
+        let mut connection = match self.live.take() {
             Some(connection) => connection,
             None => self.connect().await?,
         };
         self.round_trips.add();
-        Ok(connection)
-    }
-
-    async fn answer<T>(
-        &self,
-        operation: &str,
-        blocks_for: Duration,
-        reply: impl Future<Output = Result<T, RedisError>>,
-    ) -> Result<T> {
         let limit = self.timeout + blocks_for;
-        match tokio::time::timeout(limit, reply).await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(err)) => Err(self.call_error(operation, &err)),
+        match tokio::time::timeout(limit, connection.request(&self.request, replies)).await {
+            Ok(Ok(replies)) => {
+                self.live = Some(connection);
+                Ok(replies)
+            }
+            Ok(Err(err)) => Err(Error::new(
+                ErrorKind::Unknown,
+                self.context(operation),
+                format!("{err}, so it may or may not have happened"),
+            )),
             Err(_) => Err(Error::new(
                 ErrorKind::Unknown,
                 self.context(operation),
@@ -153,18 +140,8 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection> {
-        // The library's own response timeout (half a second by default) would cut off every longer BLOCK; `answer` has ours.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(self.timeout)).set_response_timeout(None);
-        let handshake = async {
-            let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-            // Without a password, the first command is what tells whether one is needed.
-            match connection.send_packed_command(redis::cmd("CLIENT").arg("SETNAME").arg(&self.name)).await? {
-                Value::ServerError(error) => Err(RedisError::from(error)),
-                _ => Ok(connection),
-            }
-        };
-        match tokio::time::timeout(self.timeout, handshake).await {
+    async fn connect(&self) -> Result<Connection> {
+        match tokio::time::timeout(self.timeout, Connection::open(&self.server, &self.name)).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(err)) => Err(self.connect_error(&err)),
             Err(_) => Err(Error::new(
@@ -197,14 +174,6 @@ impl Link {
         match code {
             Some(code) => error.with_code(code),
             None => error,
-        }
-    }
-
-    fn call_error(&self, operation: &str, err: &RedisError) -> Error {
-        let context = self.context(operation);
-        match err.code() {
-            Some(code) => refusal(context, code, err.detail().unwrap_or_default()),
-            None => Error::new(ErrorKind::Unknown, context, format!("{err}, so it may or may not have happened")),
         }
     }
 }

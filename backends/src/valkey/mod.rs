@@ -37,9 +37,11 @@ use crate::seam::{Admin, Backend, Consumer, Producer};
 mod acker;
 mod admin;
 mod claimer;
+mod connection;
 mod entry;
 mod link;
 mod producer;
+mod resp;
 mod server;
 
 use link::Link;

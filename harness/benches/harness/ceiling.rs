@@ -12,6 +12,7 @@ use qbench_harness::driver::incidents::Incidents;
 use qbench_harness::driver::phases::{LoadRun, Observer};
 use qbench_harness::driver::plan::LoadPlan;
 use qbench_harness::driver::schedule::{MeasuredLoad, Schedule};
+use qbench_harness::driver::shards::threads_beside;
 use qbench_harness::record::RecordFiles;
 use qbench_schema::result::{Activity, Durability, Percentiles};
 
@@ -107,6 +108,7 @@ fn allocations_per_job(batch: u32) -> anyhow::Result<f64> {
         admin.setup().await?;
         let run = LoadRun {
             plan: &plan,
+            threads: threads_beside(false),
             backend,
             round_trips: RoundTrips::default(),
             clock: RunClock::start(),

@@ -11,6 +11,7 @@ use qbench_harness::driver::incidents::Incidents;
 use qbench_harness::driver::phases::{LoadOutcome, LoadRun};
 use qbench_harness::driver::plan::LoadPlan;
 use qbench_harness::driver::schedule::{Arrivals, MeasuredLoad, Schedule};
+use qbench_harness::driver::shards::threads_beside;
 use qbench_harness::monitor::{MonitorConfig, Monitors, Roles, ServerTarget};
 use qbench_harness::record::RecordFiles;
 use qbench_harness::services::{PostgresOptions, PostgresServer};
@@ -122,6 +123,7 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
     };
     let run = LoadRun {
         plan: &plan,
+        threads: threads_beside(true),
         backend,
         round_trips: RoundTrips::default(),
         clock,

@@ -63,6 +63,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Status> {
     request.pinning.bind_harness().context("cannot bind this program to the cores that --pin gives it")?;
     request.scheduling = vec![priority::raise_process(), priority::pacer_priority()];
     request.scheduling.extend(request.pinning.in_words());
+    request.scheduling.push(request.threads_in_words());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(carry_out(&request));
     // Aborted connections may still be closing; nobody waits for them.

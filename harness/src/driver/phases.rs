@@ -1,5 +1,6 @@
 //! One run of the load: connect, warm up, fill, measure, drain, stop.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -122,6 +123,8 @@ struct Shared {
 pub struct LoadRun<'a> {
     /// What to drive.
     pub plan: &'a LoadPlan,
+    /// Threads that carry producers and workers; see [`super::shards::threads_beside`].
+    pub threads: NonZeroUsize,
     /// What to drive it against; its tables are set up.
     pub backend: Arc<dyn Backend>,
     /// What the connections of `backend` asked of the server.
@@ -241,7 +244,7 @@ impl LoadRun<'_> {
             lease: plan.lease,
             valve: Arc::clone(&valve),
         });
-        let shards = Shards::start()?;
+        let shards = Shards::start(self.threads)?;
         // A connection lives on the thread that opened it, so it is opened where it will be used.
         let mut producers = Vec::with_capacity(plan.producers as usize);
         for id in 0..plan.producers {

@@ -5,6 +5,7 @@
 //! such wake-ups.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
@@ -22,14 +23,22 @@ struct Shard {
     _alive: oneshot::Sender<()>,
 }
 
+/// Threads that a run should have: one per core that this process may use, less one where the server is on this host.
+///
+/// A server that shares the cores with us answers from a core that we leave alone; with a thread of ours on every core, each
+/// round trip waited for one of them to be taken off, and `valkey_streams` on two cores lost a quarter of its rate.
+pub fn threads_beside(server_is_here: bool) -> NonZeroUsize {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(cores - usize::from(server_is_here)).unwrap_or(NonZeroUsize::MIN)
+}
+
 impl Shards {
-    /// One thread per core that this process may use.
+    /// `threads` threads.
     ///
     /// # Errors
     /// When the system gives no thread or no reactor.
-    pub fn start() -> std::io::Result<Self> {
-        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-        let shards = (0..cores).map(|_| Shard::start()).collect::<std::io::Result<Vec<_>>>()?;
+    pub fn start(threads: NonZeroUsize) -> std::io::Result<Self> {
+        let shards = (0..threads.get()).map(|_| Shard::start()).collect::<std::io::Result<Vec<_>>>()?;
         Ok(Shards { shards })
     }
 
@@ -64,7 +73,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_spawned_on_a_shard_stays_on_its_thread() {
-        let shards = Shards::start().unwrap();
+        let shards = Shards::start(NonZeroUsize::new(2).unwrap()).unwrap();
         let thread_of = |number| shards.spawn(number, async { thread::current().id() });
         let first = thread_of(0).await.unwrap();
         assert_eq!(thread_of(0).await.unwrap(), first);

@@ -57,6 +57,7 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
     let incidents = Arc::new(Incidents::default());
     let run = LoadRun {
         plan: &plan,
+        threads: request.threads(),
         backend,
         round_trips: RoundTrips::default(),
         clock: RunClock::start(),

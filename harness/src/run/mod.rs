@@ -13,6 +13,7 @@ mod servers;
 mod session;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use qbench_backends::ServerUrl;
@@ -26,7 +27,9 @@ pub use manifest::PROGRAM;
 pub use session::{execute, identify};
 
 use crate::clock::RunPhase;
-use crate::pinning::Pinning;
+use crate::driver::shards::threads_beside;
+use crate::pinning::{Pinning, Role};
+use crate::services;
 
 /// A run, fully decided.
 #[derive(Clone)]
@@ -72,6 +75,27 @@ impl RunRequest {
             EngineKind::Valkey => self.valkey_url.clone(),
             EngineKind::InProcess => None,
         }
+    }
+
+    /// Whether a core is left alone for the server. With `--pin` the user has divided the cores already.
+    fn leaves_a_core(&self) -> bool {
+        let is_here = match (self.entry.engine, self.given_url()) {
+            (EngineKind::InProcess, _) => false,
+            (_, None) => true,
+            (engine, Some(url)) => services::is_on_this_host(engine, &url),
+        };
+        is_here && self.pinning.of(Role::Harness).is_none()
+    }
+
+    /// Threads that carry producers and workers. Asked after the harness was bound to its cores.
+    fn threads(&self) -> NonZeroUsize {
+        threads_beside(self.leaves_a_core())
+    }
+
+    /// [`RunRequest::threads`] with the reason, for the manifest.
+    pub fn threads_in_words(&self) -> String {
+        let why = if self.leaves_a_core() { "a core is left to the server on this host" } else { "one per core" };
+        format!("threads of producers and workers: {} ({why})", self.threads())
     }
 }
 

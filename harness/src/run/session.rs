@@ -290,6 +290,7 @@ async fn drive(
     let incidents = Arc::new(Incidents::default());
     let run = LoadRun {
         plan: &plan,
+        threads: request.threads(),
         backend: Arc::clone(&setting.backend),
         round_trips: setting.round_trips.clone(),
         clock,

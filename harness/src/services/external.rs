@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use qbench_backends::ServerUrl;
+use qbench_backends::registry::EngineKind;
 use redis::ConnectionAddr;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Row};
@@ -45,6 +46,29 @@ impl ExternalServer {
     }
 }
 
+/// Whether the server of `engine` at `url` is on this host, as far as its address tells.
+pub fn is_on_this_host(engine: EngineKind, url: &ServerUrl) -> bool {
+    match engine {
+        EngineKind::Postgres => url.expose().parse().is_ok_and(|options| postgres_is_here(&options).is_ok()),
+        EngineKind::Valkey => redis::Client::open(url.expose()).is_ok_and(|client| valkey_is_here(&client).is_ok()),
+        EngineKind::InProcess => true,
+    }
+}
+
+fn postgres_is_here(options: &PgConnectOptions) -> Result<(), String> {
+    match options.get_socket() {
+        Some(_) => Ok(()),
+        None => check_loopback(options.get_host()),
+    }
+}
+
+fn valkey_is_here(client: &redis::Client) -> Result<(), String> {
+    match client.get_connection_info().addr() {
+        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => check_loopback(host),
+        _ => Ok(()),
+    }
+}
+
 async fn within_limit(question: impl Future<Output = Result<u32, String>>) -> Result<u32, String> {
     let answer = match tokio::time::timeout(ASK_LIMIT, question).await {
         Ok(answer) => answer,
@@ -55,9 +79,7 @@ async fn within_limit(question: impl Future<Output = Result<u32, String>>) -> Re
 
 async fn postmaster(url: &ServerUrl) -> Result<u32, String> {
     let options: PgConnectOptions = url.expose().parse().map_err(said)?;
-    if options.get_socket().is_none() {
-        check_loopback(options.get_host())?;
-    }
+    postgres_is_here(&options)?;
     let mut connection = PgConnection::connect_with(&options).await.map_err(said)?;
     let row = sqlx::query("select pg_backend_pid()").fetch_one(&mut connection).await.map_err(said)?;
     let backend: i32 = row.try_get(0).map_err(said)?;
@@ -74,10 +96,7 @@ async fn postmaster(url: &ServerUrl) -> Result<u32, String> {
 
 async fn valkey_process(url: &ServerUrl) -> Result<u32, String> {
     let client = redis::Client::open(url.expose()).map_err(said)?;
-    match client.get_connection_info().addr() {
-        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => check_loopback(host)?,
-        _ => {}
-    }
+    valkey_is_here(&client)?;
     let mut connection = client.get_multiplexed_async_connection().await.map_err(said)?;
     let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut connection).await.map_err(said)?;
     let pid: u32 = info.get("process_id").ok_or("INFO does not tell its process_id")?;
@@ -114,6 +133,19 @@ fn check_name(pid: i32, names: &[&str]) -> Result<procfs::process::Process, Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_tells_whether_its_server_is_here() {
+        for (engine, url, is_here) in [
+            (EngineKind::Postgres, "postgres://ann@127.0.0.1:5432/x", true),
+            (EngineKind::Postgres, "postgres://ann@db.example.org/x", false),
+            (EngineKind::Valkey, "redis://localhost:6379", true),
+            (EngineKind::Valkey, "redis://192.0.2.1:6379", false),
+            (EngineKind::Valkey, "no address", false),
+        ] {
+            assert_eq!(is_on_this_host(engine, &ServerUrl::new(url)), is_here, "{url}");
+        }
+    }
 
     #[test]
     fn only_loopback_is_this_host() {

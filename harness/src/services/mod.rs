@@ -27,7 +27,7 @@ use qbench_backends::ServerUrl;
 use qbench_backends::registry::EngineKind;
 
 pub use error::{Error, Result};
-pub use external::ExternalServer;
+pub use external::{ExternalServer, is_on_this_host};
 use lock::ServerLock;
 
 pub use locate::{PostgresPrograms, SearchPlaces, ValkeyProgram, Version};

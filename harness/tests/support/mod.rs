@@ -18,6 +18,7 @@ use qbench_harness::driver::incidents::Incidents;
 use qbench_harness::driver::phases::{LoadOutcome, LoadRun, Observer};
 use qbench_harness::driver::plan::LoadPlan;
 use qbench_harness::driver::schedule::{Arrivals, MeasuredLoad, Schedule};
+use qbench_harness::driver::shards::threads_beside;
 use qbench_harness::record::RecordFiles;
 use qbench_schema::result::{Activity, Audit, Durability};
 
@@ -267,6 +268,7 @@ pub async fn drive(backend: Arc<dyn Backend>, plan: LoadPlan, interrupt_after: O
     admin.setup().await.unwrap();
     let run = LoadRun {
         plan: &plan,
+        threads: threads_beside(false),
         backend,
         round_trips: RoundTrips::default(),
         clock: RunClock::start(),
