@@ -367,7 +367,9 @@ fn reasons(result: &RunResult) -> Vec<String> {
         RunStatus::Finished => result.validity.reasons.clone(),
     };
     if result.audit.verdict != Verdict::Ok {
-        reasons.extend(result.audit.reasons.iter().filter(|reason| !result.validity.reasons.contains(reason)).cloned());
+        // The gate's own sentence quotes the audit's reasons.
+        let told = |reason: &str| result.validity.reasons.iter().any(|gate| gate.contains(reason));
+        reasons.extend(result.audit.reasons.iter().filter(|reason| !told(reason)).cloned());
     }
     if !result.validity.valid && reasons.is_empty() {
         reasons.push("marked as not valid without a reason".to_owned());

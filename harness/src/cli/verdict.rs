@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use qbench_schema::result::{Activity, LoadMode, Regime, RunResult};
+use qbench_schema::result::{Activity, LoadMode, Regime, RunResult, Verdict};
 
 /// Bins of the backlog in which the rate of a drain is shown.
 const DRAIN_BINS: u64 = 5;
@@ -43,9 +43,11 @@ fn write_words(text: &mut String, result: &RunResult) -> std::fmt::Result {
     }
     write!(
         text,
-        "sent {}, completed {}, lost {}, duplicated {}; schedule_lag p99 {:.2} ms; backlog max {}; drained in {:.2} s; {}",
+        "sent {}, completed {}, {} {}, duplicated {}; schedule_lag p99 {:.2} ms; backlog max {}; drained in {:.2} s; {}",
         result.jobs.sent,
         result.jobs.completed,
+        // What is missing from a queue that was not drained is only not done yet.
+        if result.audit.verdict == Verdict::Inconclusive { "not completed" } else { "lost" },
         result.audit.lost,
         result.audit.duplicated,
         result.schedule_lag_ms.p99,
