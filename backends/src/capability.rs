@@ -77,6 +77,8 @@ pub struct Capabilities {
     pub counts_attempts: bool,
     /// Whether [`crate::Depth::in_flight`] sees claimed jobs; false where an open transaction hides them.
     pub sees_in_flight: bool,
+    /// Whether [`crate::Acker::ack_results`] can settle a job as failed, and [`crate::Census::dead`] counts those.
+    pub records_failures: bool,
     /// Order seen by a single consumer.
     pub order: Order,
 }

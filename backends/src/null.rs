@@ -93,6 +93,7 @@ impl Backend for NullBackend {
             detects_stale_ack: false,
             counts_attempts: false,
             sees_in_flight: true,
+            records_failures: false,
             order: Order::Fifo,
         }
     }

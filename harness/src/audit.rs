@@ -130,6 +130,7 @@ mod tests {
             detects_stale_ack: true,
             counts_attempts: true,
             sees_in_flight: true,
+            records_failures: true,
             order: Order::Fifo,
         }
     }

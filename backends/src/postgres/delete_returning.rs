@@ -99,6 +99,7 @@ fn capabilities(at_ack: bool) -> Capabilities {
         detects_stale_ack: false,
         counts_attempts: true,
         sees_in_flight: false,
+        records_failures: false,
         order: Order::Fifo,
     };
     if !at_ack {

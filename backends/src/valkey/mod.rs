@@ -181,6 +181,7 @@ impl Backend for ValkeyStreams {
             detects_stale_ack: true,
             counts_attempts: true,
             sees_in_flight: true,
+            records_failures: false,
             order: Order::Fifo,
         }
     }
