@@ -18,7 +18,7 @@ pub mod seam;
 mod valkey;
 mod waiting;
 
-pub use capability::{Capabilities, Order, Recovery, Wake};
+pub use capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
 pub use config::{BackendConfig, BackendOptions, ServerUrl};
 pub use error::{Error, ErrorKind, Result};
 pub use job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use qbench_schema::result::{Delivery, Durability};
 use tokio::time::Instant;
 
-use crate::capability::{Capabilities, Order, Recovery};
+use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
 use crate::config::BackendConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
@@ -154,6 +154,7 @@ impl Backend for MemoryBackend {
             counts_attempts: true,
             sees_in_flight: true,
             records_failures: true,
+            ack_buffer: AckBuffer::NONE,
             order: Order::Fifo,
         }
     }

@@ -35,10 +35,11 @@ CREATE {unlogged} TABLE {schema}.jobs (
     payload    bytea NOT NULL
 );
 -- The primary key finds the jobs of a completion.
--- This one is the order of claims: the highest priority first, within it the order of arrival. Partial, so that it holds the
--- backlog and nothing else. The entrypoint is not in it: workers serve all of them, and a condition that holds for every row
+-- This one is the order of claims: the highest priority first, within it the order of arrival. Negated, so that both columns
+-- ascend and a place in the order is one comparison of rows. Partial, so that it holds the backlog and nothing else, but for
+-- what was claimed since the last vacuum. The entrypoint is not in it: workers serve all of them, and a condition that holds for every row
 -- is cheaper to check on the row than to carry in the index.
-CREATE INDEX jobs_queued ON {schema}.jobs (priority DESC, id) WHERE status = 'queued';
+CREATE INDEX jobs_queued ON {schema}.jobs ((-priority), id) WHERE status = 'queued';
 -- And this one finds jobs whose worker vanished, from the oldest on. Never more than what is in flight.
 CREATE INDEX jobs_picked ON {schema}.jobs (updated) WHERE status = 'picked';
 -- Every change of status moves the row between partial indexes, so no update of this table is ever HOT.
@@ -72,6 +73,9 @@ FROM unnest($1::bigint[], $2::bytea[]) AS new (job, payload);
 -- $1 limit, $2 entrypoints that this worker serves, $3 retry timer in seconds, or null when this claim shall not look for
 -- jobs that were picked too long ago. Those come first, because under a backlog they would otherwise never come; together
 -- the two are never more than the limit. (The original may return twice the limit.)
+-- $4 negated priority, $5 id: the place in the order of claims from which on this claim looks. From the very front it would
+-- step over every entry that was claimed since the last vacuum; so a worker begins where its last claim ended, and looks at
+-- the very front a few times a second, and whenever it finds nothing.
 WITH stale AS MATERIALIZED (
     SELECT id FROM {schema}.jobs
     WHERE $3::float8 IS NOT NULL
@@ -81,17 +85,17 @@ WITH stale AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ), queued AS MATERIALIZED (
     SELECT id FROM {schema}.jobs
-    WHERE status = 'queued' AND entrypoint = ANY ($2::text[])
-    ORDER BY priority DESC, id
+    WHERE status = 'queued' AND (-priority, id) >= ($4::integer, $5::bigint) AND entrypoint = ANY ($2::text[])
+    ORDER BY -priority, id
     LIMIT $1::bigint - (SELECT count(*) FROM stale)
     FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE {schema}.jobs
     SET status = 'picked', attempt = attempt + 1, updated = now()
     WHERE id = ANY (ARRAY(SELECT id FROM stale UNION ALL SELECT id FROM queued))
-    RETURNING id, attempt, job, payload, priority
+    RETURNING id, attempt, job, payload, -priority AS rank
 )
-SELECT id, attempt, job, payload FROM taken ORDER BY priority DESC, id;
+SELECT id, attempt, job, payload, rank FROM taken ORDER BY rank, id;
 
 -- name: reclaim
 -- The first half of a claim. $1 limit, $2 entrypoints, $3 retry timer in seconds. The higher attempt makes the former

@@ -2,16 +2,19 @@
 //! that leave a count and no row.
 
 mod acker;
+mod front;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use qbench_schema::sql;
-use sqlx::SqlStr;
+use sqlx::{Row, SqlStr};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use self::acker::BatchAcker;
+use self::front::{Front, Place};
 use super::admin::Design;
 use super::backend::{Consumers, PgBackend};
 use super::depth::{self, Share};
@@ -22,7 +25,7 @@ use super::rows::{self, Bind};
 use super::statements::{Statements, prepared};
 use super::target::Target;
 use super::waiting::{Source, WaitingClaimer};
-use crate::capability::Order;
+use crate::capability::{AckBuffer, Capabilities, Order};
 use crate::config::{BackendConfig, BackendOptions};
 use crate::error::{Error, Result};
 use crate::job::{Lease, WorkerId};
@@ -53,6 +56,10 @@ pub(crate) const ENTRY: Entry = Entry {
 /// Most priorities and entrypoints. Each is a branch of the depth or an element of every claim's argument.
 const MOST_KINDS: u32 = 100;
 
+/// The buffer of PgQueuer; that of pgqueue-go is as large and waits for 100 ms.
+const BUFFER: AckBuffer =
+    AckBuffer { jobs: NonZeroU32::new(10).expect("not zero"), linger: Duration::from_millis(10) };
+
 /// Longest pause between two claims of one worker that look for stale jobs: a vanished worker's jobs wait that much longer.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
@@ -68,7 +75,8 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
     let shares: Vec<Share> = (0..priorities)
         .map(|priority| Share {
             table: "jobs".to_owned(),
-            waits: format!("status = 'queued' AND priority = {priority}"),
+            // As the index has it.
+            waits: format!("status = 'queued' AND -priority = -{priority}"),
         })
         .collect();
     let tables = vec![target.namespace.table("jobs"), target.namespace.table("statistics")];
@@ -91,8 +99,11 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
     };
     Ok(PgBackend {
         id: ENTRY.id,
-        // Arrival decides only within a priority.
-        capabilities: leased::capabilities(if priorities == 1 { Order::Fifo } else { Order::None }),
+        capabilities: Capabilities {
+            ack_buffer: BUFFER,
+            // Arrival decides only within a priority.
+            ..leased::capabilities(if priorities == 1 { Order::Fifo } else { Order::None })
+        },
         enqueue: prepared(sql.filled(sql::BATCH_SQL, "enqueue", &spread)),
         consumers: Batches(Arc::new(hot)),
         design: Arc::new(design),
@@ -130,6 +141,7 @@ impl Consumers for Batches {
             hot: Arc::clone(&self.0),
             lease: target.lease,
             retry_at: Instant::now(),
+            front: Front::new(),
         };
         Consumer {
             claimer: Box::new(WaitingClaimer::new(queue, target)),
@@ -146,15 +158,15 @@ struct Queue {
     lease: Duration,
     /// When a claim looks for stale jobs again.
     retry_at: Instant,
+    front: Front,
 }
 
 impl Queue {
-    /// The retry timer for this claim, where it is time to look for stale jobs again.
+    /// The retry timer for a claim at `now`, where it is time to look for stale jobs again.
     ///
     /// Not every claim does: whatever was completed since the last vacuum still has its entry in that index, and looking
     /// past all of them ten times a lease finds the same jobs as looking a thousand times a second.
-    fn retry_s(&mut self) -> Option<f64> {
-        let now = Instant::now();
+    fn retry_s(&mut self, now: Instant) -> Option<f64> {
         if now < self.retry_at {
             return None;
         }
@@ -162,28 +174,53 @@ impl Queue {
         Some(self.lease.as_secs_f64())
     }
 
-    async fn fetch(
+    /// Claims behind `begin`; returns the place of the last job, in the order of claims.
+    async fn claim(
         &self,
-        what: &'static str,
-        statement: &SqlStr,
         limit: u32,
         retry_s: Option<f64>,
+        begin: Place,
         out: &mut Vec<Lease>,
-    ) -> Result<()> {
-        let entrypoints = self.hot.entrypoints.as_slice();
-        let arguments = Bind::default().value(rows::limit(limit))?.value(entrypoints)?.value(retry_s)?.done();
-        rows::fetch(&mut *self.link.lock().await, what, statement, arguments, 0, out).await
+    ) -> Result<Option<Place>> {
+        let arguments = self.arguments(limit, retry_s)?.value(begin.rank)?.value(begin.id)?.done();
+        let before = out.len();
+        let mut last = None;
+        let mut link = self.link.lock().await;
+        let claimed = link.run("claim", &self.hot.claim, arguments, |row| {
+            out.push(rows::lease(row, 0)?);
+            last = last.max(Some(Place { rank: row.try_get(4)?, id: row.try_get(0)? }));
+            Ok(())
+        });
+        if let Err(error) = claimed.await {
+            out.truncate(before);
+            return Err(error);
+        }
+        Ok(last)
+    }
+
+    /// What claim and reclaim have in common.
+    fn arguments(&self, limit: u32, retry_s: Option<f64>) -> Result<Bind> {
+        Bind::default().value(rows::limit(limit))?.value(self.hot.entrypoints.as_slice())?.value(retry_s)
     }
 }
 
 impl Source for Queue {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        let retry_s = self.retry_s();
-        self.fetch("claim", &self.hot.claim, limit, retry_s, out).await
+        let now = Instant::now();
+        let retry_s = self.retry_s(now);
+        let begin = self.front.begin(now);
+        let mut last = self.claim(limit, retry_s, begin, out).await?;
+        if last.is_none() && begin != Place::FIRST {
+            last = self.claim(limit, None, Place::FIRST, out).await?;
+        }
+        // Stale jobs may stand anywhere, and say nothing about where the queued ones begin.
+        self.front.found(if retry_s.is_some() { None } else { last });
+        Ok(())
     }
 
     async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.fetch("reclaim", &self.hot.reclaim, limit, Some(self.lease.as_secs_f64()), out).await
+        let arguments = self.arguments(limit, Some(self.lease.as_secs_f64()))?.done();
+        rows::fetch(&mut *self.link.lock().await, "reclaim", &self.hot.reclaim, arguments, 0, out).await
     }
 }
 

@@ -16,7 +16,7 @@ use super::rows::{self, Bind};
 use super::statements::{Statements, prepared};
 use super::target::Target;
 use super::waiting::WAKES;
-use crate::capability::{Capabilities, Order, Recovery};
+use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::seam::{AckStatus, Acker, WorkResult};
@@ -44,6 +44,7 @@ pub(super) fn capabilities(order: Order) -> Capabilities {
         counts_attempts: true,
         sees_in_flight: true,
         records_failures: true,
+        ack_buffer: AckBuffer::NONE,
         order,
     }
 }

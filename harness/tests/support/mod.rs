@@ -18,6 +18,7 @@ use qbench_harness::driver::incidents::Incidents;
 use qbench_harness::driver::phases::{LoadOutcome, LoadRun, Observer};
 use qbench_harness::driver::plan::LoadPlan;
 use qbench_harness::driver::schedule::{Arrivals, MeasuredLoad, Schedule};
+use qbench_harness::driver::work::Failures;
 use qbench_harness::record::RecordFiles;
 use qbench_schema::result::{Activity, Audit, Durability};
 
@@ -238,6 +239,7 @@ pub fn plan(rate_jobs_s: f64) -> LoadPlan {
         ack_batch: 1,
         ack_linger: Duration::ZERO,
         work: Duration::ZERO,
+        failures: Failures::default(),
         payload: Bytes::from_static(b"payload"),
         lease: Duration::from_secs(30),
         drain_deadline: Duration::from_secs(10),
