@@ -309,12 +309,7 @@ impl Acker for MemoryAcker {
         })
     }
 
-    async fn ack_results(
-        &mut self,
-        leases: &[Lease],
-        results: &[WorkResult],
-        out: &mut Vec<AckStatus>,
-    ) -> Result<()> {
+    async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
         self.queue.with_jobs("ack", |jobs| {
             for (lease, result) in leases.iter().zip(results) {
                 out.push(jobs.settle(lease, *result));

@@ -136,12 +136,7 @@ pub trait Acker: Send {
     /// # Errors
     /// Those of [`Acker::ack`]; [`crate::ErrorKind::Config`] for a failed job where [`Capabilities::records_failures`] is
     /// false. Nothing was settled then.
-    async fn ack_results(
-        &mut self,
-        leases: &[Lease],
-        results: &[WorkResult],
-        out: &mut Vec<AckStatus>,
-    ) -> Result<()> {
+    async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
         if results.contains(&WorkResult::Failed) {
             return Err(Error::config(
                 "this backend cannot record that the work of a job failed: it only knows jobs that are done",

@@ -230,7 +230,11 @@ mod tests {
         for (done, dead) in [(91, 9), (90, 10)] {
             assert_eq!(verdict(open, counted(done, dead), true).verdict, Verdict::Ok, "its ack had happened");
         }
-        assert_eq!(verdict(open, counted(90, 9), true).verdict, Verdict::Violated, "neither done, nor dead, nor waiting");
+        assert_eq!(
+            verdict(open, counted(90, 9), true).verdict,
+            Verdict::Violated,
+            "neither done, nor dead, nor waiting"
+        );
     }
 
     #[test]

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use crate::nearest::did_you_mean;
 use crate::units::{format_duration, format_size, parse_duration, parse_size};
-use crate::workload::{
-    Arrivals, JobsPerSecond, MAX_DURATION, MAX_JOBS, MAX_PAYLOAD_BYTES, Percent, WakeUp, Workload,
-};
+use crate::workload::{Arrivals, JobsPerSecond, MAX_DURATION, MAX_JOBS, MAX_PAYLOAD_BYTES, Percent, WakeUp, Workload};
 
 /// One setting of the workload.
 pub struct KeySpec {
@@ -274,7 +272,7 @@ fn rate(text: &str) -> Result<JobsPerSecond, String> {
 }
 
 fn percent(text: &str, what: &str) -> Result<Percent, String> {
-    text.parse().ok().and_then(|pct| Percent::new(pct).ok()).ok_or_else(|| format!("{what} must be a percentage from 0 to 100"))
+    text.parse().ok().and_then(Percent::new).ok_or_else(|| format!("{what} must be a percentage from 0 to 100"))
 }
 
 fn count(text: &str, least: u32, what: &str) -> Result<u32, String> {

@@ -62,12 +62,9 @@ impl Percent {
     /// None of the jobs.
     pub const NONE: Percent = Percent(0.0);
 
-    /// A share from 0 to 100 percent.
-    ///
-    /// # Errors
-    /// What is wrong with it, as the end of a sentence.
-    pub fn new(pct: f64) -> Result<Self, String> {
-        if (0.0..=100.0).contains(&pct) { Ok(Percent(pct)) } else { Err("must be a percentage from 0 to 100".into()) }
+    /// A share from 0 to 100 percent; `None` beyond that, and for what is no number.
+    pub fn new(pct: f64) -> Option<Self> {
+        (0.0..=100.0).contains(&pct).then_some(Percent(pct))
     }
 
     /// The figure.

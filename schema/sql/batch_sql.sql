@@ -12,8 +12,9 @@
 -- As in leased.sql, hot statements address rows by `id = ANY (...)` and pick them in a MATERIALIZED CTE: a plan made on the
 -- empty table stays good, and LIMIT is evaluated once.
 --
--- Why nothing here deadlocks. Claims never wait: SKIP LOCKED. Statements that settle several jobs take them in the order of
--- their ids, and the rows of the statistics only when they hold all of their jobs, again in one order: that of the key.
+-- Why nothing here deadlocks. Claims never wait: SKIP LOCKED. Statements that settle several jobs are given their ids sorted, and
+-- find them by one and the same plan, so two of them with jobs in common take these in the same order; and they take rows of the
+-- statistics only when they hold all of their jobs, again in one order: that of the key.
 
 -- name: create
 -- Enums, as in the original: four bytes each, and a value that nobody foresaw cannot get in.

@@ -57,8 +57,7 @@ pub(crate) const ENTRY: Entry = Entry {
 const MOST_KINDS: u32 = 100;
 
 /// The buffer of PgQueuer; that of pgqueue-go is as large and waits for 100 ms.
-const BUFFER: AckBuffer =
-    AckBuffer { jobs: NonZeroU32::new(10).expect("not zero"), linger: Duration::from_millis(10) };
+const BUFFER: AckBuffer = AckBuffer { jobs: NonZeroU32::new(10).expect("not zero"), linger: Duration::from_millis(10) };
 
 /// Longest pause between two claims of one worker that look for stale jobs: a vanished worker's jobs wait that much longer.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -237,7 +236,8 @@ mod tests {
 
     #[test]
     fn an_impossible_number_of_kinds_is_refused_with_the_range() {
-        for (key, value) in [("priorities", "0"), ("priorities", "101"), ("entrypoints", "0"), ("entrypoints", "many")] {
+        for (key, value) in [("priorities", "0"), ("priorities", "101"), ("entrypoints", "0"), ("entrypoints", "many")]
+        {
             let error = opened(&[(key, value)]).err().expect(value);
             assert_eq!(error.kind(), ErrorKind::Config);
             assert_eq!(

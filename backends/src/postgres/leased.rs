@@ -169,12 +169,7 @@ impl Acker for LeaseAcker {
         self.run(leases, &statement, arguments, out).await
     }
 
-    async fn ack_results(
-        &mut self,
-        leases: &[Lease],
-        results: &[WorkResult],
-        out: &mut Vec<AckStatus>,
-    ) -> Result<()> {
+    async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
         if !results.contains(&WorkResult::Failed) {
             return self.ack(leases, out).await;
         }

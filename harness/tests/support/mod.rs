@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use qbench_backends::{
     AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Capabilities, Claimer, Consumer, Error, ErrorKind,
-    JobId, Lease, NewJob, Producer, ProducerId, Result, RoundTrips, Wake, WorkerId, registry,
+    JobId, Lease, NewJob, Producer, ProducerId, Result, RoundTrips, Wake, WorkResult, WorkerId, registry,
 };
 use qbench_harness::audit;
 use qbench_harness::clock::{PhaseCell, RunClock, RunPhase};
@@ -51,6 +51,8 @@ pub enum Fault {
     FailsAfterInsert,
     /// The victim's ack happens, and its answer never arrives.
     LosesAnAnswer,
+    /// Settles every failed job as done, and every job that is settled with it.
+    CallsFailedJobsDone,
 }
 
 /// The `memory` backend with a fault.
@@ -187,6 +189,12 @@ impl Acker for FaultyAcker {
             _ => {}
         }
         Ok(())
+    }
+    async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
+        match self.fault {
+            Fault::CallsFailedJobsDone => self.inner.ack(leases, out).await,
+            _ => self.inner.ack_results(leases, results, out).await,
+        }
     }
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
         self.inner.nack(leases).await

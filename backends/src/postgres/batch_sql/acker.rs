@@ -70,12 +70,7 @@ impl Acker for BatchAcker {
         self.complete(leases, std::iter::repeat(WorkResult::Succeeded), out).await
     }
 
-    async fn ack_results(
-        &mut self,
-        leases: &[Lease],
-        results: &[WorkResult],
-        out: &mut Vec<AckStatus>,
-    ) -> Result<()> {
+    async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
         self.complete(leases, results.iter().copied(), out).await
     }
 
