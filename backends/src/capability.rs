@@ -1,6 +1,7 @@
 //! What a backend states about itself. The harness and the conformance suite ask nothing of it that it does not state.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use qbench_schema::result::Delivery;
 
@@ -51,6 +52,20 @@ pub enum Recovery {
     ConnectionLoss,
 }
 
+/// Where finished jobs wait for others to be acked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AckBuffer {
+    /// Most leases in one ack.
+    pub jobs: NonZeroU32,
+    /// How long a finished job waits for the buffer to fill.
+    pub linger: Duration,
+}
+
+impl AckBuffer {
+    /// Every job is acked by itself, at once.
+    pub const NONE: AckBuffer = AckBuffer { jobs: NonZeroU32::MIN, linger: Duration::ZERO };
+}
+
 /// Contract and limits of one backend in one configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
@@ -77,6 +92,10 @@ pub struct Capabilities {
     pub counts_attempts: bool,
     /// Whether [`crate::Depth::in_flight`] sees claimed jobs; false where an open transaction hides them.
     pub sees_in_flight: bool,
+    /// Whether [`crate::Acker::ack_results`] can settle a job as failed, and [`crate::Census::dead`] counts those.
+    pub records_failures: bool,
+    /// The completion buffer that belongs to the design; the harness uses it where the user asks for no other.
+    pub ack_buffer: AckBuffer,
     /// Order seen by a single consumer.
     pub order: Order,
 }

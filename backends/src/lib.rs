@@ -18,9 +18,9 @@ pub mod seam;
 mod valkey;
 mod waiting;
 
-pub use capability::{Capabilities, Order, Recovery, Wake};
+pub use capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
 pub use config::{BackendConfig, BackendOptions, ServerUrl};
 pub use error::{Error, ErrorKind, Result};
 pub use job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
 pub use round_trips::RoundTrips;
-pub use seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer};
+pub use seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer, WorkResult};

@@ -1,6 +1,6 @@
 //! `memory`: the reference. What the words of the seam mean, in one process and as plainly as possible.
 //!
-//! A job is *ready* or *in flight* until it is *done*. A claim hands out the job that became ready first, as a delivery
+//! A job is *ready* or *in flight* until it is *done*, or *dead* when its work failed. A claim hands out the job that became ready first, as a delivery
 //! with a number of its own and a lease that ends at a fixed instant. The delivery *holds* until it is acked, nacked or
 //! reclaimed; a lease that has run out but was not reclaimed still holds, so a late worker that nobody replaced is not
 //! punished. Acks and nacks name the delivery, not the job, and therefore cannot settle somebody else's.
@@ -15,12 +15,14 @@ use bytes::Bytes;
 use qbench_schema::result::{Delivery, Durability};
 use tokio::time::Instant;
 
-use crate::capability::{Capabilities, Order, Recovery};
+use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
 use crate::config::BackendConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
 use crate::registry::{EngineKind, Entry};
-use crate::seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer};
+use crate::seam::{
+    AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer, WorkResult,
+};
 use crate::waiting::{Bell, WAKES, Waiting};
 
 /// The registry's line.
@@ -61,6 +63,7 @@ struct Jobs {
     next_delivery: u64,
     enqueued: u64,
     done: u64,
+    dead: u64,
 }
 
 impl Jobs {
@@ -82,6 +85,18 @@ impl Jobs {
     /// Ends a delivery; `None` when it does not hold any more.
     fn end(&mut self, lease: &Lease) -> Option<Ready> {
         self.in_flight.remove(&lease.token.0[0]).map(|held| held.ready)
+    }
+
+    /// Ends a delivery for good.
+    fn settle(&mut self, lease: &Lease, result: WorkResult) -> AckStatus {
+        if self.end(lease).is_none() {
+            return AckStatus::Stale;
+        }
+        match result {
+            WorkResult::Succeeded => self.done += 1,
+            WorkResult::Failed => self.dead += 1,
+        }
+        AckStatus::Acked
     }
 }
 
@@ -138,6 +153,8 @@ impl Backend for MemoryBackend {
             detects_stale_ack: true,
             counts_attempts: true,
             sees_in_flight: true,
+            records_failures: true,
+            ack_buffer: AckBuffer::NONE,
             order: Order::Fifo,
         }
     }
@@ -205,7 +222,7 @@ impl Admin for MemoryAdmin {
             ready: jobs.ready.len() as u64,
             in_flight: jobs.in_flight.len() as u64,
             done: Some(jobs.done),
-            dead: 0,
+            dead: jobs.dead,
             partitions: Vec::new(),
         })
     }
@@ -287,13 +304,15 @@ impl Acker for MemoryAcker {
     async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
         self.queue.with_jobs("ack", |jobs| {
             for lease in leases {
-                out.push(match jobs.end(lease) {
-                    Some(_) => {
-                        jobs.done += 1;
-                        AckStatus::Acked
-                    }
-                    None => AckStatus::Stale,
-                });
+                out.push(jobs.settle(lease, WorkResult::Succeeded));
+            }
+        })
+    }
+
+    async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
+        self.queue.with_jobs("ack", |jobs| {
+            for (lease, result) in leases.iter().zip(results) {
+                out.push(jobs.settle(lease, *result));
             }
         })
     }

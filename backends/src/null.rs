@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use qbench_schema::result::{Delivery, Durability};
 
-use crate::capability::{Capabilities, Order, Recovery};
+use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
 use crate::config::BackendConfig;
 use crate::error::{Error, Result};
 use crate::job::{Lease, LeaseToken, NewJob, ProducerId, WorkerId};
@@ -93,6 +93,8 @@ impl Backend for NullBackend {
             detects_stale_ack: false,
             counts_attempts: false,
             sees_in_flight: true,
+            records_failures: false,
+            ack_buffer: AckBuffer::NONE,
             order: Order::Fifo,
         }
     }

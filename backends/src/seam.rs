@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use qbench_schema::result::{Durability, PartitionShare};
 
 use crate::capability::Capabilities;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::{Lease, NewJob, ProducerId, WorkerId};
 
 /// One queue implementation with one configuration. Opens connections; holds none itself.
@@ -127,6 +127,24 @@ pub trait Acker: Send {
     ///   first ack was lost on: a retry there is always stale.
     async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()>;
 
+    /// [`Acker::ack`] for jobs whose work may have failed: `results` says of each lease how its work ended. A job that failed
+    /// is settled as *dead*: it is never delivered again, and the census counts it as such. One statement or one pipeline
+    /// settles both kinds.
+    ///
+    /// A backend that cannot record failures leaves this as it is and says so ([`Capabilities::records_failures`]).
+    ///
+    /// # Errors
+    /// Those of [`Acker::ack`]; [`crate::ErrorKind::Config`] for a failed job where [`Capabilities::records_failures`] is
+    /// false. Nothing was settled then.
+    async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
+        if results.contains(&WorkResult::Failed) {
+            return Err(Error::config(
+                "this backend cannot record that the work of a job failed: it only knows jobs that are done",
+            ));
+        }
+        self.ack(leases, out).await
+    }
+
     /// Puts `leases` back, ready for anybody. A lease that did not hold any more is left alone.
     ///
     /// # Errors
@@ -134,10 +152,19 @@ pub trait Acker: Send {
     async fn nack(&mut self, leases: &[Lease]) -> Result<()>;
 }
 
+/// How the work of one job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WorkResult {
+    /// As it should: the ack makes the job done.
+    Succeeded,
+    /// With a failure: the ack makes the job dead.
+    Failed,
+}
+
 /// What became of one acked lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AckStatus {
-    /// The lease held; the job is done.
+    /// The lease held; the job is done, or dead where its work had failed.
     Acked,
     /// The lease had passed on or the job was settled before; this ack changed nothing.
     Stale,
@@ -163,7 +190,7 @@ pub struct Census {
     pub in_flight: u64,
     /// Done, where the server keeps or counts them.
     pub done: Option<u64>,
-    /// Given up for good.
+    /// Settled as failed, and given up for good.
     pub dead: u64,
     /// Jobs that ever entered each partition, and the workers that are bound to it; empty where there are no partitions.
     pub partitions: Vec<PartitionShare>,

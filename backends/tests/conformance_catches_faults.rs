@@ -14,7 +14,7 @@ use qbench_backends::conformance::{self, Outcome, Report};
 use qbench_backends::registry::{self, EngineKind, Entry};
 use qbench_backends::{
     AckStatus, Acker, Admin, Backend, BackendConfig, Capabilities, Census, Claimer, Consumer, Depth, Description,
-    Lease, NewJob, Producer, ProducerId, Result, WorkerId,
+    Lease, NewJob, Producer, ProducerId, Result, WorkResult, WorkerId,
 };
 
 /// What is wrong with a backend.
@@ -36,6 +36,10 @@ enum Fault {
     KeepsJobsOnReset,
     ForgetsNackedJobs,
     AcceptsNacksItCannotDo,
+    CallsFailedJobsDone,
+    PutsFailedJobsBack,
+    CallsStaleFailuresGood,
+    AcceptsFailuresItCannotRecord,
     ReclaimsLiveLeases,
     NeverReclaims,
     ReclaimsTooMany,
@@ -93,6 +97,7 @@ impl Backend for Faulty {
         match self.fault {
             Fault::BringsGoneJobsBack => capabilities.recovery = qbench_backends::Recovery::None,
             Fault::AcceptsNacksItCannotDo => capabilities.nack = false,
+            Fault::AcceptsFailuresItCannotRecord => capabilities.records_failures = false,
             _ => {}
         }
         capabilities
@@ -278,6 +283,22 @@ impl Acker for FaultyAcker {
         Ok(())
     }
 
+    async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
+        let first = out.len();
+        match self.fault {
+            Fault::CallsFailedJobsDone => self.inner.ack(leases, out).await?,
+            Fault::PutsFailedJobsBack => {
+                self.inner.nack(leases).await?;
+                out.extend(leases.iter().map(|_| AckStatus::Acked));
+            }
+            _ => self.inner.ack_results(leases, results, out).await?,
+        }
+        if self.fault == Fault::CallsStaleFailuresGood {
+            out[first..].fill(AckStatus::Acked);
+        }
+        Ok(())
+    }
+
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
         if self.fault == Fault::ForgetsNackedJobs {
             let mut statuses = Vec::new();
@@ -379,6 +400,15 @@ async fn nacks_that_do_something_else() {
     caught(faulty!(ForgetsNackedJobs), "nack.ready_for_anybody", "a claim of one job gave 0").await;
     caught(faulty!(ForgetsNackedJobs), "counts.census_counts_a_nacked_job_once", "the census is").await;
     caught(faulty!(AcceptsNacksItCannotDo), "nack.refused_where_not_supported", "was accepted").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_that_are_something_else() {
+    caught(faulty!(CallsFailedJobsDone), "failures.failed_jobs_are_dead", "dead: 0").await;
+    caught(faulty!(PutsFailedJobsBack), "failures.failed_job_stays_away", "were delivered").await;
+    caught(faulty!(CallsStaleFailuresGood), "failures.answers_in_order", "gave [Acked, Acked, Acked, Acked]").await;
+    caught(faulty!(CallsStaleFailuresGood), "failures.stale_failure_is_left_alone", "was accepted").await;
+    caught(faulty!(AcceptsFailuresItCannotRecord), "failures.refused_where_not_supported", "was accepted").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,12 +16,12 @@ async fn passes(id: &str, cases: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn memory_passes() {
-    passes("memory", 52).await;
+    passes("memory", 56).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn null_passes() {
-    passes("null", 38).await;
+    passes("null", 39).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ pub fn judge(
         }
     };
     violation(totals.unexpected, "deliveries of jobs that were never attempted");
-    violation(totals.duplicated, "jobs completed more than once, without any crash");
+    violation(totals.duplicated, "jobs settled more than once, without any crash");
     violation(corrupted, "deliveries with a payload other than the one enqueued");
     violation(overclaimed, "claims that returned more jobs than their limit");
     if capabilities.delivery == Delivery::AtMostOnce {
@@ -38,7 +38,7 @@ pub fn judge(
     let mut doubts = Vec::new();
     let mut reconciliation = Vec::new();
     if drained {
-        violation(totals.lost, "jobs confirmed by enqueue and never completed");
+        violation(totals.lost, "jobs confirmed by enqueue and never settled");
         match census {
             Ok(census) => {
                 reconciliation = reconcile(totals, census);
@@ -52,7 +52,7 @@ pub fn judge(
             Err(reason) => doubts.push(format!("the server's own account could not be read: {reason}")),
         }
     } else {
-        doubts.push(format!("the queue was not drained: {} confirmed jobs are not completed", totals.lost));
+        doubts.push(format!("the queue was not drained: {} confirmed jobs are not settled", totals.lost));
     }
     let verdict = if !violations.is_empty() || !reconciliation.is_empty() {
         Verdict::Violated
@@ -82,7 +82,7 @@ pub fn judge(
 /// or not, so the server may know up to that many jobs more.
 fn reconcile(totals: &Totals, census: &Census) -> Vec<String> {
     let mut differences = Vec::new();
-    for (count, state) in [(census.ready, "ready"), (census.in_flight, "in_flight"), (census.dead, "dead")] {
+    for (count, state) in [(census.ready, "ready"), (census.in_flight, "in_flight")] {
         if count > 0 {
             differences.push(format!("the server still has {count} {state} jobs after the drain"));
         }
@@ -96,15 +96,21 @@ fn reconcile(totals: &Totals, census: &Census) -> Vec<String> {
             ));
         }
     }
-    if let Some(done) = census.done {
-        // The queue is empty, so a job whose ack had no answer is either done or lost.
-        let expected = totals.completed + totals.unknown_acks;
-        if done != expected {
-            differences.push(format!(
-                "the server counted {done} jobs done, the harness {} completed and {} whose ack had no answer",
-                totals.completed, totals.unknown_acks
-            ));
-        }
+    // The queue is empty, so a job whose ack had no answer is done, dead or lost.
+    let unknown = totals.unknown_acks;
+    if !(totals.failed..=totals.failed + unknown).contains(&census.dead) {
+        differences.push(format!(
+            "the server counted {} jobs dead, the harness {} failed and {unknown} whose ack had no answer",
+            census.dead, totals.failed
+        ));
+    } else if let Some(done) = census.done
+        && done + census.dead != totals.completed + totals.failed + unknown
+    {
+        differences.push(format!(
+            "the server counted {done} jobs done and {} dead, the harness {} completed, {} failed and {unknown} whose ack had \
+             no answer",
+            census.dead, totals.completed, totals.failed
+        ));
     }
     differences
 }
@@ -113,7 +119,7 @@ fn reconcile(totals: &Totals, census: &Census) -> Vec<String> {
 mod tests {
     use std::num::NonZeroU32;
 
-    use qbench_backends::{Order, Recovery, Wake};
+    use qbench_backends::{AckBuffer, Order, Recovery, Wake};
 
     use super::*;
 
@@ -130,6 +136,8 @@ mod tests {
             detects_stale_ack: true,
             counts_attempts: true,
             sees_in_flight: true,
+            records_failures: true,
+            ack_buffer: AckBuffer::NONE,
             order: Order::Fifo,
         }
     }
@@ -207,6 +215,26 @@ mod tests {
             assert_eq!(audit.verdict, Verdict::Violated, "{census:?}");
             assert_eq!(audit.reconciliation.len(), 1, "{census:?}");
         }
+    }
+
+    #[test]
+    fn failed_jobs_are_settled_and_must_be_the_server_s_dead_ones() {
+        let totals = Totals { completed: 90, failed: 10, ..clean() };
+        let counted = |done, dead| Ok(Census { done: Some(done), dead, ..clean_census().unwrap() });
+        assert_eq!(verdict(totals, counted(90, 10), true).verdict, Verdict::Ok);
+        for (done, dead) in [(100, 0), (91, 9), (90, 11), (89, 10)] {
+            let audit = verdict(totals, counted(done, dead), true);
+            assert_eq!((audit.verdict, audit.reconciliation.len()), (Verdict::Violated, 1), "{done} done, {dead} dead");
+        }
+        let open = Totals { completed: 90, failed: 9, unknown_acks: 1, ..clean() };
+        for (done, dead) in [(91, 9), (90, 10)] {
+            assert_eq!(verdict(open, counted(done, dead), true).verdict, Verdict::Ok, "its ack had happened");
+        }
+        assert_eq!(
+            verdict(open, counted(90, 9), true).verdict,
+            Verdict::Violated,
+            "neither done, nor dead, nor waiting"
+        );
     }
 
     #[test]

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qbench_harness::driver::plan::LoadPlan;
+use qbench_harness::driver::work::Failures;
 use qbench_schema::result::{Audit, Verdict};
-use support::{Driven, Fault, Faulty, drive, on_schedule, plan};
+use support::{Driven, Fault, Faulty, drive, memory, on_schedule, plan};
 
 /// Slowly enough to watch.
 fn ten_a_second() -> LoadPlan {
@@ -83,6 +84,16 @@ async fn a_forged_number_is_unexpected_and_the_real_job_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_payload_is_corrupted() {
     at_both_rates(Fault::ChangesAPayload, |audit| violated(audit, [0, 0, 0, 1])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_job_that_the_queue_calls_done_makes_the_accounts_differ() {
+    let failing = || LoadPlan { failures: Failures { failed_share: 0.2, panicked_share: 0.0, seed: 1 }, ..plan(400.0) };
+    let honest = drive(memory(), failing(), None).await.audit;
+    assert_eq!(honest.verdict, Verdict::Ok, "{honest:?}");
+    let audit = drive(Faulty::in_memory(Fault::CallsFailedJobsDone), failing(), None).await.audit;
+    assert!(violated(&audit, [0, 0, 0, 0]) && audit.reconciliation.len() == 1, "{audit:?}");
+    assert!(audit.reconciliation[0].contains("jobs dead"), "{audit:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,10 +5,11 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use qbench_harness::driver::plan::LoadPlan;
 use qbench_harness::driver::schedule::{Arrivals, MeasuredLoad, Schedule};
+use qbench_harness::driver::work::{Failures, WorkEnd};
 use qbench_schema::record::Stage;
 use qbench_schema::result::{Activity, Verdict};
 use support::{Driven, Fault, Faulty, drive, memory, plan};
@@ -57,6 +58,70 @@ async fn a_stop_finishes_what_runs_and_hands_back_what_was_never_begun() {
     assert_eq!(census.ready, totals.confirmed - totals.completed, "every unstarted job was handed back");
     assert!(totals.completed > 0 && census.ready > 0);
     assert_eq!(driven.audit.verdict, Verdict::Inconclusive);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_job_waits_in_the_completion_buffer_for_the_linger_and_no_longer() {
+    for linger_ms in [10.0, 100.0] {
+        let mut sparse = plan(4.0);
+        (sparse.workers, sparse.ack_batch, sparse.ack_linger) = (1, 10, Duration::from_secs_f64(linger_ms / 1e3));
+        let driven = drive(memory(), sparse, None).await;
+        assert_eq!(driven.audit.verdict, Verdict::Ok, "{:?}", driven.audit);
+        let ack_time = driven.outcome.recording.histograms.percentiles_ms(Stage::AckTime);
+        assert!((linger_ms..linger_ms + 60.0).contains(&ack_time.p50), "{linger_ms} ms of linger: {ack_time:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_completion_buffer_does_not_wait() {
+    let mut busy = flat_out(Activity::Both, 0, 100_000_000);
+    busy.ack_linger = Duration::from_secs(2);
+    let driven = drive(memory(), busy, None).await;
+    assert_eq!(driven.audit.verdict, Verdict::Ok, "{:?}", driven.audit);
+    assert!(driven.outcome.totals.measured.completed > 1_000, "{:?}", driven.outcome.totals);
+    let ack_time = driven.outcome.recording.histograms.percentiles_ms(Stage::AckTime);
+    assert!(ack_time.p95 < 500.0, "only the last buffers waited: {ack_time:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_flushes_the_completion_buffer_at_once() {
+    let mut patient = plan(400.0);
+    (patient.ack_batch, patient.ack_linger) = (1_000, Duration::from_secs(10));
+    let started = Instant::now();
+    let driven = drive(memory(), patient, Some(Duration::from_millis(500))).await;
+    assert!(started.elapsed() < Duration::from_secs(3), "it took {:?}", started.elapsed());
+    let (totals, census) = (driven.outcome.totals, driven.outcome.census.unwrap());
+    assert_eq!((census.done, census.in_flight), (Some(totals.completed), 0));
+    assert!(totals.completed > 0 && totals.completed == totals.confirmed, "{totals:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failing_and_panicking_jobs_are_settled_and_their_workers_live_on() {
+    let failures = Failures { failed_share: 0.3, panicked_share: 0.2, seed: 5 };
+    let ends: Vec<WorkEnd> = (0..400).map(|job| failures.end_of(job)).collect();
+    let count = |end| ends.iter().filter(|drawn| **drawn == end).count() as u64;
+    let driven = drive(memory(), LoadPlan { failures, ack_batch: 5, ..plan(400.0) }, None).await;
+    assert_eq!(driven.audit.verdict, Verdict::Ok, "{:?}", driven.audit);
+    let jobs = driven.outcome.totals.measured;
+    assert_eq!((jobs.enqueued, jobs.completed), (400, count(WorkEnd::Succeeded)));
+    assert_eq!(jobs.failed, count(WorkEnd::Failed) + count(WorkEnd::Panicked));
+    assert_eq!(jobs.panicked, count(WorkEnd::Panicked));
+    assert!(jobs.panicked > 0, "there is something to survive");
+    let census = driven.outcome.census.unwrap();
+    assert_eq!((census.done, census.dead), (Some(jobs.completed), jobs.failed));
+    let shares = driven.outcome.recording.completed_by_worker;
+    assert!(shares.iter().all(|share| *share > 0), "every worker went on: {shares:?}");
+    assert_eq!(shares.iter().sum::<u64>(), jobs.completed, "a failed job is nobody's achievement");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_job_may_fail_and_the_run_ends_all_the_same() {
+    let failures = Failures { failed_share: 0.0, panicked_share: 1.0, seed: 5 };
+    let driven = drive(memory(), LoadPlan { failures, ..flat_out(Activity::Both, 0, 20_000) }, None).await;
+    assert_eq!(driven.audit.verdict, Verdict::Ok, "{:?}", driven.audit);
+    let jobs = driven.outcome.totals.measured;
+    assert_eq!((jobs.completed, jobs.panicked), (0, jobs.enqueued));
+    assert!(jobs.enqueued > 1_000, "producers wait for jobs that are over, not for those that succeeded: {jobs:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

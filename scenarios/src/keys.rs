@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::nearest::did_you_mean;
 use crate::units::{format_duration, format_size, parse_duration, parse_size};
-use crate::workload::{Arrivals, JobsPerSecond, MAX_DURATION, MAX_JOBS, MAX_PAYLOAD_BYTES, WakeUp, Workload};
+use crate::workload::{Arrivals, JobsPerSecond, MAX_DURATION, MAX_JOBS, MAX_PAYLOAD_BYTES, Percent, WakeUp, Workload};
 
 /// One setting of the workload.
 pub struct KeySpec {
@@ -151,14 +151,21 @@ pub static KEYS: &[KeySpec] = &[
         print,
         "Jobs that a worker claims ahead of its free slots"
     ),
-    key!("ack-batch", Some("N"), ack_batch, |text| positive(text, "jobs in one ack"), print, "Most jobs in one ack"),
+    key!(
+        "ack-batch",
+        Some("N|auto"),
+        ack_batch,
+        |text| unless_auto(text, |text| positive(text, "jobs in one ack")),
+        |batch: Option<NonZeroU32>| batch.map_or(AUTO.to_owned(), print),
+        "Most jobs in one ack; auto: the backend's own completion buffer, and 1 where it has none"
+    ),
     key!(
         "ack-linger",
-        Some("D"),
+        Some("D|auto"),
         ack_linger,
-        |text| within(text, Duration::ZERO, Duration::from_secs(10), "the ack linger"),
-        format_duration,
-        "How long a finished job may wait for others to be acked with"
+        |text| unless_auto(text, |text| within(text, Duration::ZERO, Duration::from_secs(10), "the ack linger")),
+        |linger: Option<Duration>| linger.map_or(AUTO.to_owned(), format_duration),
+        "How long a finished job may wait for others to be acked with; auto: as the backend's own completion buffer"
     ),
     key!(
         "work",
@@ -167,6 +174,22 @@ pub static KEYS: &[KeySpec] = &[
         |text| within(text, Duration::ZERO, Duration::from_secs(3600), "the work"),
         format_duration,
         "Simulated work of one job"
+    ),
+    key!(
+        "fail-pct",
+        Some("P"),
+        fail_pct,
+        |text| percent(text, "the jobs whose work fails"),
+        print,
+        "Percentage of the jobs whose work fails, chosen by the job's number and the seed"
+    ),
+    key!(
+        "panic-pct",
+        Some("P"),
+        panic_pct,
+        |text| percent(text, "the jobs whose work panics"),
+        print,
+        "Percentage of the jobs whose work panics, chosen likewise"
     ),
     key!(
         "wake",
@@ -248,6 +271,10 @@ fn rate(text: &str) -> Result<JobsPerSecond, String> {
     )
 }
 
+fn percent(text: &str, what: &str) -> Result<Percent, String> {
+    text.parse().ok().and_then(Percent::new).ok_or_else(|| format!("{what} must be a percentage from 0 to 100"))
+}
+
 fn count(text: &str, least: u32, what: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
         Ok(number) if (least..=MAX_COUNT).contains(&number) => Ok(number),
@@ -301,7 +328,12 @@ fn choice<T: Copy>(text: &str, all: &[T], name: fn(T) -> &'static str) -> Result
 }
 
 fn wake(text: &str) -> Result<Option<WakeUp>, String> {
-    if text == AUTO { Ok(None) } else { choice(text, &WakeUp::ALL, WakeUp::name).map(Some) }
+    unless_auto(text, |text| choice(text, &WakeUp::ALL, WakeUp::name))
+}
+
+/// A value that may be left to the backend.
+fn unless_auto<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text == AUTO { Ok(None) } else { parse(text).map(Some) }
 }
 
 fn print_wake(wake: Option<WakeUp>) -> String {

@@ -54,6 +54,36 @@ impl fmt::Display for JobsPerSecond {
     }
 }
 
+/// A share of the jobs in percent, 0 to 100.
+#[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd)]
+pub struct Percent(f64);
+
+impl Percent {
+    /// None of the jobs.
+    pub const NONE: Percent = Percent(0.0);
+
+    /// A share from 0 to 100 percent; `None` beyond that, and for what is no number.
+    pub fn new(pct: f64) -> Option<Self> {
+        (0.0..=100.0).contains(&pct).then_some(Percent(pct))
+    }
+
+    /// The figure.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+
+    /// The same as a number from 0 to 1.
+    pub fn share(self) -> f64 {
+        self.0 / 100.0
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// How intended instants are spaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Arrivals {
@@ -132,12 +162,17 @@ pub struct Workload {
     pub claim_batch: NonZeroU32,
     /// Jobs that a worker claims ahead of its free slots.
     pub prefetch: u32,
-    /// Most leases in one ack.
-    pub ack_batch: NonZeroU32,
-    /// How long a finished job may wait for others to be acked with.
-    pub ack_linger: Duration,
+    /// Most leases in one ack; `None` leaves it to the backend.
+    pub ack_batch: Option<NonZeroU32>,
+    /// How long a finished job may wait for others to be acked with; `None` leaves it to the backend where the batch is
+    /// left to it, too, and is no time else.
+    pub ack_linger: Option<Duration>,
     /// Simulated work of one job.
     pub work: Duration,
+    /// Share of the jobs whose work fails.
+    pub fail_pct: Percent,
+    /// Share of the jobs whose work panics.
+    pub panic_pct: Percent,
     /// How a worker learns that there is work; `None` leaves it to the backend.
     pub wake: Option<WakeUp>,
     /// Interval of polling, and of the fallback beside notifications.
@@ -173,9 +208,11 @@ impl Default for Workload {
             concurrency: NonZeroU32::MIN,
             claim_batch: NonZeroU32::MIN,
             prefetch: 0,
-            ack_batch: NonZeroU32::MIN,
-            ack_linger: Duration::ZERO,
+            ack_batch: None,
+            ack_linger: None,
             work: Duration::ZERO,
+            fail_pct: Percent::NONE,
+            panic_pct: Percent::NONE,
             wake: None,
             // With 20 workers, at most 2,000 empty claims a second: about as many as the profiles' jobs, so that the
             // server's cost per job is not mainly that of asking; and a mean wait of 10 ms / (idle workers + 1), below
@@ -213,7 +250,12 @@ impl Workload {
     fn longest_hold(&self) -> Duration {
         let claimed = self.claim_batch.get().saturating_add(self.prefetch);
         let rounds = claimed.div_ceil(self.concurrency.get()).max(1);
-        self.work.saturating_mul(rounds) + self.ack_linger
+        self.work.saturating_mul(rounds) + self.ack_linger.unwrap_or_default()
+    }
+
+    /// Whether the work of some jobs is meant to fail or to panic.
+    pub fn has_failures(&self) -> bool {
+        self.fail_pct > Percent::NONE || self.panic_pct > Percent::NONE
     }
 
     /// Checks that the values are possible together. Load against capacity is [`crate::Capacity`]'s to judge.
@@ -250,6 +292,12 @@ impl Workload {
                 grouped(MAX_SLOTS as f64)
             )));
         }
+        if self.fail_pct.get() + self.panic_pct.get() > 100.0 {
+            return Err(Error::Together(format!(
+                "work that fails in {} % of the jobs and panics in {} % is more than all of them: lower --fail-pct or --panic-pct",
+                self.fail_pct, self.panic_pct
+            )));
+        }
         let hold = self.longest_hold();
         if self.lease <= hold {
             return Err(Error::Together(format!(
@@ -260,7 +308,7 @@ impl Workload {
                 self.prefetch,
                 self.concurrency,
                 format_duration(self.work),
-                format_duration(self.ack_linger),
+                format_duration(self.ack_linger.unwrap_or_default()),
                 format_duration(hold)
             )));
         }

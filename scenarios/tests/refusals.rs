@@ -137,6 +137,10 @@ fn an_impossible_value_is_refused() {
         ("ack-batch", "0"),
         ("ack-linger", "11s"),
         ("work", "2h"),
+        ("fail-pct", "101"),
+        ("fail-pct", "nan"),
+        ("panic-pct", "-1"),
+        ("panic-pct", "half"),
         ("wake", "blok"),
         ("poll-interval", "0ms"),
         ("lease", "0s"),
@@ -160,6 +164,7 @@ fn values_that_exclude_each_other_are_refused_with_the_arithmetic() {
         refused(&[("rate", "0.01")]),
         refused(&[("rate", "100000"), ("duration", "24h"), ("work", "0ms")]),
         refused(&[("workers", "10000"), ("concurrency", "100")]),
+        refused(&[("fail-pct", "60"), ("panic-pct", "50")]),
         refused(&[("lease", "10ms")]),
         refused(&[("lease", "1s"), ("claim-batch", "100")]),
     ];

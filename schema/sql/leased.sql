@@ -4,8 +4,8 @@
 -- {schema} is the quoted schema. A line `-- name: X` opens statement X; comments stand on lines of their own.
 -- {table} is `jobs`, which of a partitioned table means all of it, or one partition, `jobs_pN`; {partition} is N.
 --
--- Life of a row: ready (0) -> in_flight (1) -> done (2). nack and nothing else takes it from in_flight back to ready.
--- dead (3) is kept for jobs that were given up for good; nothing here gives up yet. Done rows stay in the table.
+-- Life of a row: ready (0) -> in_flight (1) -> done (2), or dead (3) when its work failed. nack and nothing else takes it
+-- from in_flight back to ready. Done and dead rows stay in the table.
 --
 -- Two things shape every hot statement:
 --   * They must keep a good plan when they were first planned on an empty table, because a worker prepares them before
@@ -40,11 +40,12 @@ WHERE id = ANY ($1::bigint[]) AND attempt = $2::integer AND lease_until IS NOT N
 RETURNING id;
 
 -- name: ack_mixed
--- $1 ids, $2 their attempts: a batch with redelivered jobs among others. The ids stand in it twice, as a search
--- condition and in the join, so that the join can only be done on rows found by the primary key.
+-- $1 ids, $2 their attempts, $3 the status of each, done or dead: a batch with redelivered or failed jobs among others. The
+-- ids stand in it twice, as a search condition and in the join, so that the join can only be done on rows found by the
+-- primary key.
 UPDATE {schema}.jobs AS jobs
-SET status = 2, lease_until = NULL
-FROM unnest($1::bigint[], $2::integer[]) AS lease (id, attempt)
+SET status = lease.status, lease_until = NULL
+FROM unnest($1::bigint[], $2::integer[], $3::smallint[]) AS lease (id, attempt, status)
 WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = lease.id AND jobs.attempt = lease.attempt AND jobs.lease_until IS NOT NULL
 RETURNING jobs.id;
 

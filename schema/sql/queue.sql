@@ -15,7 +15,7 @@ SELECT job, payload FROM unnest($1::bigint[], $2::bytea[]) AS new (job, payload)
 -- How many jobs wait in {table}, where {waits} is what a waiting row is known by. Reads {bound} rows at most, so that its
 -- price does not grow with the backlog. Fewer rows than that are counted, none above all. Beyond, the ids tell: claims take the
 -- smallest ones first, so whatever came after the {bound}-th waiting job waits too, and of {partitions} tables each has
--- its share of the ids.
+-- its share of the ids. (A share may also be a part of one table, of a priority for instance.)
 SELECT counted.jobs + CASE WHEN counted.jobs < {bound} THEN 0 ELSE (ids.last_value - counted.newest) / {partitions} END AS ready
 FROM (SELECT count(*) AS jobs, max(id) AS newest
       FROM (SELECT id FROM {schema}.{table} WHERE {waits} ORDER BY id LIMIT {bound}) AS front) AS counted,

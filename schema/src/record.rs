@@ -20,9 +20,13 @@ pub enum Phase {
 pub enum Outcome {
     /// The backend confirmed the ack: the lease still held.
     Acked,
-    /// The work was done, but the lease had passed to somebody else before the ack arrived.
+    /// The work returned an error, and the backend confirmed that the job is settled as failed.
+    Failed,
+    /// The work panicked, and the backend confirmed that the job is settled as failed.
+    Panicked,
+    /// The work ended, but the lease had passed to somebody else before the ack arrived.
     Stale,
-    /// The work was done, and the ack never got an answer: it may have happened or not. `acked_us` is when that was given up.
+    /// The work ended, and the ack never got an answer: it may have happened or not. `acked_us` is when that was given up.
     Unknown,
 }
 

@@ -110,8 +110,14 @@ pub struct JobCounts {
     pub sent: u64,
     /// Jobs whose enqueue the backend confirmed.
     pub enqueued: u64,
-    /// Distinct jobs that were acked.
+    /// Distinct jobs that were acked as done.
     pub completed: u64,
+    /// Distinct jobs that were acked as failed: neither completed nor lost.
+    #[serde(default)]
+    pub failed: u64,
+    /// Of these, jobs whose work panicked.
+    #[serde(default)]
+    pub panicked: u64,
 }
 
 /// Exact account of every job of the run, warm-up included (METHODOLOGY A1 to A3).
@@ -119,9 +125,9 @@ pub struct JobCounts {
 pub struct Audit {
     /// The word on the whole run.
     pub verdict: Verdict,
-    /// Confirmed by enqueue and never completed.
+    /// Confirmed by enqueue and never settled, as done or as failed.
     pub lost: u64,
-    /// Completed more than once.
+    /// Settled more than once.
     pub duplicated: u64,
     /// Delivered though never attempted.
     pub unexpected: u64,
@@ -222,7 +228,7 @@ pub struct Rates {
     pub sent_jobs_s: f64,
     /// Confirmed by it.
     pub enqueued_jobs_s: f64,
-    /// Acked.
+    /// Acked as done.
     pub completed_jobs_s: f64,
 }
 

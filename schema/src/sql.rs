@@ -20,6 +20,8 @@ pub const SKIP_LOCKED: SqlFile = SqlFile { text: include_str!("../sql/skip_locke
 pub const DELETE_RETURNING: SqlFile = SqlFile { text: include_str!("../sql/delete_returning.sql") };
 /// Statements of the `partitioned` backend.
 pub const PARTITIONED: SqlFile = SqlFile { text: include_str!("../sql/partitioned.sql") };
+/// Statements of the `batch_sql` backend.
+pub const BATCH_SQL: SqlFile = SqlFile { text: include_str!("../sql/batch_sql.sql") };
 
 const OPENING: &str = "-- name: ";
 
@@ -51,7 +53,7 @@ mod tests {
 
     use super::*;
 
-    const FILES: [SqlFile; 5] = [QUEUE, LEASED, SKIP_LOCKED, DELETE_RETURNING, PARTITIONED];
+    const FILES: [SqlFile; 6] = [QUEUE, LEASED, SKIP_LOCKED, DELETE_RETURNING, PARTITIONED, BATCH_SQL];
 
     #[test]
     fn a_statement_ends_where_the_next_one_begins_and_has_no_comments() {

@@ -234,7 +234,8 @@ impl Run {
         if result.status == RunStatus::Finished {
             let records = self.records();
             let count = records.len() as u64;
-            result.jobs = JobCounts { intended: count, sent: count, enqueued: count, completed: count };
+            result.jobs =
+                JobCounts { intended: count, sent: count, enqueued: count, completed: count, ..JobCounts::default() };
             result.workers[0].completed = count;
             for stage in Stage::ALL {
                 let percentiles = exact_percentiles(&records, stage);

@@ -16,6 +16,7 @@ mod batches;
 mod connection;
 mod counts;
 mod exclusivity;
+mod failures;
 mod lease;
 mod nack;
 mod order;
@@ -71,6 +72,7 @@ const TOPICS: &[&[Case]] = &[
     batches::CASES,
     exclusivity::CASES,
     nack::CASES,
+    failures::CASES,
     lease::CASES,
     stale::CASES,
     attempts::CASES,

@@ -18,6 +18,10 @@ pub enum Requirement {
     Nack,
     /// Jobs cannot be given back.
     NoNack,
+    /// Jobs can be settled as failed.
+    RecordsFailures,
+    /// Jobs cannot be settled as failed.
+    NoFailures,
     /// A late ack is told from a good one.
     StaleAck,
     /// Deliveries are counted.
@@ -46,6 +50,8 @@ impl Requirement {
             Requirement::NoLeaseExpiry => capabilities.recovery != Recovery::LeaseExpiry,
             Requirement::Nack => capabilities.nack,
             Requirement::NoNack => !capabilities.nack,
+            Requirement::RecordsFailures => capabilities.records_failures,
+            Requirement::NoFailures => !capabilities.records_failures,
             Requirement::StaleAck => capabilities.detects_stale_ack,
             Requirement::Attempts => capabilities.counts_attempts,
             Requirement::SeveralClaims => !capabilities.one_claim_at_a_time,
@@ -66,6 +72,8 @@ impl Requirement {
             Requirement::NoLeaseExpiry => "recovery is by lease expiry",
             Requirement::Nack => "nack is not supported",
             Requirement::NoNack => "nack is supported",
+            Requirement::RecordsFailures => "failures are not recorded",
+            Requirement::NoFailures => "failures are recorded",
             Requirement::StaleAck => "stale acks are not detected",
             Requirement::Attempts => "attempts are not counted",
             Requirement::SeveralClaims => "a consumer must settle one claim before the next",

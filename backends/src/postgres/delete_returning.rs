@@ -21,7 +21,7 @@ use super::link::Link;
 use super::statements::{Statements, prepared};
 use super::target::Target;
 use super::waiting::WAKES;
-use crate::capability::{Capabilities, Order, Recovery};
+use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
 use crate::config::BackendConfig;
 use crate::error::Result;
 use crate::job::WorkerId;
@@ -99,6 +99,8 @@ fn capabilities(at_ack: bool) -> Capabilities {
         detects_stale_ack: false,
         counts_attempts: true,
         sees_in_flight: false,
+        records_failures: false,
+        ack_buffer: AckBuffer::NONE,
         order: Order::Fifo,
     };
     if !at_ack {

@@ -11,11 +11,26 @@ const READ_AT_MOST: usize = 10_000;
 /// Depth over `tables`, which share out the waiting jobs between them. `waits` is the condition by which a waiting row is
 /// known, `in_flight` the statement that counts claimed jobs.
 pub(super) fn statement(statements: &Statements<'_>, tables: &[String], waits: &str, in_flight: &str) -> SqlStr {
-    let count = tables.len().max(1);
+    let shares: Vec<Share> =
+        tables.iter().map(|table| Share { table: table.clone(), waits: waits.to_owned() }).collect();
+    over(statements, &shares, in_flight)
+}
+
+/// An equal share of the waiting jobs, of which claims take the smallest ids first.
+pub(super) struct Share {
+    /// Where they are.
+    pub(super) table: String,
+    /// The condition by which a waiting row of this share is known.
+    pub(super) waits: String,
+}
+
+/// Depth over `shares`, which are all the waiting jobs together.
+pub(super) fn over(statements: &Statements<'_>, shares: &[Share], in_flight: &str) -> SqlStr {
+    let count = shares.len().max(1);
     let (bound, partitions) = ((READ_AT_MOST / count).to_string(), count.to_string());
-    let branches: Vec<String> = tables
+    let branches: Vec<String> = shares
         .iter()
-        .map(|table| {
+        .map(|Share { table, waits }| {
             let braces =
                 [("{table}", table.as_str()), ("{waits}", waits), ("{bound}", &bound), ("{partitions}", &partitions)];
             statements.filled(sql::QUEUE, "ready", &braces)

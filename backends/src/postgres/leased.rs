@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use qbench_schema::result::Delivery;
 use qbench_schema::sql;
 use sqlx::SqlStr;
+use sqlx::postgres::PgArguments;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::MAX_BATCH;
@@ -15,13 +16,18 @@ use super::rows::{self, Bind};
 use super::statements::{Statements, prepared};
 use super::target::Target;
 use super::waiting::WAKES;
-use crate::capability::{Capabilities, Order, Recovery};
+use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
-use crate::seam::{AckStatus, Acker};
+use crate::seam::{AckStatus, Acker, WorkResult};
 
 /// Place of a lease that may be anywhere: the whole table. Partition `p` is place `p + 1`.
 pub(super) const ANYWHERE: u32 = 0;
+
+/// Status of a job that is done, as the tables keep it.
+const DONE: i16 = 2;
+/// Status of a job whose work failed.
+const DEAD: i16 = 3;
 
 /// The contract of these designs.
 pub(super) fn capabilities(order: Order) -> Capabilities {
@@ -37,6 +43,8 @@ pub(super) fn capabilities(order: Order) -> Capabilities {
         detects_stale_ack: true,
         counts_attempts: true,
         sees_in_flight: true,
+        records_failures: true,
+        ack_buffer: AckBuffer::NONE,
         order,
     }
 }
@@ -128,6 +136,20 @@ pub(super) struct LeaseAcker {
     returned: Vec<i64>,
 }
 
+impl LeaseAcker {
+    async fn run(
+        &mut self,
+        leases: &[Lease],
+        statement: &SqlStr,
+        arguments: PgArguments,
+        out: &mut Vec<AckStatus>,
+    ) -> Result<()> {
+        rows::fetch_ids(&mut *self.link.lock().await, "ack", statement, arguments, &mut self.returned).await?;
+        rows::statuses(leases, &mut self.returned, out);
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Acker for LeaseAcker {
     async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
@@ -140,13 +162,19 @@ impl Acker for LeaseAcker {
                 rows::sorted_ids(leases, &mut self.ids);
                 let place = rows::common(leases, rows::place).unwrap_or(ANYWHERE);
                 let arguments = Bind::default().value(self.ids.as_slice())?.value(attempt)?.done();
-                (&self.hot.places[place as usize].ack, arguments)
+                (self.hot.places[place as usize].ack.clone(), arguments)
             }
-            None => (&self.hot.ack_mixed, rows::ids_and_attempts(leases)?),
+            None => (self.hot.ack_mixed.clone(), mixed(leases, leases.iter().map(|_| WorkResult::Succeeded))?),
         };
-        rows::fetch_ids(&mut *self.link.lock().await, "ack", statement, arguments, &mut self.returned).await?;
-        rows::statuses(leases, &mut self.returned, out);
-        Ok(())
+        self.run(leases, &statement, arguments, out).await
+    }
+
+    async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
+        if !results.contains(&WorkResult::Failed) {
+            return self.ack(leases, out).await;
+        }
+        let statement = self.hot.ack_mixed.clone();
+        self.run(leases, &statement, mixed(leases, results.iter().copied())?, out).await
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
@@ -157,4 +185,18 @@ impl Acker for LeaseAcker {
         self.link.lock().await.run("nack", &self.hot.nack, arguments, |_| Ok(())).await?;
         Ok(())
     }
+}
+
+/// Ids, ascending, attempts and the status that each job gets.
+fn mixed(leases: &[Lease], results: impl Iterator<Item = WorkResult>) -> Result<PgArguments> {
+    let status = |result| match result {
+        WorkResult::Succeeded => DONE,
+        WorkResult::Failed => DEAD,
+    };
+    let mut held: Vec<(i64, i32, i16)> = (leases.iter().zip(results))
+        .map(|(lease, result)| (rows::id(lease), rows::attempt(lease), status(result)))
+        .collect();
+    held.sort_unstable();
+    let bind = Bind::default().array(held.iter().map(|held| held.0))?.array(held.iter().map(|held| held.1))?;
+    Ok(bind.array(held.iter().map(|held| held.2))?.done())
 }

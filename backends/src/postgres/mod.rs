@@ -18,6 +18,7 @@
 
 mod admin;
 mod backend;
+mod batch_sql;
 mod delete_returning;
 mod depth;
 mod describe;
@@ -33,6 +34,7 @@ mod statements;
 mod target;
 mod waiting;
 
+pub(crate) use batch_sql::ENTRY as BATCH_SQL;
 pub(crate) use delete_returning::ENTRY as DELETE_RETURNING;
 pub(crate) use partitioned::ENTRY as PARTITIONED;
 pub(crate) use skip_locked::ENTRY as SKIP_LOCKED;

@@ -1,6 +1,6 @@
 //! The schema that holds everything a backend makes, and whose it is.
 //!
-//! What we make carries a comment that starts with [`MARK`], schema and tables alike. Only what carries it is ever dropped,
+//! What we make carries a comment that starts with [`MARK`], schema, tables and types alike. Only what carries it is ever dropped,
 //! and never with CASCADE, so that nothing of somebody else's can go with it: PostgreSQL then refuses, and so do we.
 
 use std::fmt::Write;
@@ -18,8 +18,8 @@ const MARK: &str = "qbench: ";
 const MADE: &str = "qbench: made by qbench; dropped and remade by every run";
 /// Comment on a schema that stood empty when we came. A teardown leaves it as it was.
 const ADOPTED: &str = "qbench: adopted by qbench while empty; its contents are dropped and remade by every run";
-/// Comment on a table that we made.
-const TABLE: &str = "qbench: made by qbench; dropped and remade by every run";
+/// Comment on a table or a type that we made.
+pub(super) const OBJECT: &str = "qbench: made by qbench; dropped and remade by every run";
 
 /// Longest name that PostgreSQL keeps whole.
 pub(super) const LONGEST: usize = 63;
@@ -40,6 +40,13 @@ const OUR_TABLES: &str = "
       AND starts_with(obj_description(class.oid, 'pg_class'), $2)
     ORDER BY 1";
 
+/// Our types in a schema; not those that come with a table.
+const OUR_TYPES: &str = "
+    SELECT format('%I.%I', namespace.nspname, type.typname)
+    FROM pg_type AS type JOIN pg_namespace AS namespace ON namespace.oid = type.typnamespace
+    WHERE namespace.nspname = $1 AND type.typtype = 'e' AND starts_with(obj_description(type.oid, 'pg_type'), $2)
+    ORDER BY 1";
+
 /// Name of a schema, checked once, so that it can stand in SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Namespace {
@@ -51,10 +58,11 @@ pub(super) struct Namespace {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
-    /// Our own, or one that we adopted, with these tables of ours in it.
+    /// Our own, or one that we adopted, with these tables and types of ours in it.
     Ours {
         adopted: bool,
         tables: Vec<String>,
+        types: Vec<String>,
     },
     /// Somebody's, and empty.
     Empty,
@@ -104,9 +112,11 @@ impl Namespace {
         .await?;
         match state {
             None => Ok(Found::Nothing),
-            Some((comment, _)) if comment.starts_with(MARK) => {
-                Ok(Found::Ours { adopted: comment == ADOPTED, tables: self.our_tables(link).await? })
-            }
+            Some((comment, _)) if comment.starts_with(MARK) => Ok(Found::Ours {
+                adopted: comment == ADOPTED,
+                tables: self.ours(link, "list the queue's tables", OUR_TABLES).await?,
+                types: self.ours(link, "list the queue's types", OUR_TYPES).await?,
+            }),
             Some((_, false)) => Ok(Found::Empty),
             Some((_, true)) => Err(link.error(
                 ErrorKind::Foreign,
@@ -117,15 +127,16 @@ impl Namespace {
         }
     }
 
-    async fn our_tables(&self, link: &mut Link) -> Result<Vec<String>> {
-        let mut tables = Vec::new();
+    /// Names of what is ours of one kind.
+    async fn ours(&self, link: &mut Link, what: &'static str, query: &str) -> Result<Vec<String>> {
+        let mut names = Vec::new();
         let arguments = Bind::default().value(self.name.as_str())?.value(MARK)?.done();
-        link.run("list the queue's tables", &prepared(OUR_TABLES.to_owned()), arguments, |row| {
-            tables.push(row.try_get(0)?);
+        link.run(what, &prepared(query.to_owned()), arguments, |row| {
+            names.push(row.try_get(0)?);
             Ok(())
         })
         .await?;
-        Ok(tables)
+        Ok(names)
     }
 
     /// The script that turns `found` into a schema with exactly what `create` makes, `tables` of it marked as ours.
@@ -139,12 +150,12 @@ impl Namespace {
             Found::Empty => {
                 let _ = writeln!(script, "COMMENT ON SCHEMA {} IS '{ADOPTED}';", self.quoted);
             }
-            Found::Ours { tables, .. } => drop_tables(&mut script, tables),
+            Found::Ours { tables, types, .. } => drop_ours(&mut script, tables, types),
         }
         script.push_str(create);
         script.push('\n');
         for table in tables {
-            let _ = writeln!(script, "COMMENT ON TABLE {table} IS '{TABLE}';");
+            let _ = writeln!(script, "COMMENT ON TABLE {table} IS '{OBJECT}';");
         }
         script
     }
@@ -152,8 +163,8 @@ impl Namespace {
     /// The script that removes what is ours; empty when nothing is.
     pub(super) fn teardown_script(&self, found: &Found) -> String {
         let mut script = String::new();
-        if let Found::Ours { adopted, tables } = found {
-            drop_tables(&mut script, tables);
+        if let Found::Ours { adopted, tables, types } = found {
+            drop_ours(&mut script, tables, types);
             let _ = if *adopted {
                 writeln!(script, "COMMENT ON SCHEMA {} IS NULL;", self.quoted)
             } else {
@@ -164,15 +175,23 @@ impl Namespace {
     }
 }
 
-fn drop_tables(script: &mut String, tables: &[String]) {
-    if !tables.is_empty() {
-        let _ = writeln!(script, "DROP TABLE {};", tables.join(", "));
+/// Tables first: they use the types.
+fn drop_ours(script: &mut String, tables: &[String], types: &[String]) {
+    for (kind, names) in [("TABLE", tables), ("TYPE", types)] {
+        if !names.is_empty() {
+            let _ = writeln!(script, "DROP {kind} {};", names.join(", "));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ours(adopted: bool, tables: &[&str], types: &[&str]) -> Found {
+        let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Found::Ours { adopted, tables: named(tables), types: named(types) }
+    }
 
     fn namespace() -> Namespace {
         Namespace::new("qb_1").expect("a good name")
@@ -190,18 +209,18 @@ mod tests {
 
     #[test]
     fn setup_drops_only_marked_tables_and_never_cascades() {
-        let found = Found::Ours { adopted: false, tables: vec!["qb_1.jobs".to_owned()] };
+        let found = ours(false, &["qb_1.jobs"], &["qb_1.job_status"]);
         let script = namespace().setup_script(&found, "CREATE TABLE \"qb_1\".jobs ();", &["\"qb_1\".jobs".to_owned()]);
-        assert!(script.starts_with("DROP TABLE qb_1.jobs;\nCREATE TABLE"), "{script}");
+        assert!(script.starts_with("DROP TABLE qb_1.jobs;\nDROP TYPE qb_1.job_status;\nCREATE TABLE"), "{script}");
         assert!(!script.contains("CASCADE") && !script.contains("SCHEMA"), "{script}");
         assert!(script.contains("COMMENT ON TABLE \"qb_1\".jobs IS 'qbench: "), "{script}");
     }
 
     #[test]
     fn teardown_leaves_an_adopted_schema_as_it_was() {
-        let script = namespace().teardown_script(&Found::Ours { adopted: true, tables: vec!["qb_1.jobs".to_owned()] });
+        let script = namespace().teardown_script(&ours(true, &["qb_1.jobs"], &[]));
         assert_eq!(script, "DROP TABLE qb_1.jobs;\nCOMMENT ON SCHEMA \"qb_1\" IS NULL;\n");
-        let script = namespace().teardown_script(&Found::Ours { adopted: false, tables: vec![] });
+        let script = namespace().teardown_script(&ours(false, &[], &[]));
         assert_eq!(script, "DROP SCHEMA \"qb_1\";\n");
     }
 

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use qbench_schema::result::Delivery;
 
-use crate::capability::{Capabilities, Order, Recovery, Wake};
+use crate::capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
 use crate::config::BackendConfig;
 use crate::error::{Error, Result};
 use crate::job::{ProducerId, WorkerId};
@@ -183,6 +183,8 @@ impl Backend for ValkeyStreams {
             detects_stale_ack: true,
             counts_attempts: true,
             sees_in_flight: true,
+            records_failures: false,
+            ack_buffer: AckBuffer::NONE,
             order: Order::Fifo,
         }
     }

@@ -13,6 +13,7 @@ use qbench_harness::driver::phases::{LoadRun, Observer};
 use qbench_harness::driver::plan::LoadPlan;
 use qbench_harness::driver::schedule::{MeasuredLoad, Schedule};
 use qbench_harness::driver::shards::threads_beside;
+use qbench_harness::driver::work::Failures;
 use qbench_harness::record::RecordFiles;
 use qbench_schema::result::{Activity, Durability, Percentiles};
 
@@ -100,6 +101,7 @@ fn allocations_per_job(batch: u32) -> anyhow::Result<f64> {
             ack_batch: batch,
             ack_linger: Duration::ZERO,
             work: Duration::ZERO,
+            failures: Failures::default(),
             payload: Bytes::from(vec![0; 512]),
             lease: Duration::from_secs(60),
             drain_deadline: Duration::from_secs(30),

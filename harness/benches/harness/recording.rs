@@ -12,6 +12,7 @@ use qbench_harness::driver::phases::{LoadOutcome, LoadRun};
 use qbench_harness::driver::plan::LoadPlan;
 use qbench_harness::driver::schedule::{Arrivals, MeasuredLoad, Schedule};
 use qbench_harness::driver::shards::threads_beside;
+use qbench_harness::driver::work::Failures;
 use qbench_harness::monitor::{MonitorConfig, Monitors, Roles, ServerTarget};
 use qbench_harness::record::RecordFiles;
 use qbench_harness::services::{PostgresOptions, PostgresServer};
@@ -96,6 +97,7 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
         ack_batch: 1,
         ack_linger: Duration::ZERO,
         work: Duration::from_millis(1),
+        failures: Failures::default(),
         payload: Bytes::from(vec![0xA5; 512]),
         lease: Duration::from_secs(60),
         drain_deadline: Duration::from_secs(30),

@@ -41,11 +41,13 @@ fn write_words(text: &mut String, result: &RunResult) -> std::fmt::Result {
             floor.ceiling_jobs_s, floor.ceiling_over_rate
         )?;
     }
+    write!(text, "sent {}, completed {}, ", result.jobs.sent, result.jobs.completed)?;
+    if result.jobs.failed > 0 {
+        write!(text, "failed {} (of these, {} panicked), ", result.jobs.failed, result.jobs.panicked)?;
+    }
     write!(
         text,
-        "sent {}, completed {}, {} {}, duplicated {}; schedule_lag p99 {:.2} ms; backlog max {}; drained in {:.2} s; {}",
-        result.jobs.sent,
-        result.jobs.completed,
+        "{} {}, duplicated {}; schedule_lag p99 {:.2} ms; backlog max {}; drained in {:.2} s; {}",
         // What is missing from a queue that was not drained is only not done yet.
         if result.audit.verdict == Verdict::Inconclusive { "not completed" } else { "lost" },
         result.audit.lost,

@@ -45,6 +45,10 @@ struct Slot {
     /// Deliveries given back before their work began.
     handed_back: AtomicU8,
     completions: AtomicU8,
+    /// Acks as failed.
+    failures: AtomicU8,
+    /// Of these, after a panic.
+    panics: AtomicU8,
     /// Acks without an answer.
     unknown_acks: AtomicU8,
 }
@@ -66,6 +70,7 @@ struct Counters {
     answered: AtomicU64,
     confirmed: AtomicU64,
     completed: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// How far the jobs of a run are, over all phases.
@@ -79,6 +84,15 @@ pub struct Counts {
     pub confirmed: u64,
     /// Distinct jobs completed.
     pub completed: u64,
+    /// Distinct jobs settled as failed.
+    pub failed: u64,
+}
+
+impl Counts {
+    /// Distinct jobs that are over, in whatever way.
+    pub fn settled(&self) -> u64 {
+        self.completed + self.failed
+    }
 }
 
 /// A job's instants up to its delivery, for its record.
@@ -105,13 +119,15 @@ pub struct Totals {
     pub refused: u64,
     /// Distinct jobs completed.
     pub completed: u64,
+    /// Distinct jobs settled as failed.
+    pub failed: u64,
     /// Distinct jobs completed whose enqueue had no answer or none yet.
     pub completed_unconfirmed: u64,
-    /// Confirmed, never completed, and no ack of theirs without an answer.
+    /// Confirmed, never settled, and no ack of theirs without an answer.
     pub lost: u64,
-    /// Never completed for certain, but an ack of theirs had no answer: done or not.
+    /// Never settled for certain, but an ack of theirs had no answer: over or not.
     pub unknown_acks: u64,
-    /// Jobs completed more than once.
+    /// Jobs settled more than once.
     pub duplicated: u64,
     /// Deliveries beyond each job's first.
     pub redelivered: u64,
@@ -248,6 +264,17 @@ impl Ledger {
         }
     }
 
+    /// A job's ack as failed was confirmed; its work returned an error, or `panicked`.
+    pub fn failed(&self, job: u64, panicked: bool) {
+        let Some(slot) = self.slot(job) else { return };
+        if panicked {
+            saturating_increment(&slot.panics);
+        }
+        if saturating_increment(&slot.failures) == 0 {
+            self.counts.failed.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
     /// A job's ack ended without an answer: it may have happened or not.
     pub fn ack_unknown(&self, job: u64) {
         if let Some(slot) = self.slot(job) {
@@ -258,19 +285,20 @@ impl Ledger {
     /// How far the jobs are now.
     pub fn counts(&self) -> Counts {
         // In this order a job is never seen further than it was sent.
+        let failed = self.counts.failed.load(Ordering::Acquire);
         let completed = self.counts.completed.load(Ordering::Acquire);
         let confirmed = self.counts.confirmed.load(Ordering::Acquire);
         let answered = self.counts.answered.load(Ordering::Acquire);
-        Counts { sent: self.counts.sent.load(Ordering::Acquire), answered, confirmed, completed }
+        Counts { sent: self.counts.sent.load(Ordering::Acquire), answered, confirmed, completed, failed }
     }
 
-    /// Jobs in the system now: confirmed and not completed. An estimate while jobs move; exact when they rest.
+    /// Jobs in the system now: confirmed and not settled. An estimate while jobs move; exact when they rest.
     pub fn backlog(&self) -> u64 {
         let counts = self.counts();
-        counts.confirmed.saturating_sub(counts.completed)
+        counts.confirmed.saturating_sub(counts.settled())
     }
 
-    /// True when every confirmed job has completed. Scans only when the counters say that it may be so.
+    /// True when every confirmed job is settled. Scans only when the counters say that it may be so.
     pub fn drained(&self) -> bool {
         self.backlog() == 0 && self.all_slots().all(|(_, slot)| !is_unaccounted_for(slot))
     }
@@ -283,15 +311,18 @@ impl Ledger {
             let state = slot.enqueue.load(Ordering::Acquire);
             let confirmed = state == Enqueue::Confirmed as u8;
             let completions = slot.completions.load(Ordering::Acquire);
-            let unknown_ack = completions == 0 && slot.unknown_acks.load(Ordering::Acquire) > 0;
+            let failures = slot.failures.load(Ordering::Acquire);
+            let settlements = u32::from(completions) + u32::from(failures);
+            let unknown_ack = settlements == 0 && slot.unknown_acks.load(Ordering::Acquire) > 0;
             let deliveries = slot.deliveries.load(Ordering::Acquire).max(slot.attempts.load(Ordering::Acquire));
             let handed_back = slot.handed_back.load(Ordering::Acquire);
             totals.confirmed += u64::from(confirmed);
             totals.unknown += u64::from(state == Enqueue::Unknown as u8 || state == Enqueue::Attempted as u8);
             totals.refused += u64::from(state == Enqueue::Refused as u8);
             totals.completed += u64::from(completions > 0);
+            totals.failed += u64::from(failures > 0);
             totals.completed_unconfirmed += u64::from(completions > 0 && !confirmed);
-            totals.duplicated += u64::from(completions > 1);
+            totals.duplicated += u64::from(settlements > 1);
             totals.unknown_acks += u64::from(unknown_ack);
             totals.lost += u64::from(is_unaccounted_for(slot) && !unknown_ack);
             totals.redelivered += u64::from(deliveries.saturating_sub(handed_back).saturating_sub(1));
@@ -299,6 +330,8 @@ impl Ledger {
                 totals.measured.sent += u64::from(state != Enqueue::NotAttempted as u8);
                 totals.measured.enqueued += u64::from(confirmed);
                 totals.measured.completed += u64::from(completions > 0);
+                totals.measured.failed += u64::from(failures > 0);
+                totals.measured.panicked += u64::from(slot.panics.load(Ordering::Acquire) > 0);
             }
         }
         totals.measured.intended = if measured.is_flat_out() { totals.measured.sent } else { measured.jobs() };
@@ -335,9 +368,11 @@ impl Ledger {
     }
 }
 
-/// Confirmed and not completed for certain.
+/// Confirmed and not settled for certain.
 fn is_unaccounted_for(slot: &Slot) -> bool {
-    slot.enqueue.load(Ordering::Acquire) == Enqueue::Confirmed as u8 && slot.completions.load(Ordering::Acquire) == 0
+    slot.enqueue.load(Ordering::Acquire) == Enqueue::Confirmed as u8
+        && slot.completions.load(Ordering::Acquire) == 0
+        && slot.failures.load(Ordering::Acquire) == 0
 }
 
 /// Adds one without wrapping to zero, which would turn 256 duplicates into none. Returns the value before.
@@ -388,7 +423,11 @@ mod tests {
         let totals = ledger.totals();
         assert!(ledger.drained());
         assert_eq!((totals.lost, totals.duplicated, totals.redelivered, totals.unexpected), (0, 0, 0, 0));
-        assert_eq!(totals.measured, JobCounts { intended: 1_000, sent: 1_000, enqueued: 1_000, completed: 1_000 });
+        let measured = totals.measured;
+        assert_eq!(
+            (measured.intended, measured.sent, measured.enqueued, measured.completed),
+            (1_000, 1_000, 1_000, 1_000)
+        );
     }
 
     #[test]
@@ -467,6 +506,25 @@ mod tests {
         ledger.completed(0);
         let settled = ledger.totals();
         assert_eq!((settled.completed, settled.duplicated, settled.unknown_acks), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_failed_job_is_settled_and_neither_lost_nor_completed() {
+        let ledger = ledger(3);
+        ledger.sent(&(0..3), 5);
+        ledger.confirmed(&(0..3), 6);
+        (0..3).for_each(|job| assert!(ledger.delivered(&lease(job)).is_some()));
+        ledger.completed(0);
+        ledger.failed(1, false);
+        assert!(!ledger.drained());
+        ledger.failed(2, true);
+        assert!(ledger.drained());
+        assert_eq!((ledger.counts().settled(), ledger.backlog()), (3, 0));
+        let totals = ledger.totals();
+        assert_eq!((totals.completed, totals.failed, totals.lost, totals.duplicated), (1, 2, 0, 0));
+        assert_eq!((totals.measured.completed, totals.measured.failed, totals.measured.panicked), (1, 2, 1));
+        ledger.completed(2);
+        assert_eq!(ledger.totals().duplicated, 1, "a job that failed and was completed is settled twice");
     }
 
     #[test]

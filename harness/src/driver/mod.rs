@@ -1,8 +1,8 @@
 //! Drives one backend with one schedule. Knows backends only by their traits.
 //!
 //! Data flows one way: [`schedule`] gives intended instants, the [`pacer`] releases every job whose instant has passed
-//! through the [`gate`], a [`producer`] sends it, a [`worker`] claims, works and acks it, and the [`ledger`] accounts for
-//! every step of every job. [`phases`] runs warm-up, prefill, measured window and drain over them.
+//! through the [`gate`], a [`producer`] sends it, a [`worker`] claims it, does its [`work`] and acks it, and the [`ledger`]
+//! accounts for every step of every job. [`phases`] runs warm-up, prefill, measured window and drain over them.
 
 pub mod backlog;
 pub mod gate;
@@ -16,4 +16,5 @@ pub mod producer;
 pub mod schedule;
 pub mod shards;
 pub mod valve;
+pub mod work;
 pub mod worker;

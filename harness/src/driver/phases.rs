@@ -235,6 +235,7 @@ impl LoadRun<'_> {
             stop: Arc::clone(&stop),
             payload: plan.payload.clone(),
             work: plan.work,
+            failures: plan.failures,
             concurrency: plan.concurrency / consumers_per_worker,
             claim_batch: plan.claim_batch,
             prefetch: plan.prefetch,
@@ -365,6 +366,7 @@ impl LoadRun<'_> {
             answered: after.answered - before.answered,
             confirmed: after.confirmed - before.confirmed,
             completed: after.completed - before.completed,
+            failed: after.failed - before.failed,
         };
         Ok((ended, Window { jobs, round_trips }))
     }
@@ -416,7 +418,7 @@ impl LoadRun<'_> {
                 },
                 Activity::Both | Activity::Drain => FlatOutLimit {
                     outstanding_max: self.plan.max_backlog,
-                    settled: Box::new(move || ledger.counts().completed),
+                    settled: Box::new(move || ledger.counts().settled()),
                 },
             }
         });
@@ -484,7 +486,7 @@ impl LoadRun<'_> {
         }
     }
 
-    /// Waits until every released job was sent and answered, every confirmed one completed, and the server says that
+    /// Waits until every released job was sent and answered, every confirmed one settled, and the server says that
     /// nothing is left; at most for the drain deadline.
     async fn come_to_rest(
         &self,
@@ -494,15 +496,15 @@ impl LoadRun<'_> {
         phase: RunPhase,
     ) -> Ended {
         let begun = Instant::now();
-        // A worker may hold jobs that the server does not show any more; this long after the last completion it holds none.
+        // A worker may hold jobs that the server does not show any more; this long after the last ack it holds none.
         let quiet = QUIET + self.plan.work + self.plan.ack_linger;
-        let mut last_progress = (shared.ledger.counts().completed, begun);
+        let mut last_progress = (shared.ledger.counts().settled(), begun);
         // Short at first, because coming to rest usually takes as long as one job.
         let mut pause = Duration::from_millis(2);
         loop {
             let counts = shared.ledger.counts();
-            if counts.completed != last_progress.0 {
-                last_progress = (counts.completed, Instant::now());
+            if counts.settled() != last_progress.0 {
+                last_progress = (counts.settled(), Instant::now());
             }
             let all_answered = counts.answered >= shared.pacer.released();
             if all_answered && (shared.ledger.drained() || last_progress.1.elapsed() >= quiet) {

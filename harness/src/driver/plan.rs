@@ -7,6 +7,7 @@ use bytes::Bytes;
 use qbench_schema::result::Activity;
 
 use super::schedule::{Schedule, Segment};
+use super::work::Failures;
 
 /// What to drive, fully decided.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct LoadPlan {
     pub ack_linger: Duration,
     /// Simulated work.
     pub work: Duration,
+    /// Which jobs' work does not succeed.
+    pub failures: Failures,
     /// The payload of every job.
     pub payload: Bytes,
     /// How long a lease lasts.

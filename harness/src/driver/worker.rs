@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use qbench_backends::{AckStatus, Acker, Claimer, Consumer, ErrorKind, Lease, Recovery};
+use qbench_backends::{AckStatus, Acker, Claimer, Consumer, ErrorKind, Lease, Recovery, WorkResult};
 use qbench_schema::record::{JobRecord, Outcome};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout_at};
@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout_at};
 use super::incidents::{Advice, Incidents, Patience};
 use super::ledger::{Ledger, SentJob};
 use super::valve::Valve;
+use super::work::{self, Failures, WorkEnd};
 use crate::clock::RunClock;
 use crate::record::RecordSink;
 
@@ -37,8 +38,10 @@ pub struct WorkerContext {
     pub stop: Arc<AtomicBool>,
     /// What every payload must be.
     pub payload: Bytes,
-    /// Simulated work: an asynchronous sleep (METHODOLOGY L8).
+    /// Length of the simulated work.
     pub work: Duration,
+    /// Which jobs' work does not succeed.
+    pub failures: Failures,
     /// Jobs worked on at the same time by one worker.
     pub concurrency: u32,
     /// Most jobs in one claim.
@@ -63,6 +66,18 @@ impl WorkerContext {
     fn holds_room_until_ack(&self) -> bool {
         self.ack_batch == 1
     }
+
+    /// Jobs that a worker has room for. A claim may always be as large as it was asked to be, even where no job is claimed
+    /// ahead on purpose.
+    fn room(&self) -> u32 {
+        (self.concurrency + self.prefetch).max(self.claim_batch)
+    }
+
+    /// Room at which a worker claims again: half of what it may hold beyond its slots, so that one job that is done does not
+    /// become a claim of one job, and a full claim at the most.
+    fn refill_at(&self) -> u32 {
+        (self.room() - self.concurrency).div_ceil(2).clamp(1, self.claim_batch)
+    }
 }
 
 /// A job between its claim and its work.
@@ -74,8 +89,8 @@ struct ClaimedJob {
 
 /// A job on its way to the ack.
 enum Settled {
-    /// The work is done.
-    Finished { job: ClaimedJob, started_us: u64, finished_us: u64 },
+    /// The work ended.
+    Finished { job: ClaimedJob, started_us: u64, finished_us: u64, end: WorkEnd },
     /// A stop came before the work began.
     Unstarted(Lease),
 }
@@ -109,8 +124,7 @@ impl LocalQueue {
 /// Runs one worker until it is told to stop, then lets running work finish, acks it, and hands back what was claimed and
 /// never begun. `sink` takes the records.
 pub async fn run(context: Arc<WorkerContext>, worker: u32, consumer: Consumer, sink: RecordSink) {
-    // A claim may always be as large as it was asked to be, even where no job is claimed ahead on purpose.
-    let room = (context.concurrency + context.prefetch).max(context.claim_batch) as usize;
+    let room = context.room() as usize;
     let queue = LocalQueue {
         jobs: Mutex::new(VecDeque::with_capacity(room)),
         waiting: Semaphore::new(0),
@@ -131,9 +145,9 @@ async fn claim_loop(context: &WorkerContext, mut claimer: Box<dyn Claimer>, queu
     let reclaim_every = context.lease / 2;
     let mut reclaim_at = Instant::now() + reclaim_every;
     while !context.stop.load(Ordering::Acquire) {
-        let Ok(first) = queue.room.acquire().await else { break };
-        first.forget();
-        let mut room = 1;
+        let Ok(least) = queue.room.acquire_many(context.refill_at()).await else { break };
+        least.forget();
+        let mut room = context.refill_at();
         while room < context.claim_batch && queue.room.try_acquire().map(|permit| permit.forget()).is_ok() {
             room += 1;
         }
@@ -190,16 +204,12 @@ async fn work_slot(context: &WorkerContext, queue: &LocalQueue, settled: &mpsc::
             continue;
         }
         let started_us = context.clock.now_us();
-        let finished_us = if context.work.is_zero() {
-            started_us
-        } else {
-            sleep(context.work).await;
-            context.clock.now_us()
-        };
+        let end = work::run(job.lease.job.0, context.work, &context.failures).await;
+        let finished_us = if context.work.is_zero() { started_us } else { context.clock.now_us() };
         if !context.holds_room_until_ack() {
             queue.room.add_permits(1);
         }
-        if settled.send(Settled::Finished { job, started_us, finished_us }).await.is_err() {
+        if settled.send(Settled::Finished { job, started_us, finished_us, end }).await.is_err() {
             return;
         }
     }
@@ -209,19 +219,40 @@ async fn work_slot(context: &WorkerContext, queue: &LocalQueue, settled: &mpsc::
 #[derive(Default)]
 struct AckBatch {
     leases: Vec<Lease>,
-    times: Vec<(Option<SentJob>, u64, u64, u64)>,
+    results: Vec<WorkResult>,
+    times: Vec<Times>,
     unstarted: Vec<Lease>,
+}
+
+/// What the record of a finished job needs beside its lease.
+struct Times {
+    sent: Option<SentJob>,
+    claimed_us: u64,
+    started_us: u64,
+    finished_us: u64,
+    end: WorkEnd,
 }
 
 impl AckBatch {
     fn add(&mut self, settled: Settled) {
         match settled {
-            Settled::Finished { job, started_us, finished_us } => {
-                self.leases.push(job.lease);
-                self.times.push((job.sent, job.claimed_us, started_us, finished_us));
+            Settled::Finished { job: ClaimedJob { lease, sent, claimed_us }, started_us, finished_us, end } => {
+                self.leases.push(lease);
+                self.results.push(match end {
+                    WorkEnd::Succeeded => WorkResult::Succeeded,
+                    WorkEnd::Failed | WorkEnd::Panicked => WorkResult::Failed,
+                });
+                self.times.push(Times { sent, claimed_us, started_us, finished_us, end });
             }
             Settled::Unstarted(lease) => self.unstarted.push(lease),
         }
+    }
+
+    /// Forgets the finished jobs.
+    fn clear_finished(&mut self) {
+        self.leases.clear();
+        self.results.clear();
+        self.times.clear();
     }
 }
 
@@ -250,14 +281,13 @@ async fn ack_loop(
             }
         }
         if !batch.leases.is_empty() {
-            ack_until_answered(context, acker.as_mut(), &batch.leases, &mut outcomes).await;
+            ack_until_answered(context, acker.as_mut(), &batch, &mut outcomes).await;
             let acked_us = context.clock.now_us();
             record_batch(context, worker, &batch, &outcomes, acked_us, &mut sink);
             if context.holds_room_until_ack() {
                 queue.room.add_permits(batch.leases.len());
             }
-            batch.leases.clear();
-            batch.times.clear();
+            batch.clear_finished();
         }
         if !batch.unstarted.is_empty() {
             match acker.nack(&batch.unstarted).await {
@@ -273,7 +303,7 @@ async fn ack_loop(
     queue.room.close();
 }
 
-/// Acks `leases`, trying again after errors, and appends what is known of each.
+/// Acks the finished jobs of `batch`, trying again after errors, and appends what is known of each.
 ///
 /// An ack that got no answer may have happened. The retry then finds the lease gone, which looks the same as a lease that
 /// had passed on, and a transaction that was rolled back: so it is [`Outcome::Unknown`], to be settled by another delivery
@@ -281,7 +311,7 @@ async fn ack_loop(
 async fn ack_until_answered(
     context: &WorkerContext,
     acker: &mut dyn Acker,
-    leases: &[Lease],
+    batch: &AckBatch,
     outcomes: &mut AckOutcomes,
 ) {
     let mut patience = Patience::default();
@@ -290,10 +320,18 @@ async fn ack_until_answered(
     outcomes.clear();
     loop {
         statuses.clear();
-        match acker.ack(leases, statuses).await {
+        let answer = match batch.results.contains(&WorkResult::Failed) {
+            false => acker.ack(&batch.leases, statuses).await,
+            true => acker.ack_results(&batch.leases, &batch.results, statuses).await,
+        };
+        match answer {
             Ok(()) => {
-                outcomes.extend(statuses.iter().map(|status| match status {
-                    AckStatus::Acked => Outcome::Acked,
+                outcomes.extend(statuses.iter().zip(&batch.times).map(|(status, times)| match status {
+                    AckStatus::Acked => match times.end {
+                        WorkEnd::Succeeded => Outcome::Acked,
+                        WorkEnd::Failed => Outcome::Failed,
+                        WorkEnd::Panicked => Outcome::Panicked,
+                    },
                     AckStatus::Stale if unanswered => Outcome::Unknown,
                     AckStatus::Stale => Outcome::Stale,
                 }));
@@ -304,7 +342,7 @@ async fn ack_until_answered(
                 match patience.advise(&error, "a worker's ack", &context.incidents, Instant::now()) {
                     Advice::RetryAfter(pause) => sleep(pause).await,
                     Advice::GiveUp => {
-                        outcomes.extend(leases.iter().map(|_| Outcome::Unknown));
+                        outcomes.extend(batch.leases.iter().map(|_| Outcome::Unknown));
                         return;
                     }
                 }
@@ -331,10 +369,12 @@ fn record_batch(
     for ((lease, times), outcome) in batch.leases.iter().zip(&batch.times).zip(&outcomes.outcomes) {
         match outcome {
             Outcome::Acked => context.ledger.completed(lease.job.0),
+            Outcome::Failed => context.ledger.failed(lease.job.0, false),
+            Outcome::Panicked => context.ledger.failed(lease.job.0, true),
             Outcome::Stale => Incidents::add(&context.incidents.stale_acks),
             Outcome::Unknown => context.ledger.ack_unknown(lease.job.0),
         }
-        let (Some(sent), claimed_us, started_us, finished_us) = *times else { continue };
+        let Times { sent: Some(sent), claimed_us, started_us, finished_us, .. } = *times else { continue };
         sink.push(JobRecord {
             job: lease.job.0,
             worker,

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use qbench_backends::{RoundTrips, registry};
+use qbench_scenarios::workload::Percent;
 use qbench_schema::result::{Activity, Durability};
 
 use super::{RunRequest, load, opening};
@@ -37,7 +38,7 @@ pub(super) async fn measure(request: &RunRequest) -> (Option<f64>, Option<String
 
 async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
     let entry = registry::find("null").ok_or_else(|| anyhow::anyhow!("there is no null backend"))?;
-    let floor = RunRequest {
+    let mut floor = RunRequest {
         entry,
         options: BTreeMap::new(),
         durability: Durability::D0,
@@ -45,12 +46,14 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
         valkey_url: None,
         ..request.clone()
     };
+    // The floor is that of jobs which succeed, and null knows no others.
+    (floor.plan.workload.fail_pct, floor.plan.workload.panic_pct) = (Percent::NONE, Percent::NONE);
     let backend = opening::open(&floor, None, &RoundTrips::default())?;
     let plan = LoadPlan {
         schedule: Arc::new(Schedule::new(None, 0, MeasuredLoad::FlatOut { duration: DURATION, jobs_max: JOBS_MAX })),
         activity: Activity::Both,
         work: Duration::ZERO,
-        ..load::plan_of(&request.plan, &backend.capabilities())
+        ..load::plan_of(&floor.plan, &backend.capabilities())
     };
     let mut admin = backend.admin().await?;
     admin.setup().await?;

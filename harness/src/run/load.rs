@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use qbench_backends::Capabilities;
+use qbench_backends::{AckBuffer, Capabilities};
 use qbench_scenarios::{Arrivals, RunPlan, Workload};
 use qbench_schema::result::Activity;
 use rand::{RngExt, SeedableRng};
@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::driver::plan::LoadPlan;
 use crate::driver::schedule::{self, MeasuredLoad, Schedule};
+use crate::driver::work::Failures;
 
 /// Most jobs in one call where the size of the batch is not under test: filling a queue, and emptying it after a phase
 /// without workers.
@@ -25,6 +26,7 @@ pub(super) fn plan_of(plan: &RunPlan, capabilities: &Capabilities) -> LoadPlan {
     let workload = &plan.workload;
     let activity = plan.scenario.activity;
     let large = |most: std::num::NonZeroU32| most.get().min(LARGE_BATCH);
+    let ack_buffer = ack_buffer(workload, capabilities.ack_buffer);
     let load = LoadPlan {
         schedule: Arc::new(schedule(workload, activity)),
         activity,
@@ -36,9 +38,14 @@ pub(super) fn plan_of(plan: &RunPlan, capabilities: &Capabilities) -> LoadPlan {
         concurrency: workload.concurrency.get(),
         claim_batch: workload.claim_batch.get(),
         prefetch: workload.prefetch,
-        ack_batch: workload.ack_batch.get(),
-        ack_linger: workload.ack_linger,
+        ack_batch: ack_buffer.jobs.get(),
+        ack_linger: ack_buffer.linger,
         work: workload.work,
+        failures: Failures {
+            failed_share: workload.fail_pct.share(),
+            panicked_share: workload.panic_pct.share(),
+            seed: workload.seed,
+        },
         payload: payload(workload),
         lease: workload.lease,
         drain_deadline: workload.drain_deadline,
@@ -53,6 +60,15 @@ pub(super) fn plan_of(plan: &RunPlan, capabilities: &Capabilities) -> LoadPlan {
             ..load
         },
     }
+}
+
+/// The completion buffer that `workload` asks for; `own` is that of the backend.
+fn ack_buffer(workload: &Workload, own: AckBuffer) -> AckBuffer {
+    let rest = match workload.ack_batch {
+        None => own,
+        Some(jobs) => AckBuffer { jobs, linger: Duration::ZERO },
+    };
+    AckBuffer { linger: workload.ack_linger.unwrap_or(rest.linger), ..rest }
 }
 
 fn schedule(workload: &Workload, activity: Activity) -> Schedule {

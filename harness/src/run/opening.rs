@@ -1,9 +1,11 @@
 //! Opens the backend and checks that it can do what the load asks of it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, RoundTrips, ServerUrl, Wake};
+use qbench_scenarios::workload::Percent;
 use qbench_scenarios::{WakeUp, Workload};
 
 use super::RunRequest;
@@ -78,11 +80,17 @@ fn check_limits(id: &str, workload: &Workload, capabilities: &Capabilities) -> R
     for (flag, asked, most) in [
         ("--enqueue-batch", workload.enqueue_batch, capabilities.max_enqueue_batch),
         ("--claim-batch", workload.claim_batch, capabilities.max_claim_batch),
-        ("--ack-batch", workload.ack_batch, capabilities.max_ack_batch),
+        ("--ack-batch", workload.ack_batch.unwrap_or(NonZeroU32::MIN), capabilities.max_ack_batch),
     ] {
         if asked > most {
             return Err(Usage(format!("{flag} {asked}: backend {id} takes at most {most} in this configuration")));
         }
+    }
+    if workload.has_failures() && !capabilities.records_failures {
+        let flag = if workload.fail_pct > Percent::NONE { "--fail-pct" } else { "--panic-pct" };
+        return Err(Usage(format!(
+            "{flag}: backend {id} cannot record that the work of a job failed in this configuration; leave it at 0"
+        )));
     }
     if capabilities.one_claim_at_a_time && workload.prefetch > 0 {
         return Err(Usage(format!(

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use qbench_backends::{
     AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Capabilities, Claimer, Consumer, Error, ErrorKind,
-    JobId, Lease, NewJob, Producer, ProducerId, Result, RoundTrips, Wake, WorkerId, registry,
+    JobId, Lease, NewJob, Producer, ProducerId, Result, RoundTrips, Wake, WorkResult, WorkerId, registry,
 };
 use qbench_harness::audit;
 use qbench_harness::clock::{PhaseCell, RunClock, RunPhase};
@@ -19,6 +19,7 @@ use qbench_harness::driver::phases::{LoadOutcome, LoadRun, Observer};
 use qbench_harness::driver::plan::LoadPlan;
 use qbench_harness::driver::schedule::{Arrivals, MeasuredLoad, Schedule};
 use qbench_harness::driver::shards::threads_beside;
+use qbench_harness::driver::work::Failures;
 use qbench_harness::record::RecordFiles;
 use qbench_schema::result::{Activity, Audit, Durability};
 
@@ -51,6 +52,8 @@ pub enum Fault {
     FailsAfterInsert,
     /// The victim's ack happens, and its answer never arrives.
     LosesAnAnswer,
+    /// Settles every failed job as done, and every job that is settled with it.
+    CallsFailedJobsDone,
 }
 
 /// The `memory` backend with a fault.
@@ -188,6 +191,12 @@ impl Acker for FaultyAcker {
         }
         Ok(())
     }
+    async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
+        match self.fault {
+            Fault::CallsFailedJobsDone => self.inner.ack(leases, out).await,
+            _ => self.inner.ack_results(leases, results, out).await,
+        }
+    }
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
         self.inner.nack(leases).await
     }
@@ -239,6 +248,7 @@ pub fn plan(rate_jobs_s: f64) -> LoadPlan {
         ack_batch: 1,
         ack_linger: Duration::ZERO,
         work: Duration::ZERO,
+        failures: Failures::default(),
         payload: Bytes::from_static(b"payload"),
         lease: Duration::from_secs(30),
         drain_deadline: Duration::from_secs(10),

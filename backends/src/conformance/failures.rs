@@ -1,0 +1,149 @@
+//! Jobs whose work failed.
+
+use super::Case;
+use super::requirement::Requirement;
+use super::stage::{
+    Checked, Knobs, LEASE_EXPIRED, Stage, ack, ack_held, claim_all, ensure, ensure_empty, jobs, reclaim_one,
+};
+use crate::error::ErrorKind;
+use crate::job::Lease;
+use crate::seam::{AckStatus, Consumer, WorkResult};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "failures.failed_jobs_are_dead",
+        claim: "Of a batch in which some jobs failed, those are dead and the others done, for the census to the last job.",
+        requires: &[Requirement::RecordsFailures, Requirement::SeveralClaims],
+        body: |stage| Box::pin(failed_are_dead(stage)),
+    },
+    Case {
+        name: "failures.failed_job_stays_away",
+        claim: "A job that was acked as failed is not delivered again, not even after its lease.",
+        requires: &[Requirement::RecordsFailures, Requirement::LeaseExpiry],
+        body: |stage| Box::pin(stays_away(stage)),
+    },
+    Case {
+        name: "failures.answers_in_order",
+        claim: "An ack of failed and other jobs, some of them settled before, answers for each lease in its place.",
+        requires: &[Requirement::RecordsFailures, Requirement::StaleAck, Requirement::SeveralClaims],
+        body: |stage| Box::pin(answers_in_order(stage)),
+    },
+    Case {
+        name: "failures.stale_failure_is_left_alone",
+        claim: "A failure told by a holder whose lease had passed on is stale, and the new holder can still complete the job.",
+        requires: &[Requirement::RecordsFailures, Requirement::StaleAck, Requirement::LeaseExpiry],
+        body: |stage| Box::pin(stale_is_left_alone(stage)),
+    },
+    Case {
+        name: "failures.refused_where_not_supported",
+        claim: "A backend that cannot record failures refuses them as a configuration error, and settles nothing.",
+        requires: &[Requirement::NoFailures],
+        body: |stage| Box::pin(refused(stage)),
+    },
+];
+
+/// What became of `leases`.
+async fn ack_results(consumer: &mut Consumer, leases: &[Lease], results: &[WorkResult]) -> Checked<Vec<AckStatus>> {
+    let mut statuses = Vec::new();
+    consumer.acker.ack_results(leases, results, &mut statuses).await?;
+    ensure(statuses.len() == leases.len(), || {
+        format!("an ack of {} results gave {} statuses", leases.len(), statuses.len())
+    })?;
+    Ok(statuses)
+}
+
+/// Every third of `count` jobs fails.
+fn every_third_fails(count: usize) -> Vec<WorkResult> {
+    (0..count).map(|at| if at % 3 == 0 { WorkResult::Failed } else { WorkResult::Succeeded }).collect()
+}
+
+async fn failed_are_dead(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    queue.enqueue(&jobs(0..12)).await?;
+    // A redelivered job among others, where that can be: then the batch has several attempts, too.
+    if queue.capabilities.nack {
+        let first = claim_all(&mut consumer, 1).await?;
+        consumer.acker.nack(&first).await?;
+    }
+    let held = claim_all(&mut consumer, 10).await?;
+    let step = queue.capabilities.max_ack_batch.get().min(10) as usize;
+    for (leases, results) in held.chunks(step).zip(every_third_fails(10).chunks(step)) {
+        let statuses = ack_results(&mut consumer, leases, results).await?;
+        ensure(!statuses.contains(&AckStatus::Stale), || format!("acks of live leases gave {statuses:?}"))?;
+    }
+    let census = queue.admin.census().await?;
+    let as_it_is = census.dead == 4
+        && census.done.is_none_or(|done| done == 6)
+        && census.enqueued.is_none_or(|enqueued| enqueued == 12)
+        && (census.ready, census.in_flight) == (2, 0);
+    ensure(as_it_is, || format!("4 jobs failed, 6 are done and 2 wait, but the census is {census:?}"))?;
+    let depth = queue.admin.depth().await?;
+    ensure((depth.ready, depth.in_flight) == (2, 0), || format!("2 jobs wait, but depth is {depth:?}"))
+}
+
+async fn stays_away(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::short_lease()).await?;
+    let mut consumer = queue.consumer().await?;
+    let lease = queue.claim_new(3, &mut consumer).await?;
+    ack_results(&mut consumer, &[lease], &[WorkResult::Failed]).await?;
+    tokio::time::sleep(LEASE_EXPIRED).await;
+    let mut taken = Vec::new();
+    consumer.claimer.reclaim(10, &mut taken).await?;
+    ensure(taken.is_empty(), || "a job was reclaimed though it had failed for good".to_owned())?;
+    ensure_empty(&mut consumer).await
+}
+
+async fn answers_in_order(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    queue.enqueue(&jobs(0..4)).await?;
+    let held = claim_all(&mut consumer, 4).await?;
+    ack_held(&mut consumer, &held[1..2]).await?;
+    ack_results(&mut consumer, &held[2..3], &[WorkResult::Failed]).await?;
+    let statuses = ack_results(
+        &mut consumer,
+        &held,
+        &[WorkResult::Failed, WorkResult::Failed, WorkResult::Succeeded, WorkResult::Succeeded],
+    )
+    .await?;
+    let expected = [AckStatus::Acked, AckStatus::Stale, AckStatus::Stale, AckStatus::Acked];
+    ensure(statuses == expected, || {
+        format!("the second and third job were settled before, but the ack gave {statuses:?}")
+    })?;
+    let census = queue.admin.census().await?;
+    ensure(census.dead == 2 && census.done.is_none_or(|done| done == 2), || {
+        format!("a job counts as it was settled first, 2 failed and 2 done, but the census is {census:?}")
+    })
+}
+
+async fn stale_is_left_alone(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::short_lease()).await?;
+    let mut slow = queue.consumer().await?;
+    let mut heir = queue.consumer().await?;
+    let old = queue.claim_new(9, &mut slow).await?;
+    tokio::time::sleep(LEASE_EXPIRED).await;
+    let new = reclaim_one(&mut heir).await?;
+    let statuses = ack_results(&mut slow, &[old], &[WorkResult::Failed]).await?;
+    ensure(statuses == [AckStatus::Stale], || {
+        "the old holder's failure was accepted after the lease had passed on".to_owned()
+    })?;
+    ack_held(&mut heir, &[new]).await?;
+    let census = queue.admin.census().await?;
+    ensure(census.dead == 0, || format!("the job was completed by its new holder, but the census is {census:?}"))
+}
+
+async fn refused(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::default()).await?;
+    let mut consumer = queue.consumer().await?;
+    let lease = queue.claim_new(5, &mut consumer).await?;
+    let mut statuses = Vec::new();
+    match consumer.acker.ack_results(std::slice::from_ref(&lease), &[WorkResult::Failed], &mut statuses).await {
+        Err(error) => {
+            ensure(error.kind() == ErrorKind::Config, || format!("the refusal was of another kind: {error}"))?
+        }
+        Ok(()) => ensure(false, || "a failure was accepted though they are declared as not recorded".to_owned())?,
+    }
+    let held = ack(&mut consumer, &[lease]).await?;
+    ensure(held == [AckStatus::Acked], || "a refused failure settled the job".to_owned())
+}
