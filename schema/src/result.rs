@@ -225,7 +225,7 @@ pub struct WakeCounts {
     pub notifications_sent: u64,
     /// Notifications that reached the listener.
     pub notifications_received: u64,
-    /// Looks for work that found none, by claims and reclaims.
+    /// Looks for work that found none, by claims and reclaims; a blocking read that ran out is one.
     pub empty_claims: u64,
     /// Times that the listener's connection was lost and made anew.
     pub listener_reconnects: u64,

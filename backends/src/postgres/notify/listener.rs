@@ -112,7 +112,10 @@ impl Ear {
 async fn attend(ear: Ear, mut connection: PgListener, bell: Arc<Bell>, counts: RoundTrips) {
     loop {
         hear(&mut connection, &bell, &counts).await;
-        tracing::warn!(server = ear.place, "the listener's connection was lost; until it is back, workers look by the poll interval");
+        tracing::warn!(
+            server = ear.place,
+            "the listener's connection was lost; until it is back, workers look by the poll interval"
+        );
         connection = loop {
             match ear.connect().await {
                 Ok(connection) => break connection,
