@@ -207,6 +207,7 @@ fn summarize_cell(members: &[(&Run, &RunRow)], frame: &DataFrame, summary: &mut 
         dead_tuples_per_job: counted.mean("dead_tuples_per_job")?,
         server_memory_bytes_per_job: counted.mean("server_memory_bytes_per_job")?,
         backlog_slope_jobs_s: counted.mean("backlog_slope_jobs_s")?.unwrap_or(0.0),
+        empty_claims_s: counted.mean("empty_claims_s")?,
         drain_s: counted.max("drain_s")?.unwrap_or(0.0),
         reasons: reasons.join("; "),
     };
@@ -353,6 +354,11 @@ fn run_row(result: &RunResult) -> RunRow {
         dead_tuples_per_job: result.cost_per_job.dead_tuples,
         server_memory_bytes_per_job: result.cost_per_job.server_memory_bytes,
         backlog_slope_jobs_s: result.backlog.slope_jobs_s,
+        empty_claims_s: (result.wake.filter(|_| result.measured_s > 0.0))
+            .map(|wake| wake.empty_claims as f64 / result.measured_s),
+        notifications_sent: result.wake.map(|wake| wake.notifications_sent),
+        notifications_received: result.wake.map(|wake| wake.notifications_received),
+        listener_reconnects: result.wake.map(|wake| wake.listener_reconnects),
         reasons: reasons(result).join("; "),
     }
 }

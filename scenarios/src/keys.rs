@@ -201,11 +201,11 @@ pub static KEYS: &[KeySpec] = &[
     ),
     key!(
         "poll-interval",
-        Some("D"),
+        Some("D|auto"),
         poll_interval,
-        |text| within(text, Duration::from_millis(1), Duration::from_secs(60), "the poll interval"),
-        format_duration,
-        "Interval of polling, and of the fallback beside notifications"
+        poll_interval,
+        print_poll_interval,
+        "Interval of polling, and of the fallback beside notifications; auto: 10ms, and 5s beside notifications"
     ),
     key!(
         "lease",
@@ -338,6 +338,17 @@ fn unless_auto<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> 
 
 fn print_wake(wake: Option<WakeUp>) -> String {
     wake.map_or(AUTO, WakeUp::name).to_owned()
+}
+
+fn poll_interval(text: &str) -> Result<Option<Duration>, String> {
+    if text == AUTO {
+        return Ok(None);
+    }
+    within(text, Duration::from_millis(1), Duration::from_secs(60), "the poll interval").map(Some)
+}
+
+fn print_poll_interval(interval: Option<Duration>) -> String {
+    interval.map_or_else(|| AUTO.to_owned(), format_duration)
 }
 
 const AUTO: &str = "auto";

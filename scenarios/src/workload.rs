@@ -175,8 +175,8 @@ pub struct Workload {
     pub panic_pct: Percent,
     /// How a worker learns that there is work; `None` leaves it to the backend.
     pub wake: Option<WakeUp>,
-    /// Interval of polling, and of the fallback beside notifications.
-    pub poll_interval: Duration,
+    /// Interval of polling, and of the fallback beside notifications; `None` leaves it to the way of waking up.
+    pub poll_interval: Option<Duration>,
     /// How long a claim stays with a worker that does not answer any more.
     pub lease: Duration,
     /// How long the run waits after the last arrival for the last completion.
@@ -214,10 +214,7 @@ impl Default for Workload {
             fail_pct: Percent::NONE,
             panic_pct: Percent::NONE,
             wake: None,
-            // With 20 workers, at most 2,000 empty claims a second: about as many as the profiles' jobs, so that the
-            // server's cost per job is not mainly that of asking; and a mean wait of 10 ms / (idle workers + 1), below
-            // a millisecond in every profile, so that polling does not dominate the latency either.
-            poll_interval: Duration::from_millis(10),
+            poll_interval: None,
             lease: Duration::from_secs(60),
             drain_deadline: Duration::from_secs(60),
             allow_overload: false,

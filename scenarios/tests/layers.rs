@@ -64,7 +64,7 @@ fn each_layer_beats_the_one_below_it_whatever_the_order_they_are_given_in() {
 #[test]
 fn what_nobody_sets_is_marked_as_a_default() {
     let configured = &plan("quick", "cold", &[]).configuration["poll-interval"];
-    assert_eq!((configured.value.as_str(), configured.source.as_str()), ("10ms", "default"));
+    assert_eq!((configured.value.as_str(), configured.source.as_str()), ("auto", "default"));
 }
 
 #[test]

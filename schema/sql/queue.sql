@@ -11,6 +11,25 @@
 INSERT INTO {schema}.jobs (job, payload)
 SELECT job, payload FROM unnest($1::bigint[], $2::bytea[]) AS new (job, payload);
 
+-- name: announce
+-- {change}, which makes jobs ready (an INSERT or an UPDATE without RETURNING), and in the same statement one notification on
+-- {channel} that says how many there are: `12`, or by partition `3@0,9@7`. Returns their number; nothing, and notifies
+-- nobody, when there are none.
+WITH ready AS (
+{change}
+RETURNING tableoid AS place
+), shares AS (
+    SELECT count(*) AS jobs, '@' || substring(place::regclass::text FROM '_p([0-9]+)$') AS at_partition
+    FROM ready GROUP BY place
+)
+SELECT sum(jobs)::bigint AS jobs, pg_notify('{channel}', string_agg(jobs || coalesce(at_partition, ''), ','))
+FROM shares
+HAVING sum(jobs) > 0;
+
+-- name: ring
+-- The same notification alone, for one job that becomes ready by no statement that could carry it: by a rollback.
+SELECT pg_notify('{channel}', '1');
+
 -- name: ready
 -- How many jobs wait in {table}, where {waits} is what a waiting row is known by. Reads {bound} rows at most, so that its
 -- price does not grow with the backlog. Fewer rows than that are counted, none above all. Beyond, the ids tell: claims take the

@@ -221,6 +221,35 @@ pub struct CostPerJob {
     pub harness_ctx_switches: Option<f64>,
 }
 
+/// What waiting for work cost and what notifications did, over the measured phase. All of them are counted by the harness.
+///
+/// Looks that found none, per second and worker, are `empty_claims / measured_s / workers`: what an idle worker asks of the
+/// server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WakeCounts {
+    /// Changes that told waiting consumers of jobs that had become ready: one for a batch that was enqueued or given back.
+    pub notifications_sent: u64,
+    /// Notifications that reached the listener.
+    pub notifications_received: u64,
+    /// Looks for work that found none, by claims and reclaims; a blocking read that ran out is one.
+    pub empty_claims: u64,
+    /// Times that the listener's connection was lost and made anew.
+    pub listener_reconnects: u64,
+}
+
+impl WakeCounts {
+    /// What was counted after `before`.
+    #[must_use]
+    pub fn since(self, before: WakeCounts) -> WakeCounts {
+        WakeCounts {
+            notifications_sent: self.notifications_sent - before.notifications_sent,
+            notifications_received: self.notifications_received - before.notifications_received,
+            empty_claims: self.empty_claims - before.empty_claims,
+            listener_reconnects: self.listener_reconnects - before.listener_reconnects,
+        }
+    }
+}
+
 /// Jobs per second in the measured phase, counted at three places between its start and its end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
@@ -405,6 +434,9 @@ pub struct RunResult {
     pub cpu_roles_of_host_pct: Option<f64>,
     /// What one job cost.
     pub cost_per_job: CostPerJob,
+    /// How workers learned of work; absent where the queue lives in the harness's own process.
+    #[serde(default)]
+    pub wake: Option<WakeCounts>,
     /// Order of first deliveries.
     pub claim_order: ClaimOrder,
     /// Evenness of the shares.
@@ -535,6 +567,7 @@ impl RunResult {
             cpu_us_per_job: CpuUsPerJob::default(),
             cpu_roles_of_host_pct: None,
             cost_per_job: CostPerJob::default(),
+            wake: None,
             claim_order: ClaimOrder::default(),
             skew: Skew::default(),
             partitions: Vec::new(),

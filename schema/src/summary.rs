@@ -91,6 +91,8 @@ pub struct SummaryRow {
     pub server_memory_bytes_per_job: Option<f64>,
     /// Slope of the backlog over the measured phase.
     pub backlog_slope_jobs_s: f64,
+    /// Looks for work that found none, per second, over all workers, mean over runs.
+    pub empty_claims_s: Option<f64>,
     /// Time to drain, the largest of the runs.
     pub drain_s: f64,
     /// Why the row is not valid, joined by `; `.
@@ -212,6 +214,14 @@ pub struct RunRow {
     pub server_memory_bytes_per_job: Option<f64>,
     /// Slope of the backlog over the measured phase.
     pub backlog_slope_jobs_s: f64,
+    /// Looks for work that found none, per second of the measured phase, over all workers.
+    pub empty_claims_s: Option<f64>,
+    /// Notifications sent in the measured phase.
+    pub notifications_sent: Option<u64>,
+    /// Notifications that reached the listener in the measured phase.
+    pub notifications_received: Option<u64>,
+    /// Times that the listener's connection was made anew in the measured phase.
+    pub listener_reconnects: Option<u64>,
     /// Why the run is not valid, or why it failed, joined by `; `.
     pub reasons: String,
 }

@@ -110,6 +110,7 @@ impl Run {
                 },
                 cpu_us_per_job: CpuUsPerJob { server: Some(cpu * 1e4 / 500.0), harness: Some(600.0) },
                 cpu_roles_of_host_pct: Some(97.0),
+                wake: None,
                 cost_per_job: CostPerJob {
                     server_cpu_us: Some(cpu * 1e4 / 500.0),
                     harness_cpu_us: Some(600.0),

@@ -26,6 +26,11 @@ pub(super) trait ServerProbe: Send {
     /// Ends every connection of backends that were opened in `namespace`, whatever they are doing, and returns how many
     /// there were. By the names that backends give their connections, so that nobody else's is ended.
     async fn cut_connections(&mut self, namespace: &str) -> Checked<usize>;
+
+    /// The same for those connections alone on which notifications arrive; none where the engine has no such thing.
+    async fn cut_listeners(&mut self, _namespace: &str) -> Checked<usize> {
+        Ok(0)
+    }
 }
 
 /// Connects to the server of `engine`.
@@ -95,13 +100,23 @@ impl ServerProbe for Postgres {
     }
 
     async fn cut_connections(&mut self, namespace: &str) -> Checked<usize> {
-        // Waits for the end of each session (5 s at most), so that what it held is free.
+        self.terminate(&format!(":{namespace}")).await
+    }
+
+    async fn cut_listeners(&mut self, namespace: &str) -> Checked<usize> {
+        self.terminate(&format!(":listener:{namespace}")).await
+    }
+}
+
+impl Postgres {
+    /// Ends our sessions whose names end so. Waits for the end of each (5 s at most), so that what it held is free.
+    async fn terminate(&mut self, end_of_name: &str) -> Checked<usize> {
         let ended: Vec<bool> = sqlx::query_scalar(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
              WHERE datname = current_database() AND starts_with(application_name, 'qbench:') \
-               AND right(application_name, length($1) + 1) = ':' || $1",
+               AND right(application_name, length($1)) = $1",
         )
-        .bind(namespace)
+        .bind(end_of_name)
         .fetch_all(&mut self.0)
         .await?;
         Ok(ended.len())

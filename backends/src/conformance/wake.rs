@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use futures_util::future::select_all;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::Case;
 use super::requirement::Requirement;
 use super::stage::{Checked, Failure, Knobs, SILENCE, Stage, ack_held, claim, ensure, jobs};
 use crate::capability::Wake;
+use crate::job::{Lease, ProducerId};
+use crate::seam::Consumer;
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -46,6 +49,31 @@ pub(super) const CASES: &[Case] = &[
         claim: "Several consumers that block all get one of several jobs soon.",
         requires: &[Requirement::Wakes(Wake::Block)],
         body: |stage| Box::pin(all_wake(stage, Wake::Block)),
+    },
+    Case {
+        name: "wake.notifications_after_the_listener_was_cut",
+        claim: "When the connection on which notifications arrive is cut while consumers wait, a job that is enqueued then is \
+                delivered soon, and so are jobs after it.",
+        requires: &[Requirement::Wakes(Wake::Notify), Requirement::Server],
+        body: |stage| Box::pin(listener_is_cut(stage)),
+    },
+    Case {
+        name: "wake.lost_notification_costs_the_fallback",
+        claim: "A job of which no consumer was told is delivered by the fallback, to consumers that wait for notifications.",
+        requires: &[Requirement::Wakes(Wake::Notify), Requirement::Wakes(Wake::Poll), Requirement::Server],
+        body: |stage| Box::pin(nobody_is_told(stage)),
+    },
+    Case {
+        name: "wake.nack_notifies",
+        claim: "A job that is given back wakes a consumer that waits for a notification.",
+        requires: &[Requirement::Wakes(Wake::Notify), Requirement::Nack],
+        body: |stage| Box::pin(nack_notifies(stage)),
+    },
+    Case {
+        name: "wake.one_by_one_by_notify",
+        claim: "Of consumers that wait for a notification, every job of many, enqueued one by one, soon reaches one.",
+        requires: &[Requirement::Wakes(Wake::Notify)],
+        body: |stage| Box::pin(one_by_one(stage)),
     },
     Case {
         name: "wake.empty_queue_gives_nothing_after_the_wait",
@@ -128,6 +156,99 @@ async fn all_wake(stage: Stage, wake: Wake) -> Checked {
         })?;
     }
     Ok(())
+}
+
+/// A consumer that waits, and holds what it claims until it has told.
+type Waiting = JoinHandle<(Consumer, Checked<Vec<Lease>>)>;
+
+fn wait_for_one(mut consumer: Consumer) -> Waiting {
+    tokio::spawn(async move {
+        let leases = claim(&mut consumer, 1, LONG_WAIT).await;
+        (consumer, leases)
+    })
+}
+
+/// Acks what the consumer got, which must have come soon after `since`.
+async fn came_soon(waiting: Waiting, since: Instant, what: &str) -> Checked<Consumer> {
+    let (mut consumer, leases) = waiting.await.map_err(|broken| Failure(format!("a claim broke: {broken}")))?;
+    let (leases, took) = (leases?, since.elapsed());
+    ensure(leases.len() == 1 && took < SOON, || {
+        format!("{what}, a waiting claim gave {} jobs {took:?} later", leases.len())
+    })?;
+    ack_held(&mut consumer, &leases).await?;
+    Ok(consumer)
+}
+
+async fn listener_is_cut(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(knobs(Wake::Notify)).await?;
+    let (first, second) = (queue.consumer().await?, queue.consumer().await?);
+    let (mut first, mut second) = (wait_for_one(first), wait_for_one(second));
+    tokio::time::sleep(SILENCE).await;
+    for round in 0..2 {
+        let listeners = stage.probe().await?.cut_listeners(stage.namespace()).await?;
+        ensure(listeners == 1, || format!("{listeners} listeners were there to cut, and there should be one"))?;
+        for (number, when) in [(4 * round, "after the listener was cut"), (4 * round + 2, "some time after a cut")] {
+            let sent = Instant::now();
+            queue.enqueue(&jobs(number..number + 2)).await?;
+            first = wait_for_one(came_soon(first, sent, when).await?);
+            second = wait_for_one(came_soon(second, sent, when).await?);
+            tokio::time::sleep(SILENCE).await;
+        }
+    }
+    first.abort();
+    second.abort();
+    Ok(())
+}
+
+async fn nobody_is_told(stage: Stage) -> Checked {
+    const FALLBACK: Duration = Duration::from_secs(2);
+    let mut queue = stage.set_up(Knobs { poll_interval: FALLBACK, ..knobs(Wake::Notify) }).await?;
+    // Its producers have nobody to tell.
+    let silent = stage.open(knobs(Wake::Poll))?;
+    let consumer = queue.consumer().await?;
+    let waiting = wait_for_one(consumer);
+    tokio::time::sleep(SILENCE).await;
+    let sent = Instant::now();
+    silent.producer(ProducerId(0)).await?.enqueue(&jobs(0..1)).await?;
+    tokio::time::sleep(SILENCE).await;
+    ensure(!waiting.is_finished(), || "a consumer was told of a job whose producer tells nobody".to_owned())?;
+    came_soon(waiting, sent, "after a job was enqueued in silence").await.map(|_| ())
+}
+
+async fn nack_notifies(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(knobs(Wake::Notify)).await?;
+    let (mut holder, other) = (queue.consumer().await?, queue.consumer().await?);
+    let held = queue.claim_new(0, &mut holder).await?;
+    let waiting = wait_for_one(other);
+    tokio::time::sleep(SILENCE).await;
+    ensure(!waiting.is_finished(), || "a held job was delivered".to_owned())?;
+    let given_back = Instant::now();
+    holder.acker.nack(&[held]).await?;
+    came_soon(waiting, given_back, "after a nack").await.map(|_| ())
+}
+
+async fn one_by_one(stage: Stage) -> Checked {
+    const JOBS: u64 = 40;
+    let mut queue = stage.set_up(knobs(Wake::Notify)).await?;
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(wait_for_one(queue.consumer().await?));
+    }
+    let mut producer = queue.producer().await?;
+    for number in 0..JOBS {
+        let sent = Instant::now();
+        producer.enqueue(&jobs(number..number + 1)).await?;
+        let (ended, _, others) = select_all(waiting).await;
+        waiting = others;
+        let ended = ended.map_err(|broken| Failure(format!("a claim broke: {broken}")))?;
+        let again = came_soon(tokio::spawn(async move { ended }), sent, "after one job was enqueued").await?;
+        waiting.push(wait_for_one(again));
+    }
+    waiting.iter().for_each(JoinHandle::abort);
+    let census = queue.admin.census().await?;
+    ensure(census.ready == 0 && census.done.is_none_or(|done| done == JOBS), || {
+        format!("{JOBS} jobs were acked one by one, and the census is {census:?}")
+    })
 }
 
 async fn waits_in_vain(stage: Stage) -> Checked {

@@ -9,7 +9,7 @@ use super::admin::{Design, PgAdmin};
 use super::link::Link;
 use super::producer::PgProducer;
 use super::target::{Role, Target};
-use crate::capability::Capabilities;
+use crate::capability::{Capabilities, Wake};
 use crate::error::Result;
 use crate::job::{ProducerId, WorkerId};
 use crate::seam::{Admin, Backend, Consumer, Producer};
@@ -51,6 +51,11 @@ impl<C: Consumers> Backend for PgBackend<C> {
 
     async fn consumer(&self, id: WorkerId) -> Result<Consumer> {
         let link = Link::open(&self.target, Role::Consumer).await?;
+        // Held until the consumer has it, too.
+        let _listener = match self.target.wake {
+            Wake::Notify => Some(self.target.listening.listener(&self.target).await?),
+            Wake::Poll | Wake::Block => None,
+        };
         Ok(self.consumers.on(link, &self.target, id))
     }
 }

@@ -18,6 +18,7 @@ use super::admin::Design;
 use super::backend::{Consumers, PgBackend};
 use super::depth;
 use super::link::Link;
+use super::notify::Ring;
 use super::statements::{Statements, prepared};
 use super::target::Target;
 use super::waiting::WAKES;
@@ -71,9 +72,10 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Commit>> {
         binding: None,
     };
     let commit = if at_ack {
-        Commit::AtAck(Arc::new(held::Hot { claim: get("claim_held") }))
+        Commit::AtAck(Arc::new(held::Hot { claim: get("claim_held"), ring: Ring::new(&target) }))
     } else {
-        Commit::AtClaim(Arc::new(committed::Hot { claim: get("claim"), ack: get("ack"), nack: get("nack") }))
+        let nack = sql.supply(sql::DELETE_RETURNING, "nack");
+        Commit::AtClaim(Arc::new(committed::Hot { claim: get("claim"), ack: get("ack"), nack }))
     };
     Ok(PgBackend {
         id: ENTRY.id,

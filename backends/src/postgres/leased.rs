@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::MAX_BATCH;
 use super::link::Link;
+use super::notify::Supply;
 use super::rows::{self, Bind};
 use super::statements::{Statements, prepared};
 use super::target::Target;
@@ -60,7 +61,7 @@ pub(super) struct Hot {
     /// By place.
     places: Vec<AtPlace>,
     ack_mixed: SqlStr,
-    nack: SqlStr,
+    nack: Supply,
     reclaim: SqlStr,
 }
 
@@ -74,7 +75,7 @@ impl Hot {
         Hot {
             places: std::iter::once("jobs").chain(partitions.iter().map(String::as_str)).map(at).collect(),
             ack_mixed: statements.get(sql::LEASED, "ack_mixed"),
-            nack: statements.get(sql::LEASED, "nack"),
+            nack: statements.supply(sql::LEASED, "nack"),
             reclaim: statements.get(sql::LEASED, "reclaim"),
         }
     }
@@ -182,7 +183,7 @@ impl Acker for LeaseAcker {
             return Ok(());
         }
         let arguments = rows::ids_and_attempts(leases)?;
-        self.link.lock().await.run("nack", &self.hot.nack, arguments, |_| Ok(())).await?;
+        self.hot.nack.run(&mut *self.link.lock().await, "nack", arguments).await?;
         Ok(())
     }
 }

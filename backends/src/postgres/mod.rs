@@ -9,7 +9,7 @@
 //! * [`link`]: one connection that bounds every round trip and reconnects by itself;
 //! * [`failure`]: what an error of the server or the driver means to the harness;
 //! * [`rows`]: leases out of rows, ids out of leases;
-//! * [`waiting`]: a claim that waits for work;
+//! * [`waiting`]: a claim that waits for work, by polling or as [`notify`] tells it;
 //! * [`producer`] and [`admin`]: the same for every design (`schema/sql/queue.sql`); [`namespace`], [`describe`] and [`depth`]
 //!   are the admin's larger parts.
 //!
@@ -26,6 +26,7 @@ mod failure;
 mod leased;
 mod link;
 mod namespace;
+mod notify;
 mod partitioned;
 mod producer;
 mod rows;

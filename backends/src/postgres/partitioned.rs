@@ -16,7 +16,8 @@ use super::backend::{Consumers, PgBackend};
 use super::depth;
 use super::leased::{self, Hot, Session};
 use super::link::Link;
-use super::rows::Bind;
+use super::notify::Places;
+use super::rows::{self, Bind};
 use super::statements::{Statements, UNION, prepared};
 use super::target::Target;
 use super::waiting::{Source, WaitingClaimer};
@@ -104,14 +105,21 @@ struct Partitions {
 impl Consumers for Partitions {
     fn on(&self, link: Link, target: &Target, id: WorkerId) -> Consumer {
         let (session, acker) = Session::new(link, &self.hot, target, id);
+        let served: Vec<u32> = [self.binding.own(id), self.binding.others(id)].concat();
         let partitions = BoundPartitions {
             session,
+            places: Places::Only(served.into_iter().map(place_of).collect()),
             own: Group::new(self.binding.own(id), &self.probe),
             others: Group::new(self.binding.others(id), &self.probe),
             _serving: self.binding.serve(id),
         };
         Consumer { claimer: Box::new(WaitingClaimer::new(partitions, target)), acker: Box::new(acker) }
     }
+}
+
+/// A partition as a place of leases and notifications.
+fn place_of(partition: u32) -> u32 {
+    partition + 1
 }
 
 /// Partitions that a worker looks into in turn, and the one statement that asks which of them have work.
@@ -133,6 +141,8 @@ struct BoundPartitions {
     own: Group,
     /// Empty unless this worker may steal.
     others: Group,
+    /// All of these partitions.
+    places: Places,
     /// Says that this worker is there.
     _serving: Serving,
 }
@@ -140,7 +150,7 @@ struct BoundPartitions {
 impl BoundPartitions {
     async fn claim_from(&self, partition: u32, limit: u32, out: &mut Vec<Lease>) -> Result<bool> {
         let before = out.len();
-        self.session.claim(partition + 1, limit, out).await?;
+        self.session.claim(place_of(partition), limit, out).await?;
         Ok(out.len() > before)
     }
 
@@ -204,5 +214,13 @@ impl Source for BoundPartitions {
 
     async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         self.session.reclaim(limit, out).await
+    }
+
+    fn places(&self) -> Places {
+        self.places.clone()
+    }
+
+    fn place_of(&self, lease: &Lease) -> u32 {
+        rows::place(lease)
     }
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use sqlx::SqlStr;
 
 use super::link::Link;
+use super::notify::Supply;
 use super::rows::{Bind, job_column};
 use super::target::{Role, Target};
 use crate::error::{ErrorKind, Result};
@@ -15,13 +16,13 @@ use crate::seam::Producer;
 /// Sends a batch as one statement with two arrays, whatever its size.
 pub(super) struct PgProducer {
     link: Link,
-    enqueue: SqlStr,
+    enqueue: Supply,
 }
 
 impl PgProducer {
-    /// Connects. `enqueue` takes job numbers and payloads.
+    /// Connects. `enqueue` is one INSERT without RETURNING that takes job numbers and payloads.
     pub(super) async fn open(target: &Arc<Target>, enqueue: SqlStr) -> Result<Self> {
-        Ok(PgProducer { link: Link::open(target, Role::Producer).await?, enqueue })
+        Ok(PgProducer { link: Link::open(target, Role::Producer).await?, enqueue: Supply::new(target, &enqueue) })
     }
 }
 
@@ -35,7 +36,7 @@ impl Producer for PgProducer {
             .array(jobs.iter().map(|new| job_column(new.job)))?
             .array(jobs.iter().map(|new| &*new.payload))?
             .done();
-        let inserted = self.link.run("enqueue", &self.enqueue, arguments, |_| Ok(())).await?;
+        let inserted = self.enqueue.run(&mut self.link, "enqueue", arguments).await?;
         if inserted == jobs.len() as u64 {
             return Ok(());
         }

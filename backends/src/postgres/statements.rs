@@ -6,6 +6,7 @@ use qbench_schema::result::Durability;
 use qbench_schema::sql::SqlFile;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
+use super::notify::Supply;
 use super::target::Target;
 
 /// Joins statements that each look at one table into one that looks at all of them.
@@ -40,6 +41,11 @@ impl<'a> Statements<'a> {
     /// Statement `name` of `file`, ready to be prepared.
     pub(super) fn get(&self, file: SqlFile, name: &str) -> SqlStr {
         prepared(self.text(file, name))
+    }
+
+    /// Statement `name` of `file`, an INSERT or UPDATE without RETURNING that makes jobs ready, ready to be prepared.
+    pub(super) fn supply(&self, file: SqlFile, name: &str) -> Supply {
+        Supply::new(self.target, &self.get(file, name))
     }
 }
 

@@ -9,6 +9,8 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
 use super::namespace::{LONGEST, Namespace};
+use super::notify::{self, Listening};
+use super::waiting::WAKES;
 use crate::capability::Wake;
 use crate::config::{BackendConfig, ServerUrl};
 use crate::error::{Error, Result};
@@ -23,6 +25,7 @@ pub(super) enum Role {
     Admin,
     Producer,
     Consumer,
+    Listener,
 }
 
 impl Role {
@@ -31,6 +34,7 @@ impl Role {
             Role::Admin => "admin",
             Role::Producer => "producer",
             Role::Consumer => "consumer",
+            Role::Listener => "listener",
         }
     }
 }
@@ -72,9 +76,12 @@ pub(super) struct Target {
     pub(super) namespace: Namespace,
     pub(super) durability: Durability,
     pub(super) lease: Duration,
+    pub(super) wake: Wake,
     pub(super) poll_interval: Duration,
     pub(super) workers: u32,
     pub(super) timeout: Duration,
+    /// Whoever listens for consumers that wait to be told.
+    pub(super) listening: Listening,
     round_trips: RoundTrips,
 }
 
@@ -85,8 +92,13 @@ impl Target {
     /// [`crate::ErrorKind::Config`] for an address that is not a PostgreSQL URL, an impossible namespace, or a way of
     /// waiting that is not supported.
     pub(super) fn new(backend: &'static str, config: &BackendConfig) -> Result<Self> {
-        if config.wake != Wake::Poll {
-            return Err(Error::config(format!("{backend} cannot wake by {}: use poll", config.wake.name())));
+        if !WAKES.contains(&config.wake) {
+            let known: Vec<&str> = WAKES.iter().map(|wake| wake.name()).collect();
+            return Err(Error::config(format!(
+                "{backend} cannot wake by {}: use {}",
+                config.wake.name(),
+                known.join(" or ")
+            )));
         }
         Ok(Target {
             backend,
@@ -94,9 +106,11 @@ impl Target {
             namespace: Namespace::new(&config.namespace)?,
             durability: config.durability,
             lease: config.lease,
+            wake: config.wake,
             poll_interval: config.poll_interval,
             workers: config.workers,
             timeout: config.timeout,
+            listening: Listening::default(),
             round_trips: config.round_trips.clone(),
         })
     }
@@ -117,9 +131,29 @@ impl Target {
     /// Where a session of `role` counts its round trips: in the run's counter, or, on the control side, nowhere.
     pub(super) fn round_trips(&self, role: Role) -> RoundTrips {
         match role {
-            Role::Admin => RoundTrips::default(),
+            Role::Admin | Role::Listener => RoundTrips::default(),
             Role::Producer | Role::Consumer => self.round_trips.clone(),
         }
+    }
+
+    /// Where the run counts how its workers learn of work.
+    pub(super) fn counts(&self) -> RoundTrips {
+        self.round_trips.clone()
+    }
+
+    /// Where notifications are counted; `None` where whoever makes jobs ready tells nobody.
+    pub(super) fn notifying(&self) -> Option<RoundTrips> {
+        (self.wake == Wake::Notify).then(|| self.counts())
+    }
+
+    /// The channel of this queue's notifications: one per schema, as channels are of the whole database.
+    pub(super) fn channel(&self) -> &str {
+        self.namespace.name()
+    }
+
+    /// What a reader of figures must know about how this queue is configured.
+    pub(super) fn notes(&self) -> Option<String> {
+        (self.wake == Wake::Notify).then(|| notify::NOTE.to_owned())
     }
 
     /// Options of a session of `role`.
@@ -131,7 +165,7 @@ impl Target {
         let options = server.options.clone().application_name(&self.application_name(role));
         Ok(match role {
             Role::Admin => options.options(ADMIN_SETTINGS),
-            Role::Producer | Role::Consumer => options,
+            Role::Producer | Role::Consumer | Role::Listener => options,
         })
     }
 }
@@ -197,7 +231,7 @@ pub(super) mod tests {
     fn a_wake_that_is_not_supported_is_refused() {
         let config = BackendConfig { wake: Wake::Block, ..config("postgres://ann@db/x") };
         let error = Target::new("skip_locked", &config).err().expect("no blocking here");
-        assert_eq!(error.to_string(), "skip_locked cannot wake by block: use poll");
+        assert_eq!(error.to_string(), "skip_locked cannot wake by block: use poll or notify");
     }
 
     #[test]
@@ -222,7 +256,7 @@ pub(super) mod tests {
     fn only_producers_and_consumers_count_round_trips() {
         let config = config("postgres://ann@db/x");
         let target = Target::new("skip_locked", &config).expect("a good configuration");
-        for role in [Role::Admin, Role::Producer, Role::Consumer] {
+        for role in [Role::Admin, Role::Producer, Role::Consumer, Role::Listener] {
             target.round_trips(role).add();
         }
         assert_eq!(config.round_trips.count(), 2);

@@ -6,14 +6,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 
+use super::leased::ANYWHERE;
+use super::notify::{Places, Told};
 use super::target::Target;
 use crate::capability::Wake;
 use crate::error::Result;
 use crate::job::Lease;
+use crate::round_trips::RoundTrips;
 use crate::seam::Claimer;
 
 /// The ways to wait that the backends of this engine know.
-pub(super) const WAKES: &[Wake] = &[Wake::Poll];
+pub(super) const WAKES: &[Wake] = &[Wake::Poll, Wake::Notify];
 
 /// One look at the queue: what a design does, without the waiting around it.
 pub(super) trait Source: Send {
@@ -24,63 +27,143 @@ pub(super) trait Source: Send {
     fn take_expired(&mut self, _limit: u32, _out: &mut Vec<Lease>) -> impl Future<Output = Result<()>> + Send {
         std::future::ready(Ok(()))
     }
-}
 
-/// How a consumer waits between two looks.
-#[derive(Debug, Clone, Copy)]
-enum Pause {
-    /// Looks again after this long.
-    Poll(Duration),
-}
+    /// Where it looks: a consumer is woken for jobs that are there.
+    fn places(&self) -> Places {
+        Places::Everywhere
+    }
 
-impl Pause {
-    /// Returns when it is worth looking again, at `deadline` at the latest.
-    async fn until_next_look(self, deadline: Instant) {
-        match self {
-            Pause::Poll(interval) => sleep_until(deadline.min(Instant::now() + interval)).await,
-        }
+    /// Where a job was that it took, as a notification told it.
+    fn place_of(&self, _lease: &Lease) -> u32 {
+        ANYWHERE
     }
 }
 
 /// The claimer of every backend of this engine: a [`Source`] and the waiting around it.
 pub(super) struct WaitingClaimer<S> {
-    source: S,
+    looks: Looks<S>,
     pause: Pause,
+}
+
+/// How a consumer waits between two looks.
+enum Pause {
+    /// Looks again after this long.
+    Poll(Duration),
+    /// Sleeps until it is told.
+    Told(Told),
 }
 
 impl<S: Source> WaitingClaimer<S> {
     pub(super) fn new(source: S, target: &Target) -> Self {
-        WaitingClaimer { source, pause: Pause::Poll(target.poll_interval) }
+        let pause = match target.wake {
+            Wake::Notify => {
+                let listening = &target.listening;
+                Pause::Told(Told::new(listening.bell(), listening.current(), source.places(), target.poll_interval))
+            }
+            Wake::Poll | Wake::Block => Pause::Poll(target.poll_interval),
+        };
+        WaitingClaimer { looks: Looks { source, counts: target.counts() }, pause }
+    }
+}
+
+/// A source whose looks in vain are counted.
+struct Looks<S> {
+    source: S,
+    counts: RoundTrips,
+}
+
+impl<S: Source> Looks<S> {
+    /// Looks once; returns how many jobs there were.
+    async fn look(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<usize> {
+        let before = out.len();
+        self.source.take(limit, out).await?;
+        self.count(out.len() - before)
+    }
+
+    /// Looks once for jobs whose leases have expired.
+    async fn look_for_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<usize> {
+        let before = out.len();
+        self.source.take_expired(limit, out).await?;
+        self.count(out.len() - before)
+    }
+
+    fn count(&self, found: usize) -> Result<usize> {
+        if found == 0 {
+            self.counts.empty_claim();
+        }
+        Ok(found)
+    }
+
+    /// Looks once as `told` says; returns how many jobs there were, or `None` when it was not worth looking.
+    async fn look_when_told(
+        &mut self,
+        told: &mut Told,
+        limit: u32,
+        deadline: Option<Instant>,
+        out: &mut Vec<Lease>,
+    ) -> Result<Option<usize>> {
+        let errand = match deadline {
+            None => told.set_out(limit),
+            Some(deadline) => match told.wait(limit, deadline).await {
+                Some(errand) => errand,
+                None => return Ok(None),
+            },
+        };
+        let (began, before) = (Instant::now(), out.len());
+        match self.look(limit, out).await {
+            Ok(0) => told.found_nothing(errand, began),
+            Ok(found) => {
+                let new = out[before..].iter().filter(|lease| lease.attempt <= 1);
+                told.found(errand, new.map(|lease| self.source.place_of(lease)), found >= limit as usize);
+            }
+            Err(error) => {
+                told.failed(errand);
+                return Err(error);
+            }
+        }
+        Ok(Some(out.len() - before))
     }
 }
 
 #[async_trait]
 impl<S: Source> Claimer for WaitingClaimer<S> {
     async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
-        let before = out.len();
         let deadline = Instant::now() + wait;
         loop {
-            self.source.take(limit, out).await?;
-            if out.len() > before || Instant::now() >= deadline {
+            let found = match &mut self.pause {
+                Pause::Poll(_) => Some(self.looks.look(limit, out).await?),
+                Pause::Told(told) => {
+                    let deadline = (!wait.is_zero()).then_some(deadline);
+                    self.looks.look_when_told(told, limit, deadline, out).await?
+                }
+            };
+            if found != Some(0) || Instant::now() >= deadline {
                 return Ok(());
             }
-            self.pause.until_next_look(deadline).await;
+            if let Pause::Poll(interval) = self.pause {
+                sleep_until(deadline.min(Instant::now() + interval)).await;
+            }
         }
     }
 
     async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.source.take_expired(limit, out).await
+        self.looks.look_for_expired(limit, out).await.map(|_| ())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use bytes::Bytes;
+    use tokio::task::JoinSet;
 
     use super::*;
+    use crate::error::{Error, ErrorKind};
     use crate::job::{JobId, LeaseToken};
+    use crate::postgres::notify::{Bell, Shares};
 
     /// Answers looks from a script: how many jobs each of them finds.
     struct Scripted(VecDeque<u32>);
@@ -96,8 +179,9 @@ mod tests {
     }
 
     fn claimer(found: &[u32]) -> WaitingClaimer<Scripted> {
+        let source = Scripted(found.iter().copied().collect());
         let pause = Pause::Poll(Duration::from_millis(1));
-        WaitingClaimer { source: Scripted(found.iter().copied().collect()), pause }
+        WaitingClaimer { looks: Looks { source, counts: RoundTrips::default() }, pause }
     }
 
     #[tokio::test]
@@ -122,7 +206,7 @@ mod tests {
         let mut claimer = claimer(&[0, 1]);
         claimer.claim(5, Duration::ZERO, &mut out).await.expect("nothing fails here");
         assert!(out.is_empty());
-        assert_eq!(claimer.source.0.len(), 1);
+        assert_eq!(claimer.looks.source.0.len(), 1);
     }
 
     #[tokio::test]
@@ -132,5 +216,163 @@ mod tests {
         claimer.claim(1, Duration::from_secs(60), &mut out).await.expect("nothing fails here");
         claimer.claim(1, Duration::from_secs(60), &mut out).await.expect("nothing fails here");
         assert_eq!(out.len(), 2);
+    }
+
+    /// A queue in memory where everything takes its time, an answer included, and looks fail now and then.
+    #[derive(Clone)]
+    struct Shelf {
+        jobs: Arc<Mutex<VecDeque<u64>>>,
+        chance: Chance,
+    }
+
+    impl Source for Shelf {
+        async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+            self.chance.pause(3).await;
+            if self.chance.below(20) == 0 {
+                return Err(Error::new(ErrorKind::Rejected, "claim", "no luck"));
+            }
+            let jobs = self.jobs.lock().unwrap();
+            let count = jobs.len().min(limit as usize);
+            let taken: Vec<u64> = { jobs }.drain(..count).collect();
+            out.extend(taken.into_iter().map(|job| Lease {
+                job: JobId(job),
+                attempt: 1,
+                payload: Bytes::new(),
+                token: LeaseToken([0, 0]),
+            }));
+            Ok(())
+        }
+    }
+
+    /// Pseudo-random numbers (xorshift), the same for the same seed.
+    #[derive(Clone)]
+    struct Chance(u64);
+
+    impl Chance {
+        fn below(&mut self, bound: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % bound
+        }
+
+        async fn pause(&mut self, most_ms: u64) {
+            tokio::time::sleep(Duration::from_millis(self.below(most_ms + 1))).await;
+        }
+    }
+
+    /// So long that a test which needs it fails.
+    const NEVER: Duration = Duration::from_secs(24 * 3600);
+
+    fn told(bell: &Arc<Bell>, shelf: Shelf, counts: &RoundTrips) -> WaitingClaimer<Shelf> {
+        let pause = Pause::Told(Told::new(bell, None, shelf.places(), NEVER));
+        WaitingClaimer { looks: Looks { source: shelf, counts: counts.clone() }, pause }
+    }
+
+    /// Claims until there are `all` jobs; now and then gives up half way, or is busy for a while.
+    async fn consume(mut claimer: WaitingClaimer<Shelf>, mut chance: Chance, done: Arc<AtomicU64>, all: u64) {
+        while done.load(Ordering::Relaxed) < all {
+            let mut out = Vec::new();
+            let limit = 1 + chance.below(3) as u32;
+            let patience = Duration::from_millis(1 + chance.below(30));
+            let call = claimer.claim(limit, Duration::from_millis(20), &mut out);
+            let _ = tokio::time::timeout(patience, call).await;
+            done.fetch_add(out.len() as u64, Ordering::Relaxed);
+            if !out.is_empty() {
+                chance.pause(10).await;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_job_waits_while_a_consumer_sleeps_whatever_the_order_of_events() {
+        const JOBS: u64 = 300;
+        for seed in 1..=200 {
+            let mut chance = Chance(seed * 0x9e37_79b9_7f4a_7c15);
+            let bell = Arc::<Bell>::default();
+            let shelf = Shelf { jobs: Arc::default(), chance: chance.clone() };
+            let done = Arc::<AtomicU64>::default();
+            let mut tasks = JoinSet::new();
+            for _ in 0..1 + chance.below(6) {
+                let mut own = shelf.clone();
+                own.chance = Chance(1 + chance.below(u64::MAX - 1));
+                let claimer = told(&bell, own, &RoundTrips::default());
+                tasks.spawn(consume(claimer, Chance(1 + chance.below(1 << 40)), Arc::clone(&done), JOBS));
+            }
+            let mut sent = 0;
+            while sent < JOBS {
+                let batch = (1 + chance.below(5)).min(JOBS - sent);
+                shelf.jobs.lock().unwrap().extend(sent..sent + batch);
+                sent += batch;
+                // The word travels by another way than the jobs, and may be slower than a claim.
+                let (bell, delay) = (Arc::clone(&bell), Duration::from_millis(chance.below(4)));
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    bell.announce(Shares::of_payload(&batch.to_string()).expect("a number"));
+                });
+                chance.pause(20).await;
+            }
+            // Jobs of at most 10 ms each, one after the other: far more than is needed, far less than the fallback.
+            let patience = Duration::from_secs(30);
+            let ended = tokio::time::timeout(patience, tasks.join_all()).await;
+            assert!(ended.is_ok(), "seed {seed}: {} of {JOBS} jobs were claimed", done.load(Ordering::Relaxed));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_rest_a_job_costs_one_look() {
+        const JOBS: u64 = 100;
+        const CONSUMERS: u64 = 20;
+        let bell = Arc::<Bell>::default();
+        // A seed with which no look fails would do; none does at all.
+        let shelf = Shelf { jobs: Arc::default(), chance: Chance(1) };
+        let counts = RoundTrips::default();
+        let done = Arc::<AtomicU64>::default();
+        let mut tasks = JoinSet::new();
+        for _ in 0..CONSUMERS {
+            let mut claimer = told(&bell, shelf.clone(), &counts);
+            let done = Arc::clone(&done);
+            tasks.spawn(async move {
+                while done.load(Ordering::Relaxed) < JOBS {
+                    let mut out = Vec::new();
+                    if claimer.claim(1, Duration::from_millis(250), &mut out).await.is_ok() {
+                        done.fetch_add(out.len() as u64, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let before = counts.wake().empty_claims;
+        for job in 0..JOBS {
+            shelf.jobs.lock().unwrap().push_back(job);
+            bell.announce(Shares::of_payload("1").expect("a number"));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tasks.join_all().await;
+        assert_eq!(before, CONSUMERS, "everybody looks once to begin with");
+        let in_vain = counts.wake().empty_claims - before;
+        // After a look that failed, its consumer looks until it finds nothing.
+        assert!(in_vain < JOBS / 5, "{in_vain} looks in vain for {JOBS} jobs");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_of_which_nobody_was_told_is_found_by_the_fallback() {
+        let bell = Arc::<Bell>::default();
+        let shelf = Shelf { jobs: Arc::default(), chance: Chance(3) };
+        let fallback = Duration::from_secs(5);
+        let pause = Pause::Told(Told::new(&bell, None, shelf.places(), fallback));
+        let source = shelf.clone();
+        let mut claimer = WaitingClaimer { looks: Looks { source, counts: RoundTrips::default() }, pause };
+        let mut out = Vec::new();
+        let _ = claimer.claim(1, Duration::from_millis(100), &mut out).await;
+        shelf.jobs.lock().unwrap().extend([1, 2, 3]);
+        let silent = Instant::now();
+        for found in 1..=3 {
+            while out.len() < found {
+                let _ = claimer.claim(1, Duration::from_millis(250), &mut out).await;
+            }
+        }
+        let took = silent.elapsed();
+        assert!(took <= fallback + Duration::from_secs(1), "three jobs took {took:?}: one fallback is enough for all");
     }
 }

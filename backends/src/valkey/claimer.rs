@@ -135,11 +135,14 @@ impl Claimer for StreamsClaimer {
     async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
         match self.setting.config.wake {
             Wake::Block => {
-                self.read(limit, (!wait.is_zero()).then_some(wait), out).await?;
+                if !self.read(limit, (!wait.is_zero()).then_some(wait), out).await? {
+                    self.setting.config.round_trips.empty_claim();
+                }
             }
             Wake::Poll | Wake::Notify => {
                 let deadline = Instant::now() + wait;
                 while !self.read(limit, None, out).await? {
+                    self.setting.config.round_trips.empty_claim();
                     let now = Instant::now();
                     if now >= deadline {
                         break;
@@ -178,6 +181,9 @@ impl Claimer for StreamsClaimer {
             if self.cursor == SWEEP_START {
                 break;
             }
+        }
+        if room == limit {
+            self.setting.config.round_trips.empty_claim();
         }
         if !self.lost.is_empty() {
             tracing::error!(stream = self.setting.keys.jobs, lost = ?self.lost, "pending entries were deleted: these jobs are lost");

@@ -34,6 +34,7 @@ fn write_words(text: &mut String, result: &RunResult) -> std::fmt::Result {
     if !cost.is_empty() {
         writeln!(text, "per job: {cost}")?;
     }
+    wake(text, result)?;
     if let Some(floor) = result.floor {
         writeln!(
             text,
@@ -57,6 +58,23 @@ fn write_words(text: &mut String, result: &RunResult) -> std::fmt::Result {
         result.drain_s,
         if result.validity.valid { "valid" } else { "NOT VALID" },
     )
+}
+
+/// What idle workers ask of the server, and what notifications did where there were any.
+fn wake(text: &mut String, result: &RunResult) -> std::fmt::Result {
+    let Some(wake) = result.wake.filter(|_| result.measured_s > 0.0 && !result.workers.is_empty()) else {
+        return Ok(());
+    };
+    let each = wake.empty_claims as f64 / result.measured_s / result.workers.len() as f64;
+    write!(text, "waiting: {each:.2} empty claims a second and worker")?;
+    if wake.notifications_sent + wake.notifications_received + wake.listener_reconnects > 0 {
+        write!(
+            text,
+            "; {} notifications sent, {} received, {} reconnects of the listener",
+            wake.notifications_sent, wake.notifications_received, wake.listener_reconnects
+        )?;
+    }
+    writeln!(text)
 }
 
 fn latency(result: &RunResult) -> String {

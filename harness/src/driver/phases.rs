@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use qbench_backends::{Admin, Backend, Census, ProducerId, RoundTrips, WorkerId};
-use qbench_schema::result::{Activity, Backlog, ClaimOrder, Rates, TimelineRow};
+use qbench_schema::result::{Activity, Backlog, ClaimOrder, Rates, TimelineRow, WakeCounts};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -59,6 +59,8 @@ pub struct LoadOutcome {
     pub in_window: Counts,
     /// Requests to the server in that time.
     pub round_trips: u64,
+    /// How workers learned of work in that time.
+    pub wake: WakeCounts,
     /// Jobs of `in_window` per second.
     pub rates: Rates,
     /// Jobs that were in the queue when the measured phase began, put there on purpose.
@@ -106,6 +108,7 @@ struct Crew {
 struct Window {
     jobs: Counts,
     round_trips: u64,
+    wake: WakeCounts,
 }
 
 /// What the parts of one run share.
@@ -188,6 +191,7 @@ impl LoadRun<'_> {
             totals,
             in_window,
             round_trips: window.round_trips,
+            wake: window.wake,
             rates: Rates {
                 sent_jobs_s: per_second(in_window.sent),
                 enqueued_jobs_s: per_second(in_window.confirmed),
@@ -339,7 +343,7 @@ impl LoadRun<'_> {
         self.sample(shared);
         observer.measured_start();
         let before = shared.ledger.counts();
-        let round_trips_before = self.round_trips.count();
+        let (round_trips_before, wake_before) = (self.round_trips.count(), self.round_trips.wake());
         let ended = match self.plan.activity {
             Activity::Drain => {
                 measured.begin(self.clock.now_us());
@@ -358,6 +362,7 @@ impl LoadRun<'_> {
         };
         let after = shared.ledger.counts();
         let round_trips = self.round_trips.count() - round_trips_before;
+        let wake = self.round_trips.wake().since(wake_before);
         observer.measured_end();
         self.sample(shared);
         shared.samples.end_of_measured_phase();
@@ -368,7 +373,7 @@ impl LoadRun<'_> {
             completed: after.completed - before.completed,
             failed: after.failed - before.failed,
         };
-        Ok((ended, Window { jobs, round_trips }))
+        Ok((ended, Window { jobs, round_trips, wake }))
     }
 
     /// Releases the jobs of `segment`, on its schedule or flat out, and waits for the end of its duration.

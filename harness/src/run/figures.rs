@@ -149,6 +149,7 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
             server_ctx_switches: count_per_job(cost.server_ctx_switches),
             harness_ctx_switches: count_per_job(cost.harness_ctx_switches),
         },
+        wake: Some(load.wake).filter(|_| !in_process),
         rss_server_bytes: monitors.rss_server_bytes,
         rss_harness_bytes: monitors.rss_harness_bytes,
         errors: incidents.errors(),

@@ -137,10 +137,11 @@ pub(super) fn refuse_to_bind_given(request: &RunRequest) -> Result<(), Usage> {
 }
 
 /// Connections to PostgreSQL that the run has open at once: one per producer, up to two per job that a worker works on (claims
-/// and acks, or notifications; a claim that holds a transaction has a consumer of its own), the control sides, the monitors, and the clients of the background load.
+/// and acks; a claim that holds a transaction has a consumer of its own), the listener, the control sides, the monitors, and the
+/// clients of the background load.
 fn connections(request: &RunRequest) -> u32 {
     const OF_A_SLOT: u32 = 2;
-    const OF_THE_RUN: u32 = 6;
+    const OF_THE_RUN: u32 = 7;
     let workload = &request.plan.workload;
     let of_the_queue = match request.entry.engine {
         EngineKind::Postgres => {

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use crate::error::Result;
 use crate::job::Lease;
 use crate::postgres::link::Link;
+use crate::postgres::notify::Supply;
 use crate::postgres::rows::{self, Bind};
 use crate::postgres::target::Target;
 use crate::postgres::waiting::{Source, WaitingClaimer};
@@ -19,7 +20,7 @@ use crate::seam::{AckStatus, Acker, Consumer};
 pub(super) struct Hot {
     pub(super) claim: SqlStr,
     pub(super) ack: SqlStr,
-    pub(super) nack: SqlStr,
+    pub(super) nack: Supply,
 }
 
 /// Both sides of a worker on `link`.
@@ -69,7 +70,7 @@ impl Acker for Archive {
             return Ok(());
         }
         let arguments: PgArguments = whole_jobs(leases)?.done();
-        self.link.lock().await.run("nack", &self.hot.nack, arguments, |_| Ok(())).await?;
+        self.hot.nack.run(&mut *self.link.lock().await, "nack", arguments).await?;
         Ok(())
     }
 }

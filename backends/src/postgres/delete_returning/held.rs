@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use crate::error::{ErrorKind, Result};
 use crate::job::{Lease, LeaseToken};
 use crate::postgres::link::Link;
+use crate::postgres::notify::Ring;
 use crate::postgres::rows::{self, Bind};
 use crate::postgres::target::Target;
 use crate::postgres::waiting::{Source, WaitingClaimer};
@@ -17,13 +18,16 @@ use crate::seam::{AckStatus, Acker, Consumer};
 /// The statements of consumers.
 pub(super) struct Hot {
     pub(super) claim: SqlStr,
+    /// Tells waiting consumers of a job that a rollback made ready.
+    pub(super) ring: Ring,
 }
 
 /// Both sides of a worker on `link`.
 pub(super) fn consumer(link: Link, target: &Target, hot: &Arc<Hot>, worker: i32) -> Consumer {
     let session = Arc::new(Mutex::new(Session { link, held: None, deliveries: 0 }));
     let queue = Queue { session: Arc::clone(&session), hot: Arc::clone(hot), worker };
-    Consumer { claimer: Box::new(WaitingClaimer::new(queue, target)), acker: Box::new(Settler { session }) }
+    let settler = Settler { session, hot: Arc::clone(hot) };
+    Consumer { claimer: Box::new(WaitingClaimer::new(queue, target)), acker: Box::new(settler) }
 }
 
 /// The connection and the job that its open transaction holds.
@@ -98,6 +102,7 @@ impl Source for Queue {
 /// Ends the transaction one way or the other.
 struct Settler {
     session: Arc<Mutex<Session>>,
+    hot: Arc<Hot>,
 }
 
 #[async_trait]
@@ -120,6 +125,7 @@ impl Acker for Settler {
         for lease in leases {
             if session.holds(lease) {
                 session.end("nack", "ROLLBACK").await?;
+                self.hot.ring.run(&mut session.link).await;
             }
         }
         Ok(())

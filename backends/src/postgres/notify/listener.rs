@@ -1,0 +1,142 @@
+//! The connection on which notifications arrive.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use super::bell::Bell;
+use super::shares::Shares;
+use crate::error::Result;
+use crate::postgres::failure;
+use crate::postgres::target::{Role, Target};
+use crate::round_trips::RoundTrips;
+
+/// Pause between two attempts to connect anew.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// The listener of one opened backend: there while a consumer is there.
+#[derive(Default)]
+pub(in crate::postgres) struct Listening {
+    bell: Arc<Bell>,
+    current: Mutex<Weak<Listener>>,
+    /// Held while one is being opened, so that there is one.
+    opening: tokio::sync::Mutex<()>,
+}
+
+impl Listening {
+    /// What the listener rings.
+    pub(in crate::postgres) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    /// The listener that is there.
+    pub(in crate::postgres) fn current(&self) -> Option<Arc<Listener>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    /// The listener that is there, or a new one: when this returns, no later notification is missed.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Connect`].
+    pub(in crate::postgres) async fn listener(&self, target: &Target) -> Result<Arc<Listener>> {
+        let _alone = self.opening.lock().await;
+        if let Some(listener) = self.current() {
+            return Ok(listener);
+        }
+        let ear = Ear {
+            session: target.session(Role::Listener)?,
+            channel: target.channel().to_owned(),
+            limit: target.timeout,
+            place: target.place().to_owned(),
+        };
+        let connection = ear.connect().await?;
+        // Whatever was announced while nobody listened.
+        self.bell.doubt();
+        let attending = attend(ear, connection, Arc::clone(&self.bell), target.counts());
+        let listener = Arc::new(Listener { task: tokio::spawn(attending).abort_handle() });
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&listener);
+        Ok(listener)
+    }
+}
+
+/// A task that listens until this is dropped.
+pub(in crate::postgres) struct Listener {
+    task: AbortHandle,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What it takes to listen.
+struct Ear {
+    session: PgConnectOptions,
+    channel: String,
+    limit: Duration,
+    /// The server for people.
+    place: String,
+}
+
+impl Ear {
+    /// Connects and listens.
+    async fn connect(&self) -> Result<PgListener> {
+        let listening = async {
+            // The driver listens on connections of a pool only; this pool has one, and gives it to nobody else.
+            let pool = PgPoolOptions::new()
+                .max_connections(1)
+                .acquire_timeout(self.limit)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connect_lazy_with(self.session.clone());
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.ignore_pool_close_event(true);
+            // A lost connection is told at once, and replaced here: meanwhile notifications are missed.
+            listener.eager_reconnect(false);
+            listener.listen(&self.channel).await?;
+            Ok(listener)
+        };
+        match timeout(self.limit, listening).await {
+            Ok(Ok(listener)) => Ok(listener),
+            Ok(Err(error)) => Err(failure::of_connecting(&self.place, &error)),
+            Err(_) => Err(failure::of_connecting_timeout(&self.place, self.limit)),
+        }
+    }
+}
+
+/// Hands on what `connection` hears, and replaces it whenever it is lost.
+async fn attend(ear: Ear, mut connection: PgListener, bell: Arc<Bell>, counts: RoundTrips) {
+    loop {
+        hear(&mut connection, &bell, &counts).await;
+        tracing::warn!(
+            server = ear.place,
+            "the listener's connection was lost; until it is back, workers look by the poll interval"
+        );
+        connection = loop {
+            match ear.connect().await {
+                Ok(connection) => break connection,
+                Err(error) => tracing::debug!(%error, "the listener cannot connect yet"),
+            }
+            sleep(RETRY_PAUSE).await;
+        };
+        counts.listener_reconnect();
+        // What was announced in between was not heard, and whatever was committed before now a look will find.
+        bell.doubt();
+    }
+}
+
+/// Returns when the connection is lost.
+async fn hear(connection: &mut PgListener, bell: &Arc<Bell>, counts: &RoundTrips) {
+    while let Ok(Some(notification)) = connection.try_recv().await {
+        counts.notification_received();
+        match Shares::of_payload(notification.payload()) {
+            Some(shares) => bell.announce(shares),
+            // Somebody else's: there may be work or not.
+            None => bell.doubt(),
+        }
+    }
+}
