@@ -76,7 +76,8 @@ pub static BACKENDS: &[Entry] = &[
     crate::postgres::SKIP_LOCKED,
     crate::postgres::DELETE_RETURNING,
     crate::postgres::PARTITIONED,
-    crate::valkey::ENTRY,
+    crate::valkey::STREAMS,
+    crate::valkey::LIST,
     crate::memory::ENTRY,
     crate::null::ENTRY,
 ];

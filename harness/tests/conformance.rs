@@ -93,6 +93,9 @@ conforming! {
     valkey_streams_d2: "valkey_streams" "" D2,
     valkey_streams_delete_trim: "valkey_streams" "delete=trim" D1,
     valkey_streams_delete_none: "valkey_streams" "delete=none" D1,
+    valkey_list: "valkey_list" "" D1,
+    valkey_list_d0: "valkey_list" "" D0,
+    valkey_list_d2: "valkey_list" "" D2,
 }
 
 #[test]
