@@ -1,4 +1,4 @@
-//! The SQL of the PostgreSQL backends, one readable file each and two for what they share, compiled in.
+//! The SQL of the backends, one readable file each and two for what those on PostgreSQL share, compiled in.
 //!
 //! A file is prose in comments and named statements: a line `-- name: claim` opens the statement (or the few statements)
 //! `claim`, which ends at the next such line. Comments stand on lines of their own. Names in braces, such as `{schema}`, are
@@ -20,6 +20,8 @@ pub const SKIP_LOCKED: SqlFile = SqlFile { text: include_str!("../sql/skip_locke
 pub const DELETE_RETURNING: SqlFile = SqlFile { text: include_str!("../sql/delete_returning.sql") };
 /// Statements of the `partitioned` backend.
 pub const PARTITIONED: SqlFile = SqlFile { text: include_str!("../sql/partitioned.sql") };
+/// Statements of the `sqlite` backend.
+pub const SQLITE: SqlFile = SqlFile { text: include_str!("../sql/sqlite.sql") };
 
 const OPENING: &str = "-- name: ";
 
@@ -51,7 +53,7 @@ mod tests {
 
     use super::*;
 
-    const FILES: [SqlFile; 5] = [QUEUE, LEASED, SKIP_LOCKED, DELETE_RETURNING, PARTITIONED];
+    const FILES: [SqlFile; 6] = [QUEUE, LEASED, SKIP_LOCKED, DELETE_RETURNING, PARTITIONED, SQLITE];
 
     #[test]
     fn a_statement_ends_where_the_next_one_begins_and_has_no_comments() {

@@ -16,6 +16,7 @@ mod batches;
 mod connection;
 mod counts;
 mod exclusivity;
+mod files;
 mod lease;
 mod nack;
 mod order;

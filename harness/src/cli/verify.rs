@@ -64,6 +64,9 @@ async fn verify_all(entries: &[&'static Entry], settings: &Settings, filter: &st
     )
     .await?;
     services.lock_given(NAMESPACE).await?;
+    if needs(EngineKind::Sqlite) {
+        services.add_store()?;
+    }
     let mut passed = 0;
     let mut failed = 0;
     for entry in entries {
