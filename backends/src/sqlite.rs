@@ -87,7 +87,8 @@ impl Backend for Sqlite {
     }
 
     async fn producer(&self, _id: ProducerId) -> Result<Box<dyn Producer>> {
-        Ok(Box::new(SqliteProducer { link: Link::open(&self.store).await?, insert: None }))
+        let link = Link::open(&self.store).await?;
+        Ok(Box::new(SqliteProducer { store: Arc::clone(&self.store), link, insert: None }))
     }
 
     async fn consumer(&self, id: WorkerId) -> Result<Consumer> {
@@ -96,6 +97,7 @@ impl Backend for Sqlite {
 }
 
 struct SqliteProducer {
+    store: Arc<Store>,
     link: Link,
     /// The statement of the last batch and its size: batches are mostly of one size.
     insert: Option<(usize, SqlStr)>,
@@ -118,8 +120,11 @@ impl Producer for SqliteProducer {
             link::bind(&mut arguments, job.job.0.cast_signed())?;
             link::bind(&mut arguments, job.payload.to_vec())?;
         }
-        self.link.write("enqueue", insert, arguments).await?;
-        self.link.store().bell.ring();
-        Ok(())
+        let mut turn = self.store.turn().await;
+        let enqueued = self.link.write(&mut turn, "enqueue", insert, arguments).await;
+        // Whatever became of them: one look too many costs little, and a job that nobody looks for costs much.
+        turn.ready += jobs.len() as u64;
+        self.store.bell.ring();
+        enqueued.map(|_| ())
     }
 }

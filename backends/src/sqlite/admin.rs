@@ -71,6 +71,12 @@ impl SqliteAdmin {
         }
     }
 
+    async fn write(&mut self, what: &str, statement: SqlStr) -> Result<()> {
+        let store = Arc::clone(&self.store);
+        let mut turn = store.turn().await;
+        self.link().await?.write(&mut turn, what, statement, SqliteArguments::default()).await.map(|_| ())
+    }
+
     fn context(&self, what: &str) -> String {
         format!("{what} in {}", self.store.place())
     }
@@ -164,14 +170,13 @@ impl Admin for SqliteAdmin {
     }
 
     async fn reset(&mut self) -> Result<()> {
-        let reset = statement("reset", &[]);
-        self.link().await?.write("reset", reset, SqliteArguments::default()).await.map(|_| ())
+        self.write("reset", statement("reset", &[])).await
     }
 
     /// Moves the log into the database, so that the next checkpoint is the run's own.
     async fn settle(&mut self) -> Result<()> {
         let checkpoint = SqlStr::from_static("PRAGMA wal_checkpoint(TRUNCATE)");
-        self.link().await?.write("checkpoint", checkpoint, SqliteArguments::default()).await.map(|_| ())
+        self.write("checkpoint", checkpoint).await
     }
 
     async fn depth(&mut self) -> Result<Depth> {
@@ -193,7 +198,7 @@ impl Admin for SqliteAdmin {
             return Ok(());
         }
         // A file that was never fully set up has no table to retire, and nobody uses it.
-        let _ = self.link().await?.write("retire", statement("retire", &[]), SqliteArguments::default()).await;
+        let _ = self.write("retire", statement("retire", &[])).await;
         self.link = None;
         for file in self.store.files()? {
             match std::fs::remove_file(&file) {

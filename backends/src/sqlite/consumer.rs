@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::link::{Link, bind, of_operation, statement};
-use super::store::Store;
+use super::store::{Store, Turn};
 use crate::error::Result;
 use crate::job::{JobId, Lease, LeaseToken, WorkerId};
 use crate::seam::{AckStatus, Acker, Claimer, Consumer};
@@ -50,13 +50,36 @@ struct SqliteClaimer {
 }
 
 impl SqliteClaimer {
+    /// Appends the leases of ready jobs, and rings for the next consumer when there are others: whoever enqueues rings once,
+    /// however many jobs it brings. Says whether there were any.
+    async fn take(&self, limit: u32, out: &mut Vec<Lease>) -> Result<bool> {
+        let before = out.len();
+        let mut link = self.link.lock().await;
+        let mut turn = self.store.turn().await;
+        self.fetch(&mut link, &mut turn, "claim", &self.claim, limit, out).await?;
+        let came = out.len() - before;
+        turn.ready = if came == limit as usize { turn.ready.saturating_sub(came as u64) } else { 0 };
+        if came > 0 && turn.ready > 0 {
+            self.store.bell.ring();
+        }
+        Ok(came > 0)
+    }
+
     /// Runs a statement that returns claimed rows, and appends their leases in the order of arrival.
-    async fn fetch(&self, what: &str, statement: &SqlStr, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+    async fn fetch(
+        &self,
+        link: &mut Link,
+        turn: &mut Turn,
+        what: &str,
+        statement: &SqlStr,
+        limit: u32,
+        out: &mut Vec<Lease>,
+    ) -> Result<()> {
         let mut arguments = SqliteArguments::default();
         bind(&mut arguments, i64::from(limit))?;
         bind(&mut arguments, i64::from(self.worker))?;
         bind(&mut arguments, self.store.lease.as_secs_f64())?;
-        let rows = self.link.lock().await.write(what, statement.clone(), arguments).await?;
+        let rows = link.write(turn, what, statement.clone(), arguments).await?;
         let leases: Result<Vec<Lease>, sqlx::Error> = rows.iter().map(lease).collect();
         let mut leases = leases.map_err(|error| of_operation(format!("{what} in {}", self.store.place()), &error))?;
         leases.sort_unstable_by_key(|lease| lease.token.0[0]);
@@ -68,7 +91,6 @@ impl SqliteClaimer {
 #[async_trait]
 impl Claimer for SqliteClaimer {
     async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
-        let before = out.len();
         let deadline = Instant::now() + wait;
         loop {
             let mut rung = pin!(self.store.bell.rung());
@@ -76,13 +98,7 @@ impl Claimer for SqliteClaimer {
                 // Listening starts before the look, so a job that arrives between look and sleep still rings.
                 rung.as_mut().enable();
             }
-            self.fetch("claim", &self.claim, limit, out).await?;
-            let came = out.len() - before;
-            if came == limit as usize {
-                // There may be more: the next consumer looks. Whoever enqueues rings once, however many jobs it brings.
-                self.store.bell.ring();
-            }
-            if came > 0 || Instant::now() >= deadline {
+            if self.take(limit, out).await? || Instant::now() >= deadline {
                 return Ok(());
             }
             match self.store.waiting {
@@ -97,7 +113,9 @@ impl Claimer for SqliteClaimer {
     }
 
     async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.fetch("reclaim", &self.reclaim, limit, out).await
+        let mut link = self.link.lock().await;
+        let mut turn = self.store.turn().await;
+        self.fetch(&mut link, &mut turn, "reclaim", &self.reclaim, limit, out).await
     }
 }
 
@@ -140,7 +158,8 @@ impl Acker for SqliteAcker {
         }
         let mut arguments = SqliteArguments::default();
         bind(&mut arguments, as_json(leases))?;
-        let rows = self.link.lock().await.write("ack", self.ack.clone(), arguments).await?;
+        let mut link = self.link.lock().await;
+        let rows = link.write(&mut *self.store.turn().await, "ack", self.ack.clone(), arguments).await?;
         let ended =
             rows.iter().map(|row| Ok([row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get::<u32, _>(1)?.into()]));
         let ended: Result<HashSet<[u64; 2]>, sqlx::Error> = ended.collect();
@@ -159,9 +178,12 @@ impl Acker for SqliteAcker {
         }
         let mut arguments = SqliteArguments::default();
         bind(&mut arguments, as_json(leases))?;
-        self.link.lock().await.write("nack", self.nack.clone(), arguments).await?;
+        let mut link = self.link.lock().await;
+        let mut turn = self.store.turn().await;
+        let given_back = link.write(&mut turn, "nack", self.nack.clone(), arguments).await;
+        turn.ready += leases.len() as u64;
         self.store.bell.ring();
-        Ok(())
+        given_back.map(|_| ())
     }
 }
 

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Encode, SqlSafeStr, SqlStr, Sqlite, SqliteConnection, Type};
 use tokio::time::timeout;
 
-use super::store::Store;
+use super::store::{Store, Turn};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A connection, opened anew on the next call after it broke or its caller was dropped.
@@ -27,24 +27,17 @@ impl Link {
         Ok(link)
     }
 
-    /// What all connections share.
-    pub(super) fn store(&self) -> &Store {
-        &self.store
-    }
-
-    /// Runs one statement that writes, when it is this connection's turn, and returns its rows. `what` names the operation
-    /// in errors.
+    /// Runs one statement that writes, and returns its rows. `what` names the operation in errors.
     ///
     /// # Errors
     /// As [`of_operation`] judges them; [`ErrorKind::Unknown`] after the configured timeout.
     pub(super) async fn write(
         &mut self,
+        _turn: &mut Turn,
         what: &str,
         statement: SqlStr,
         arguments: SqliteArguments,
     ) -> Result<Vec<SqliteRow>> {
-        let store = Arc::clone(&self.store);
-        let _turn = store.turn().await;
         self.run(what, statement, arguments).await
     }
 

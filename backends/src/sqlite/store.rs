@@ -26,7 +26,14 @@ pub(super) struct Store {
     pub(super) round_trips: RoundTrips,
     /// Rings when jobs become ready.
     pub(super) bell: Bell,
-    turn: Mutex<()>,
+    turn: Mutex<Turn>,
+}
+
+/// The right to write, and what writers tell each other.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// Jobs that wait, or more. Whoever takes some and leaves others rings for the next consumer.
+    pub(super) ready: u64,
 }
 
 impl Store {
@@ -90,7 +97,7 @@ impl Store {
     }
 
     /// Waits in line for the right to write, first come, first served.
-    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
+    pub(super) async fn turn(&self) -> MutexGuard<'_, Turn> {
         self.turn.lock().await
     }
 

@@ -60,7 +60,7 @@ pub struct ServerArgs {
     /// Use this Valkey; touches nothing outside the key prefix qbench makes
     #[arg(long, value_name = "URL")]
     pub valkey_url: Option<String>,
-    /// What survives a crash: d0 nothing, d1 all but a bounded tail, d2 everything (default: d2, and d0 for Valkey)
+    /// What survives a crash: d0 nothing, d1 all but a bounded tail, d2 everything (default: d2 for PostgreSQL, d1 for SQLite, d0 for Valkey)
     #[arg(long, value_name = "d0|d1|d2")]
     pub durability: Option<String>,
 }
@@ -312,7 +312,9 @@ impl Settings {
     /// Durability class to ask of a backend's engine.
     pub fn durability_of(&self, engine: EngineKind) -> Durability {
         self.durability.unwrap_or(match engine {
-            EngineKind::Postgres | EngineKind::Sqlite => Durability::D2,
+            EngineKind::Postgres => Durability::D2,
+            // What SQLite's own documentation recommends for WAL mode.
+            EngineKind::Sqlite => Durability::D1,
             EngineKind::Valkey | EngineKind::InProcess => Durability::D0,
         })
     }
