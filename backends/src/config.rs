@@ -103,10 +103,10 @@ impl BackendOptions {
 /// Everything that a backend needs to open connections.
 #[derive(Debug, Clone)]
 pub struct BackendConfig {
-    /// Address of the server; `None` for backends that live in this process, and for one that is opened only to be asked
+    /// Address of the server, or `sqlite://` and the directory of an embedded database; `None` for backends that live in this process, and for one that is opened only to be asked
     /// for its contract: then connecting fails.
     pub url: Option<ServerUrl>,
-    /// PostgreSQL schema, or Valkey key prefix, that holds everything the backend makes. Letters, digits and `_` only.
+    /// PostgreSQL schema, Valkey key prefix, or name of a database file that holds everything the backend makes. Letters, digits and `_` only.
     pub namespace: String,
     /// Class that enqueue and ack must reach. The backend reads back what the server really gives ([`crate::Description`]).
     pub durability: Durability,

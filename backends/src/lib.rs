@@ -15,6 +15,7 @@ mod postgres;
 pub mod registry;
 pub mod round_trips;
 pub mod seam;
+mod sqlite;
 mod valkey;
 mod waiting;
 

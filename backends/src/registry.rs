@@ -13,6 +13,8 @@ pub enum EngineKind {
     Postgres,
     /// A Valkey server, 8 or newer, or a Redis that speaks the same protocol.
     Valkey,
+    /// Nothing to install or to start: SQLite is a library of this process. A directory for its file.
+    Sqlite,
     /// Nothing: it lives in this process.
     InProcess,
 }
@@ -23,7 +25,16 @@ impl EngineKind {
         match self {
             EngineKind::Postgres => "postgresql",
             EngineKind::Valkey => "valkey",
+            EngineKind::Sqlite => "sqlite",
             EngineKind::InProcess => "in_process",
+        }
+    }
+
+    /// Whether there is a server, which has to be installed, and which has connections and a process of its own.
+    pub fn has_server(self) -> bool {
+        match self {
+            EngineKind::Postgres | EngineKind::Valkey => true,
+            EngineKind::Sqlite | EngineKind::InProcess => false,
         }
     }
 }
@@ -77,7 +88,9 @@ pub static BACKENDS: &[Entry] = &[
     crate::postgres::DELETE_RETURNING,
     crate::postgres::PARTITIONED,
     crate::postgres::BATCH_SQL,
-    crate::valkey::ENTRY,
+    crate::valkey::STREAMS,
+    crate::valkey::LIST,
+    crate::sqlite::ENTRY,
     crate::memory::ENTRY,
     crate::null::ENTRY,
 ];

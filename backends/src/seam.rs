@@ -199,7 +199,7 @@ pub struct Census {
 /// A live server as it described itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// Product as it names itself: `postgresql`, `valkey`, `redis`, `in_process`.
+    /// Product as it names itself: `postgresql`, `valkey`, `redis`, `sqlite`, `in_process`.
     pub engine: String,
     /// Its version.
     pub version: String,
@@ -209,7 +209,7 @@ pub struct Description {
     pub durability: Durability,
     /// Settings that can move a number, as read back.
     pub settings: BTreeMap<String, String>,
-    /// Where the jobs are: qualified table names, or keys. Monitors look at these.
+    /// Where the jobs are: qualified table names, keys, or a file. Monitors look at these.
     pub objects: Vec<String>,
     /// What a reader of figures from this queue must know, a sentence each. Mostly empty.
     pub notes: Vec<String>,

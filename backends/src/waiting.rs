@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::capability::Wake;
@@ -47,6 +48,11 @@ impl Bell {
     /// Wakes one sleeping consumer, or the next one that would go to sleep.
     pub(crate) fn ring(&self) {
         self.0.notify_one();
+    }
+
+    /// The next ring that is for the caller, for a look that takes longer than [`Bell::wait_for`] allows.
+    pub(crate) fn rung(&self) -> Notified<'_> {
+        self.0.notified()
     }
 
     /// Calls `take` until it says that it took something, or until about `wait` has passed.

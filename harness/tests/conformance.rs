@@ -1,4 +1,4 @@
-//! Every backend that needs a server passes the conformance suite against a private one, in each of its option sets, and
+//! Every backend that keeps its jobs on a server or in a file passes the conformance suite there, in each of its option sets, and
 //! in every durability class with its defaults.
 
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use qbench_backends::conformance::{self, Outcome, Progress};
 use qbench_backends::registry::{self, BACKENDS, EngineKind};
 use qbench_backends::{BackendConfig, BackendOptions, RoundTrips, ServerUrl, Wake};
-use qbench_harness::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
+use qbench_harness::services::{PostgresOptions, PostgresServer, PrivateStore, ValkeyOptions, ValkeyServer};
 use qbench_schema::result::Durability;
 
 /// Starts the server that the backend needs, and holds the backend to every case that applies.
@@ -22,6 +22,11 @@ async fn conforms(id: &str, option_set: &str, durability: Durability) {
             let server = ValkeyServer::start(ValkeyOptions::new(durability)).await.expect("Valkey starts");
             check(id, option_set, durability, server.url()).await;
             server.stop().await.expect("Valkey ends");
+        }
+        EngineKind::Sqlite => {
+            let store = PrivateStore::create(None).expect("a directory");
+            check(id, option_set, durability, store.url()).await;
+            store.remove().expect("the directory goes");
         }
         EngineKind::InProcess => unreachable!("tested beside the suite itself"),
     }
@@ -97,15 +102,21 @@ conforming! {
     valkey_streams_d2: "valkey_streams" "" D2,
     valkey_streams_delete_trim: "valkey_streams" "delete=trim" D1,
     valkey_streams_delete_none: "valkey_streams" "delete=none" D1,
+    valkey_list: "valkey_list" "" D1,
+    valkey_list_d0: "valkey_list" "" D0,
+    valkey_list_d2: "valkey_list" "" D2,
+    sqlite: "sqlite" "" D1,
+    sqlite_d0: "sqlite" "" D0,
+    sqlite_d2: "sqlite" "" D2,
 }
 
 #[test]
-fn every_option_set_and_every_class_of_every_backend_with_a_server_is_tested() {
-    let with_server = || BACKENDS.iter().filter(|entry| entry.engine != EngineKind::InProcess);
+fn every_option_set_and_every_class_of_every_backend_outside_this_process_is_tested() {
+    let outside = || BACKENDS.iter().filter(|entry| entry.engine != EngineKind::InProcess);
     let option_sets: BTreeSet<(&str, String)> =
-        with_server().flat_map(|entry| entry.option_sets().into_iter().map(|(name, _)| (entry.id, name))).collect();
+        outside().flat_map(|entry| entry.option_sets().into_iter().map(|(name, _)| (entry.id, name))).collect();
     assert_eq!(option_sets, TESTED.iter().map(|(id, name, _)| (*id, (*name).to_owned())).collect());
-    for entry in with_server() {
+    for entry in outside() {
         for class in [Durability::D0, Durability::D1, Durability::D2] {
             assert!(TESTED.contains(&(entry.id, "", class)), "{} is not tested in {class:?}", entry.id);
         }

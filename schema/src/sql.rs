@@ -1,4 +1,4 @@
-//! The SQL of the PostgreSQL backends, one readable file each and two for what they share, compiled in.
+//! The SQL of the backends, one readable file each and two for what those on PostgreSQL share, compiled in.
 //!
 //! A file is prose in comments and named statements: a line `-- name: claim` opens the statement (or the few statements)
 //! `claim`, which ends at the next such line. Comments stand on lines of their own. Names in braces, such as `{schema}`, are
@@ -22,6 +22,8 @@ pub const DELETE_RETURNING: SqlFile = SqlFile { text: include_str!("../sql/delet
 pub const PARTITIONED: SqlFile = SqlFile { text: include_str!("../sql/partitioned.sql") };
 /// Statements of the `batch_sql` backend.
 pub const BATCH_SQL: SqlFile = SqlFile { text: include_str!("../sql/batch_sql.sql") };
+/// Statements of the `sqlite` backend.
+pub const SQLITE: SqlFile = SqlFile { text: include_str!("../sql/sqlite.sql") };
 
 const OPENING: &str = "-- name: ";
 
@@ -53,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    const FILES: [SqlFile; 6] = [QUEUE, LEASED, SKIP_LOCKED, DELETE_RETURNING, PARTITIONED, BATCH_SQL];
+    const FILES: [SqlFile; 7] = [QUEUE, LEASED, SKIP_LOCKED, DELETE_RETURNING, PARTITIONED, BATCH_SQL, SQLITE];
 
     #[test]
     fn a_statement_ends_where_the_next_one_begins_and_has_no_comments() {

@@ -6,7 +6,8 @@
 //! that skips silently proves nothing.
 //!
 //! Cases run one after the other, each in a namespace of its own, against a deadline, in a task of its own: a case that
-//! hangs or panics is one failed case. A backend's own tests and `qbench verify` run the same cases.
+//! hangs or panics is one failed case. A backend's own tests and `qbench verify` run the same cases. So a backend can be
+//! checked from its first method on: what is not written yet fails the cases that need it, and the others still run.
 //!
 //! To extend the suite, add a [`Case`] to the `CASES` of its topic. If a backend cannot meet it by design, that is a
 //! capability; add it to [`Requirement`].
@@ -17,6 +18,7 @@ mod connection;
 mod counts;
 mod exclusivity;
 mod failures;
+mod files;
 mod lease;
 mod nack;
 mod order;
@@ -40,7 +42,7 @@ use tokio::time::Instant;
 
 use crate::capability::Capabilities;
 use crate::config::BackendConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::registry::{EngineKind, Entry};
 
 pub use report::{CaseResult, Outcome, Report};
@@ -119,14 +121,15 @@ pub enum Progress<'a> {
 /// needs them, and works in a namespace that starts with the configured one.
 ///
 /// # Errors
-/// Those of [`Entry::open`]: a configuration with which no case could run.
+/// Those of [`Entry::open`], and [`crate::ErrorKind::Config`] for a backend that does not say what it can do: no case could
+/// run.
 pub async fn run(
     entry: &'static Entry,
     config: &BackendConfig,
     filter: &str,
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Report> {
-    let capabilities = (entry.open)(config)?.capabilities();
+    let capabilities = capabilities_of(entry, config).await?;
     let expected = expected_count(&capabilities, entry.engine, filter);
     let mut report = Report { backend: entry.id, expected, results: Vec::new() };
     let mut number = 0;
@@ -148,6 +151,29 @@ pub async fn run(
     Ok(report)
 }
 
+/// What the backend declares, in a task of its own, because a panic is a possible answer.
+async fn capabilities_of(entry: &'static Entry, config: &BackendConfig) -> Result<Capabilities> {
+    let config = config.clone();
+    let asked = tokio::spawn(async move { (entry.open)(&config).map(|backend| backend.capabilities()) });
+    let capabilities = match asked.await {
+        Ok(capabilities) => capabilities?,
+        Err(broken) => {
+            return Err(Error::config(format!(
+                "opening {} and asking what it can do {}",
+                entry.id,
+                panic_sentence(broken)
+            )));
+        }
+    };
+    if capabilities.wakes.is_empty() {
+        return Err(Error::config(format!(
+            "{} declares no way to wait for work: name at least one in `wakes`",
+            entry.id
+        )));
+    }
+    Ok(capabilities)
+}
+
 /// Runs one case to its end, its deadline or its panic, and cleans up after it.
 async fn run_case(case: &Case, stage: Stage) -> Outcome {
     let mut task = tokio::spawn((case.body)(stage.clone()));
@@ -162,13 +188,24 @@ async fn run_case(case: &Case, stage: Stage) -> Outcome {
             Outcome::Failed(format!("hung: no end within {CASE_DEADLINE:?}"))
         }
     };
-    let cleaned = tokio::time::timeout(CLEANUP_DEADLINE, stage.clean_up()).await;
-    match (outcome, cleaned) {
-        (Outcome::Passed, Ok(Err(failure))) => Outcome::Failed(format!("passed, but cleaning up failed: {failure}")),
-        (Outcome::Passed, Err(_)) => {
-            Outcome::Failed(format!("passed, but cleaning up did not end within {CLEANUP_DEADLINE:?}"))
-        }
+    match (outcome, clean_up(stage).await) {
+        (Outcome::Passed, Err(trouble)) => Outcome::Failed(format!("passed, but cleaning up {trouble}")),
         (outcome, _) => outcome,
+    }
+}
+
+/// Cleans up after a case, or says what happened instead.
+async fn clean_up(stage: Stage) -> Result<(), String> {
+    let mut task = tokio::spawn(async move { stage.clean_up().await });
+    match tokio::time::timeout(CLEANUP_DEADLINE, &mut task).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(failure))) => Err(format!("failed: {failure}")),
+        Ok(Err(broken)) => Err(panic_sentence(broken)),
+        Err(_) => {
+            task.abort();
+            let _ = task.await;
+            Err(format!("did not end within {CLEANUP_DEADLINE:?}"))
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is ours on a server, and what is not.
+//! What is ours on a server or in a directory, and what is not.
 
 use super::Case;
 use super::requirement::Requirement;
@@ -10,25 +10,25 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "ownership.foreign_object_is_refused",
         claim: "Setup refuses to replace somebody else's object of the same name, and neither setup nor teardown touches it.",
-        requires: &[Requirement::Server],
+        requires: &[Requirement::Objects],
         body: |stage| Box::pin(foreign_is_refused(stage)),
     },
     Case {
         name: "ownership.teardown_leaves_nothing",
-        claim: "After teardown, the server holds nothing of ours.",
-        requires: &[Requirement::Server],
+        claim: "After teardown, nothing of ours is left.",
+        requires: &[Requirement::Objects],
         body: |stage| Box::pin(teardown_leaves_nothing(stage)),
     },
     Case {
         name: "ownership.namespaces_are_apart",
         claim: "Reset and teardown in one namespace do not touch another.",
-        requires: &[Requirement::Server],
+        requires: &[Requirement::Objects],
         body: |stage| Box::pin(namespaces_are_apart(stage)),
     },
     Case {
         name: "ownership.nothing_works_before_setup",
         claim: "An enqueue without setup is an error, and does not make half a queue.",
-        requires: &[Requirement::Server],
+        requires: &[Requirement::Objects],
         body: |stage| Box::pin(nothing_before_setup(stage)),
     },
     Case {

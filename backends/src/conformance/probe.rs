@@ -1,9 +1,10 @@
-//! A look at the server past the backend: what is really there, and objects of somebody else.
+//! A look past the backend: what is really on its server or in its directory, and objects of somebody else.
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use super::files::Files;
 use super::stage::{Checked, Failure};
 use crate::config::ServerUrl;
 use crate::registry::EngineKind;
@@ -41,6 +42,7 @@ pub(super) async fn connect(engine: EngineKind, url: &ServerUrl) -> Checked<Box<
             let client = redis::Client::open(url.expose())?;
             Ok(Box::new(Valkey(client.get_multiplexed_async_connection().await?)))
         }
+        EngineKind::Sqlite => Ok(Box::new(Files::of(url)?)),
         EngineKind::InProcess => Err(Failure("there is no server to look at".to_owned())),
     }
 }
@@ -49,11 +51,12 @@ pub(super) async fn connect(engine: EngineKind, url: &ServerUrl) -> Checked<Box<
 pub(super) fn dead_address(engine: EngineKind) -> ServerUrl {
     ServerUrl::new(match engine {
         EngineKind::Postgres => "postgres://ann:s3cret@127.0.0.1:1/queue",
-        EngineKind::Valkey | EngineKind::InProcess => "redis://ann:s3cret@127.0.0.1:1",
+        EngineKind::Valkey | EngineKind::Sqlite | EngineKind::InProcess => "redis://ann:s3cret@127.0.0.1:1",
     })
 }
 
-const NOTE: &str = "not yours";
+/// What is in an object of somebody else.
+pub(super) const NOTE: &str = "not yours";
 
 struct Postgres(PgConnection);
 

@@ -49,6 +49,19 @@ impl Report {
         self.results.iter().filter(|result| matches!(result.outcome, Outcome::Failed(_)))
     }
 
+    /// The reasons of failures, in the order in which they came up, each with its cases.
+    fn failed_by_reason(&self) -> Vec<(&str, Vec<&CaseResult>)> {
+        let mut reasons: Vec<(&str, Vec<&CaseResult>)> = Vec::new();
+        for result in &self.results {
+            let Outcome::Failed(reason) = &result.outcome else { continue };
+            match reasons.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, cases)) => cases.push(result),
+                None => reasons.push((reason, vec![result])),
+            }
+        }
+        reasons
+    }
+
     /// Cases that are not about this backend.
     pub fn not_applicable(&self) -> impl Iterator<Item = &CaseResult> {
         self.results.iter().filter(|result| matches!(result.outcome, Outcome::NotApplicable(_)))
@@ -75,11 +88,13 @@ impl Report {
 }
 
 impl fmt::Display for Report {
-    /// A line per failure, then a line of counts.
+    /// What failed, with the cases that failed so and what they claim; then a line of counts. In a half-written backend many
+    /// cases fail for the same reason, which then stands there once.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for result in self.failed() {
-            if let Outcome::Failed(sentence) = &result.outcome {
-                writeln!(f, "FAILED {}: {}\n       {sentence}", result.name, result.claim)?;
+        for (reason, cases) in self.failed_by_reason() {
+            writeln!(f, "FAILED {reason}")?;
+            for case in cases {
+                writeln!(f, "       {}: {}", case.name, case.claim)?;
             }
         }
         write!(
@@ -119,6 +134,16 @@ mod tests {
     #[test]
     fn no_case_at_all_is_a_failure() {
         assert!(report(0, &[]).verdict().is_err());
+    }
+
+    #[test]
+    fn a_reason_that_many_cases_share_is_said_once() {
+        let missing = Outcome::Failed("nack: not written yet".to_owned());
+        let text = report(3, &[missing.clone(), Outcome::Failed("2 of 3 came".to_owned()), missing]).to_string();
+        let expected = "FAILED nack: not written yet\n       topic.words: Something holds.\n       topic.words: Something holds.\n\
+                        FAILED 2 of 3 came\n       topic.words: Something holds.\n\
+                        memory: 0 of 3 expected cases passed, 3 failed, 0 not applicable";
+        assert_eq!(text, expected);
     }
 
     #[test]

@@ -36,8 +36,10 @@ pub enum Requirement {
     Fifo,
     /// First in, first out within partitions.
     FifoPerPartition,
-    /// There is a server, with objects on it.
+    /// There is a server, with connections to it.
     Server,
+    /// There are objects outside this process, which somebody else could have made.
+    Objects,
 }
 
 impl Requirement {
@@ -59,7 +61,8 @@ impl Requirement {
             Requirement::Wakes(wake) => capabilities.wakes.contains(&wake),
             Requirement::Fifo => capabilities.order == Order::Fifo,
             Requirement::FifoPerPartition => capabilities.order == Order::FifoPerPartition,
-            Requirement::Server => engine != EngineKind::InProcess,
+            Requirement::Server => engine.has_server(),
+            Requirement::Objects => engine != EngineKind::InProcess,
         }
     }
 
@@ -84,6 +87,7 @@ impl Requirement {
             Requirement::Fifo => "order is not first in, first out",
             Requirement::FifoPerPartition => "order is not first in, first out per partition",
             Requirement::Server => "it lives in this process and has no server",
+            Requirement::Objects => "it keeps nothing outside this process",
         }
     }
 }

@@ -60,7 +60,7 @@ pub struct ServerArgs {
     /// Use this Valkey; touches nothing outside the key prefix qbench makes
     #[arg(long, value_name = "URL")]
     pub valkey_url: Option<String>,
-    /// What survives a crash: d0 nothing, d1 all but a bounded tail, d2 everything (default: d2 for PostgreSQL, d0 for Valkey)
+    /// What survives a crash: d0 nothing, d1 all but a bounded tail, d2 everything (default: d2 for PostgreSQL, d1 for SQLite, d0 for Valkey)
     #[arg(long, value_name = "d0|d1|d2")]
     pub durability: Option<String>,
 }
@@ -313,6 +313,8 @@ impl Settings {
     pub fn durability_of(&self, engine: EngineKind) -> Durability {
         self.durability.unwrap_or(match engine {
             EngineKind::Postgres => Durability::D2,
+            // What SQLite's own documentation recommends for WAL mode.
+            EngineKind::Sqlite => Durability::D1,
             EngineKind::Valkey | EngineKind::InProcess => Durability::D0,
         })
     }

@@ -34,6 +34,7 @@ fn backends() -> anyhow::Result<()> {
         let engine = match entry.engine {
             EngineKind::Postgres => "PostgreSQL",
             EngineKind::Valkey => "Valkey",
+            EngineKind::Sqlite => "SQLite",
             EngineKind::InProcess => "in process",
         };
         println!("{:<17} {:<11} {}", entry.id, engine, entry.summary);

@@ -139,7 +139,7 @@ impl Matrix {
     }
 }
 
-fn select_backends(names: &[String]) -> Result<Vec<&'static Entry>, Usage> {
+pub(super) fn select_backends(names: &[String]) -> Result<Vec<&'static Entry>, Usage> {
     let of = |engines: &'static [EngineKind]| BACKENDS.iter().filter(move |entry| engines.contains(&entry.engine));
     let mut selected: Vec<&'static Entry> = Vec::new();
     for name in names {

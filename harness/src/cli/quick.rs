@@ -4,10 +4,14 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Args;
+use qbench_backends::registry::EngineKind;
+use qbench_scenarios::Scenario;
 
 use super::Status;
 use super::layers::{SettingsArgs, prepare_out};
 use super::matrix::{self, CellArgs, Matrix};
+use crate::services::{self, SearchPlaces};
+use crate::usage::Usage;
 
 /// The four designs that the reference compares.
 const BACKENDS: &str = "skip_locked,delete_returning,partitioned,valkey_streams";
@@ -36,7 +40,11 @@ pub fn main(args: QuickArgs) -> anyhow::Result<Status> {
     let out = args.out.or(settings.out.clone()).unwrap_or_else(|| {
         PathBuf::from(format!("results/quick_{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S")))
     });
-    let cells = CellArgs { backends: args.backends, scenarios: args.scenarios };
+    let scenarios = match needs_postgres(&args.backends)? || settings.pg_url.is_some() {
+        true => args.scenarios,
+        false => without_background(args.scenarios, SearchPlaces::of_machine().find_postgres().map(|_| ()))?,
+    };
+    let cells = CellArgs { backends: args.backends, scenarios };
     let matrix = Matrix::new(&cells, &args.settings, settings, NonZeroU32::MIN, &out)?;
     prepare_out(&out)?;
     let outcome = matrix.run(false)?;
@@ -55,4 +63,59 @@ pub fn main(args: QuickArgs) -> anyhow::Result<Status> {
     println!("tables    {}", out.join("analysis").display());
     println!("pictures  {} ({} PNG files)", out.join("graphs").display(), pictures.len());
     Ok(matrix::status(&outcome))
+}
+
+/// Whether a backend has its jobs in a PostgreSQL, so that nothing works without one.
+fn needs_postgres(backends: &[String]) -> anyhow::Result<bool> {
+    Ok(matrix::select_backends(backends)?.iter().any(|entry| entry.engine == EngineKind::Postgres))
+}
+
+/// Leaves out the scenarios whose background load has no PostgreSQL to run on here, and says so: queues that need nothing
+/// installed can then be compared where nothing is installed. Nothing is left out where there is one.
+///
+/// # Errors
+/// [`Usage`] when no scenario is left.
+fn without_background(scenarios: Vec<String>, postgres: services::Result<()>) -> anyhow::Result<Vec<String>> {
+    let Err(missing) = postgres else { return Ok(scenarios) };
+    let mut kept = Vec::new();
+    for name in scenarios {
+        if Scenario::load(&name)?.background.is_none() {
+            kept.push(name);
+        } else {
+            eprintln!(
+                "qbench: scenario {name} is left out, because its background load is pgbench on a PostgreSQL: {missing}"
+            );
+        }
+    }
+    if kept.is_empty() {
+        return Err(Usage("no scenario is left that can run here".into()).into());
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn nowhere() -> services::Result<()> {
+        SearchPlaces::default().find_postgres().map(|_| ())
+    }
+
+    #[test]
+    fn without_a_postgresql_only_scenarios_with_a_background_load_are_left_out() {
+        let all = names(&["cold", "warm", "load"]);
+        assert_eq!(without_background(all.clone(), nowhere()).expect("some are left"), names(&["cold", "warm"]));
+        assert_eq!(without_background(all.clone(), Ok(())).expect("all are left"), all);
+        assert!(without_background(names(&["load"]), nowhere()).is_err());
+    }
+
+    #[test]
+    fn embedded_queues_need_no_postgresql() {
+        assert!(!needs_postgres(&names(&["sqlite", "memory"])).expect("known"));
+        assert!(needs_postgres(&names(&["sqlite", "skip_locked"])).expect("known"));
+    }
 }

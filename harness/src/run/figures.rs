@@ -142,8 +142,8 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
             harness_cpu_us: cpu_us_per_job.harness,
             log_bytes: count_per_job(cost.wal_bytes.or(cost.aof_bytes)),
             fsyncs: count_per_job(cost.fsyncs),
-            // A queue in this process is asked nothing.
-            round_trips: count_per_job(Some(load.round_trips).filter(|_| !in_process)),
+            // A queue in this process may have nothing that is asked.
+            round_trips: count_per_job(Some(load.round_trips).filter(|asked| !in_process || *asked > 0)),
             dead_tuples: count_per_job(cost.dead_tuples),
             server_memory_bytes: cost.valkey_memory_growth_bytes.and_then(|bytes| per_job(bytes as f64)),
             server_ctx_switches: count_per_job(cost.server_ctx_switches),

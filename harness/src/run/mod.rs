@@ -73,7 +73,7 @@ impl RunRequest {
         match self.entry.engine {
             EngineKind::Postgres => self.pg_url.clone(),
             EngineKind::Valkey => self.valkey_url.clone(),
-            EngineKind::InProcess => None,
+            EngineKind::Sqlite | EngineKind::InProcess => None,
         }
     }
 

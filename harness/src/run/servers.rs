@@ -54,6 +54,9 @@ impl RunServers {
         };
         let mut services = Services::start(postgres, valkey).await?;
         services.lock_given(NAMESPACE).await?;
+        if engine == EngineKind::Sqlite {
+            services.add_store()?;
+        }
         Ok(RunServers { services })
     }
 
@@ -111,9 +114,11 @@ impl RunServers {
         self.all().filter_map(Server::died).map(|error| error.to_string()).collect()
     }
 
-    /// The servers of the run, the one under test of a Valkey run first.
+    /// The servers of the run, the one under test first.
     fn all(&self) -> impl Iterator<Item = &dyn Server> {
-        [EngineKind::Valkey, EngineKind::Postgres].into_iter().filter_map(|engine| self.services.of(engine))
+        [EngineKind::Valkey, EngineKind::Sqlite, EngineKind::Postgres]
+            .into_iter()
+            .filter_map(|engine| self.services.of(engine))
     }
 
     /// Ends the private ones, and lets go of the given ones.
@@ -147,7 +152,7 @@ fn connections(request: &RunRequest) -> u32 {
         EngineKind::Postgres => {
             workload.producers.get() + OF_A_SLOT * workload.workers.get() * workload.concurrency.get()
         }
-        EngineKind::Valkey | EngineKind::InProcess => 0,
+        EngineKind::Valkey | EngineKind::Sqlite | EngineKind::InProcess => 0,
     };
     of_the_queue + OF_THE_RUN + request.plan.scenario.background.map_or(0, |pgbench| pgbench.clients.get())
 }

@@ -147,7 +147,7 @@ async fn carry_out(
     Ok(figures::conclude(
         identity.clone(),
         figures::Evidences {
-            in_process: request.entry.engine == EngineKind::InProcess,
+            in_process: !request.entry.engine.has_server(),
             capabilities: &capabilities,
             ceiling_jobs_s,
             notes: session.notes,
@@ -339,7 +339,9 @@ fn roles(request: &RunRequest, servers: &RunServers, background: Option<&Backgro
         Ok(pid) => list.push(pid),
         Err(reason) => notes.push(reason),
     };
-    if let Some(pid) = servers.pid_under_test(request.entry.engine) {
+    if request.entry.engine.has_server()
+        && let Some(pid) = servers.pid_under_test(request.entry.engine)
+    {
         add(&mut roles.server, pid);
     }
     if let Some(background) = background {

@@ -51,7 +51,7 @@ pub fn is_on_this_host(engine: EngineKind, url: &ServerUrl) -> bool {
     match engine {
         EngineKind::Postgres => url.expose().parse().is_ok_and(|options| postgres_is_here(&options).is_ok()),
         EngineKind::Valkey => redis::Client::open(url.expose()).is_ok_and(|client| valkey_is_here(&client).is_ok()),
-        EngineKind::InProcess => true,
+        EngineKind::InProcess | EngineKind::Sqlite => true,
     }
 }
 

@@ -47,7 +47,7 @@ impl ServerLock {
             match engine {
                 EngineKind::Postgres => take_postgres(url, namespace).await.map_err(|error| error.to_string()),
                 EngineKind::Valkey => take_valkey(url, namespace).await.map_err(|error| error.to_string()),
-                EngineKind::InProcess => Ok(Taken::Ours(None)),
+                EngineKind::Sqlite | EngineKind::InProcess => Ok(Taken::Ours(None)),
             }
         };
         let trouble = match tokio::time::timeout(ANSWER_LIMIT, attempt).await {

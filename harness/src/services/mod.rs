@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`locate`] (which programs), [`postgres`] and [`valkey`] (one server each, its settings and its
 //! durability class), `server` (what they share), `private_dir` (where their data is), then the two mechanisms that keep
-//! them from outliving the harness: [`process`] and `guard`. [`external`] is for servers that run already, and
+//! them from outliving the harness: [`process`] and `guard`. [`store`] is a directory without a server. [`external`] is for servers that run already, and
 //! `lock` keeps a second run away from them. [`keeper`] is for private servers that outlive a command.
 
 pub mod error;
@@ -18,6 +18,7 @@ mod private_dir;
 pub mod process;
 pub mod run_as;
 mod server;
+pub mod store;
 pub mod valkey;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub use private_dir::DIRECTORY_VARIABLE;
 pub use process::{ChildSpec, GuardedChild, spawn_guarded};
 pub use run_as::RunAs;
 pub use server::{PrivateServer, Programs};
+pub use store::PrivateStore;
 pub use valkey::{ValkeyOptions, ValkeyServer};
 
 /// A server that a run needs.
@@ -63,6 +65,8 @@ pub struct Services {
     pub postgres: Option<Service<PostgresServer>>,
     /// Valkey or Redis.
     pub valkey: Option<Service<ValkeyServer>>,
+    /// A directory for SQLite's files.
+    pub store: Option<PrivateStore>,
     /// On the given ones.
     locks: Vec<ServerLock>,
 }
@@ -91,7 +95,16 @@ impl Services {
             })
         };
         let (postgres, valkey) = tokio::try_join!(postgres, valkey)?;
-        Ok(Services { postgres, valkey, locks: Vec::new() })
+        Ok(Services { postgres, valkey, ..Services::default() })
+    }
+
+    /// Makes a directory for SQLite's files. There is no server to start.
+    ///
+    /// # Errors
+    /// Those of [`PrivateStore::create`].
+    pub fn add_store(&mut self) -> Result<()> {
+        self.store = Some(PrivateStore::create(None)?);
+        Ok(())
     }
 
     /// Locks the objects of `namespace` on the given servers against other runs, until [`Services::stop`] or the end of this
@@ -114,6 +127,7 @@ impl Services {
         match engine {
             EngineKind::Postgres => self.postgres.as_ref().map(|server| server as &dyn Server),
             EngineKind::Valkey => self.valkey.as_ref().map(|server| server as &dyn Server),
+            EngineKind::Sqlite => self.store.as_ref().map(|store| store as &dyn Server),
             EngineKind::InProcess => None,
         }
     }
@@ -139,7 +153,8 @@ impl Services {
         for lock in self.locks {
             lock.release().await;
         }
-        postgres.and(valkey)
+        let store = self.store.map_or(Ok(()), |store| store.remove());
+        postgres.and(valkey).and(store)
     }
 }
 

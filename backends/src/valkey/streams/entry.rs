@@ -8,6 +8,7 @@ use bytes::Bytes;
 use redis::{Cmd, Value};
 
 use crate::job::{JobId, Lease, LeaseToken, NewJob};
+use crate::valkey::reply::{array, text};
 
 /// An entry's id: the server's millisecond clock at the time, and a number within the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,31 +92,6 @@ impl Entry {
             payload: self.payload,
             token: self.id.token(claimed_ms),
         }
-    }
-}
-
-/// The members of an array reply.
-pub(super) fn array(value: Value) -> Option<Vec<Value>> {
-    match value {
-        Value::Array(members) => Some(members),
-        _ => None,
-    }
-}
-
-/// A reply as text.
-pub(super) fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) => Some(text),
-        _ => None,
-    }
-}
-
-/// A reply as a count.
-pub(super) fn count(value: &Value) -> Option<u64> {
-    match value {
-        Value::Int(count) => u64::try_from(*count).ok(),
-        other => text(other)?.parse().ok(),
     }
 }
 

@@ -6,13 +6,15 @@ use async_trait::async_trait;
 use redis::{Cmd, Pipeline, Value};
 use tokio::time::{Instant, sleep_until};
 
-use super::entry::{Entry, array, count, text};
-use super::link::{Link, server_error};
-use super::{GROUP, Setting};
+use super::GROUP;
+use super::entry::Entry;
 use crate::capability::Wake;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Lease, WorkerId};
 use crate::seam::Claimer;
+use crate::valkey::Setting;
+use crate::valkey::link::{Link, server_error};
+use crate::valkey::reply::{array, count, text};
 
 pub(super) struct StreamsClaimer {
     /// Of its own: while XREADGROUP blocks, nothing else gets through this connection.

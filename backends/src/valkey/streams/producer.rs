@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use redis::{Pipeline, Value};
 
 use super::entry::xadd;
-use super::link::{Link, server_error};
-use super::{Keys, Setting};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::NewJob;
 use crate::seam::Producer;
+use crate::valkey::link::{Link, server_error};
+use crate::valkey::{Keys, Setting};
 
 pub(super) struct StreamsProducer {
     link: Link,

@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use redis::{Cmd, Pipeline, Value};
 
 use super::entry::{EntryId, claimed_ms};
-use super::link::{Link, server_error};
-use super::{Deletion, GROUP, Setting};
+use super::{Deletion, GROUP};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Lease;
 use crate::seam::{AckStatus, Acker};
+use crate::valkey::Setting;
+use crate::valkey::link::{Link, server_error};
 
 /// Ends one delivery if it still holds.
 const SETTLE: &str = include_str!("settle.lua");
@@ -20,12 +21,13 @@ const ACKS_PER_TRIM: usize = 1_000;
 pub(super) struct StreamsAcker {
     link: Link,
     setting: Setting,
+    deletion: Deletion,
     acks_since_trim: usize,
 }
 
 impl StreamsAcker {
-    pub(super) async fn open(setting: &Setting) -> Result<Self> {
-        Ok(StreamsAcker { link: setting.connect().await?, setting: setting.clone(), acks_since_trim: 0 })
+    pub(super) async fn open(setting: &Setting, deletion: Deletion) -> Result<Self> {
+        Ok(StreamsAcker { link: setting.connect().await?, setting: setting.clone(), deletion, acks_since_trim: 0 })
     }
 
     /// Whether nobody can have reclaimed the lease before a command sent now arrives; the other half of the lease is
@@ -38,7 +40,7 @@ impl StreamsAcker {
     /// The script that ends the delivery of `lease` by `verb`.
     fn settle(&self, lease: &Lease, verb: &str) -> Cmd {
         let keys = &self.setting.keys;
-        let old_entry = match self.setting.deletion {
+        let old_entry = match self.deletion {
             Deletion::Ack => "delete",
             Deletion::Trim | Deletion::None => "keep",
         };
@@ -83,7 +85,7 @@ impl Acker for StreamsAcker {
                 pipeline.add_command(self.settle(lease, "ack"));
             }
         }
-        match self.setting.deletion {
+        match self.deletion {
             Deletion::Ack if !finished.is_empty() => {
                 // After the acks: an entry that is pending and gone would be a lost job, one that is acked and not yet
                 // gone is only memory. An entry that turned out stale was deleted by whoever settled it.

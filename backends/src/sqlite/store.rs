@@ -1,0 +1,108 @@
+//! Where the queue's file is, and what its connections have in common.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use qbench_schema::result::Durability;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::config::BackendConfig;
+use crate::error::{Error, Result};
+use crate::round_trips::RoundTrips;
+use crate::waiting::{Bell, Waiting};
+
+/// Scheme of the address of a directory for databases.
+const SCHEME: &str = "sqlite://";
+
+/// The queue's file, and what everybody who has it open shares.
+pub(super) struct Store {
+    /// The database; `None` for a backend that is opened only to be asked for its contract.
+    path: Option<PathBuf>,
+    durability: Durability,
+    pub(super) lease: Duration,
+    pub(super) waiting: Waiting,
+    pub(super) timeout: Duration,
+    pub(super) round_trips: RoundTrips,
+    /// Rings when jobs become ready.
+    pub(super) bell: Bell,
+    turn: Mutex<Turn>,
+}
+
+/// The right to write, and what writers tell each other.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// Jobs that wait, or more. Whoever takes some and leaves others rings for the next consumer.
+    pub(super) ready: u64,
+}
+
+impl Store {
+    /// The store of `config`. Touches nothing.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] for an address, namespace or wake-up that it cannot work with.
+    pub(super) fn new(config: &BackendConfig) -> Result<Self> {
+        let namespace = &config.namespace;
+        if namespace.is_empty() || !namespace.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            let message = format!("the file name {namespace:?} is not valid: letters, digits and _ only");
+            return Err(Error::config(message));
+        }
+        let path = match &config.url {
+            None => None,
+            Some(url) => {
+                let directory = url.expose().strip_prefix(SCHEME).ok_or_else(|| {
+                    Error::config(format!("{url} is not a directory for SQLite: expected {SCHEME}/path/of/a/directory"))
+                })?;
+                Some(Path::new(directory).join(format!("{namespace}.db")))
+            }
+        };
+        Ok(Store {
+            path,
+            durability: config.durability,
+            lease: config.lease,
+            waiting: Waiting::of(config)?,
+            timeout: config.timeout,
+            round_trips: config.round_trips.clone(),
+            bell: Bell::default(),
+            turn: Mutex::default(),
+        })
+    }
+
+    /// The database file.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] when no address was given.
+    pub(super) fn path(&self) -> Result<&Path> {
+        self.path.as_deref().ok_or_else(BackendConfig::no_url)
+    }
+
+    /// The database and the two files that SQLite keeps beside it while it is open.
+    pub(super) fn files(&self) -> Result<[PathBuf; 3]> {
+        let path = self.path()?;
+        Ok(["", "-wal", "-shm"].map(|suffix| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        }))
+    }
+
+    /// What every connection is opened with. The file must be there.
+    pub(super) fn session(&self) -> Result<SqliteConnectOptions> {
+        let synchronous = match self.durability {
+            Durability::D0 => SqliteSynchronous::Off,
+            Durability::D1 => SqliteSynchronous::Normal,
+            Durability::D2 => SqliteSynchronous::Full,
+        };
+        Ok(SqliteConnectOptions::new().filename(self.path()?).synchronous(synchronous).busy_timeout(self.timeout))
+    }
+
+    /// Waits in line for the right to write, first come, first served.
+    pub(super) async fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().await
+    }
+
+    /// The file, for error messages.
+    pub(super) fn place(&self) -> String {
+        self.path.as_ref().map_or("nowhere".to_owned(), |path| path.display().to_string())
+    }
+}

@@ -1,0 +1,64 @@
+//! A private directory for the files of an embedded database: the same place and the same end as a private server's data,
+//! without a server.
+
+use std::path::Path;
+
+use qbench_backends::ServerUrl;
+
+use super::error::{Error, Result};
+use super::private_dir::PrivateDir;
+use super::{OwnServer, Server};
+
+/// A directory for SQLite's files. Dropping it removes it, and so does its guard when the harness is killed.
+pub struct PrivateStore {
+    dir: PrivateDir,
+    url: ServerUrl,
+}
+
+impl PrivateStore {
+    /// Makes it, in `base` or where private servers keep their data (see [`super::DIRECTORY_VARIABLE`]).
+    ///
+    /// # Errors
+    /// [`Error::Config`] and [`Error::System`] when it cannot be made there.
+    pub fn create(base: Option<&Path>) -> Result<Self> {
+        // Nothing runs in it, so there is no program to look for, and no other user to give it to.
+        let dir = PrivateDir::create(base, "sqlite", Path::new(""), None)?;
+        let url = ServerUrl::new(format!("sqlite://{}", dir.data().display()));
+        Ok(PrivateStore { dir, url })
+    }
+
+    /// Its address for the backend.
+    pub fn url(&self) -> &ServerUrl {
+        &self.url
+    }
+
+    /// Removes it with everything in it.
+    ///
+    /// # Errors
+    /// [`Error::System`] when it is still there afterwards.
+    pub fn remove(self) -> Result<()> {
+        self.dir.remove()
+    }
+}
+
+impl Server for PrivateStore {
+    fn url(&self) -> &ServerUrl {
+        &self.url
+    }
+
+    fn address(&self) -> String {
+        self.url.redacted()
+    }
+
+    fn pid(&self) -> Result<u32, &str> {
+        Err("SQLite runs inside this program")
+    }
+
+    fn private(&self) -> Option<OwnServer> {
+        Some(OwnServer { version: "built in".to_owned(), settings: Default::default(), data_dir: self.dir.data() })
+    }
+
+    fn died(&self) -> Option<Error> {
+        None
+    }
+}
