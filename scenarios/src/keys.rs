@@ -151,6 +151,14 @@ pub static KEYS: &[KeySpec] = &[
         print,
         "Jobs that a worker claims ahead of its free slots"
     ),
+    key!(
+        "refill",
+        Some("N|auto"),
+        refill,
+        |text| if text == AUTO { Ok(None) } else { count(text, 0, "jobs left at a refill").map(Some) },
+        |refill: Option<u32>| refill.map_or(AUTO.to_owned(), print),
+        "With --prefetch: claim again when no more than N claimed jobs wait; auto: half of --prefetch"
+    ),
     key!("ack-batch", Some("N"), ack_batch, |text| positive(text, "jobs in one ack"), print, "Most jobs in one ack"),
     key!(
         "ack-linger",

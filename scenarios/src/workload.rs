@@ -132,6 +132,8 @@ pub struct Workload {
     pub claim_batch: NonZeroU32,
     /// Jobs that a worker claims ahead of its free slots.
     pub prefetch: u32,
+    /// Jobs that may still wait in a worker's buffer when it claims again; `None` for half of `prefetch`.
+    pub refill: Option<u32>,
     /// Most leases in one ack.
     pub ack_batch: NonZeroU32,
     /// How long a finished job may wait for others to be acked with.
@@ -173,6 +175,7 @@ impl Default for Workload {
             concurrency: NonZeroU32::MIN,
             claim_batch: NonZeroU32::MIN,
             prefetch: 0,
+            refill: None,
             ack_batch: NonZeroU32::MIN,
             ack_linger: Duration::ZERO,
             work: Duration::ZERO,
@@ -196,6 +199,11 @@ impl Workload {
     /// Jobs that all workers together work on at a time.
     pub fn slots(&self) -> u64 {
         u64::from(self.workers.get()) * u64::from(self.concurrency.get())
+    }
+
+    /// Jobs that may still wait in a worker's buffer when it claims again.
+    pub fn refill_threshold(&self) -> u32 {
+        self.refill.unwrap_or(self.prefetch / 2)
     }
 
     /// Arrivals of the measured phase on a constant schedule; the expected number on a Poisson one.
@@ -248,6 +256,13 @@ impl Workload {
                 self.concurrency,
                 grouped(self.slots() as f64),
                 grouped(MAX_SLOTS as f64)
+            )));
+        }
+        if let Some(refill) = self.refill.filter(|refill| *refill > 0 && *refill >= self.prefetch) {
+            return Err(Error::Together(format!(
+                "a buffer for {} prefetched jobs is refilled when {refill} are left in it, which is always: lower --refill \
+                 below --prefetch",
+                self.prefetch
             )));
         }
         let hold = self.longest_hold();

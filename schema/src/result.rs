@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::variant::RunVariant;
+
 /// How far a run came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -293,6 +295,19 @@ pub struct WorkerShare {
     pub completed: u64,
 }
 
+/// How workers learned of work in the measured phase, counted over all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WakeCounts {
+    /// Notifications that producers caused the server to send.
+    pub notifications_sent: u64,
+    /// Notifications that reached a worker.
+    pub notifications_received: u64,
+    /// Looks at the queue that found nothing.
+    pub empty_claims: u64,
+    /// Times that a listening connection was lost and opened anew.
+    pub listener_reconnects: u64,
+}
+
 /// What the background load measured of itself: what the queue does to pgbench (METHODOLOGY F4).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackgroundLoad {
@@ -351,6 +366,9 @@ pub struct RunResult {
     pub configuration_hash: String,
     /// The settings that the hash is made of, in short: `rate=500 workers=20 …`.
     pub configuration: String,
+    /// Which variant of its matrix the run is; absent outside a matrix that varies settings.
+    #[serde(default)]
+    pub variant: Option<RunVariant>,
     /// Block (repeat) of the matrix, counted from 1.
     pub block: u32,
     /// Wall-clock start, RFC 3339 UTC; the only wall-clock value, never used to measure.
@@ -415,6 +433,9 @@ pub struct RunResult {
     pub workers: Vec<WorkerShare>,
     /// Deadlocks that the server counted during the run; absent where the engine has none.
     pub deadlocks: Option<u64>,
+    /// How workers learned of work; absent where the backend does not count it.
+    #[serde(default)]
+    pub wake: Option<WakeCounts>,
     /// What the background load measured of itself.
     pub background: Option<BackgroundLoad>,
     /// The harness's own floor on this host.
@@ -458,6 +479,8 @@ pub struct RunIdentity {
     pub configuration_hash: String,
     /// See [`RunResult::configuration`].
     pub configuration: String,
+    /// See [`RunResult::variant`].
+    pub variant: Option<RunVariant>,
     /// Block of the matrix, counted from 1.
     pub block: u32,
     /// Wall-clock start, RFC 3339 UTC.
@@ -492,6 +515,7 @@ impl RunResult {
             host: identity.host,
             configuration_hash: identity.configuration_hash,
             configuration: identity.configuration,
+            variant: identity.variant,
             block: identity.block,
             started_at: identity.started_at,
             measured_s: identity.measured_s,
@@ -537,6 +561,7 @@ impl RunResult {
             errors: BTreeMap::new(),
             workers: Vec::new(),
             deadlocks: None,
+            wake: None,
             background: None,
             floor: None,
             timeline: Vec::new(),

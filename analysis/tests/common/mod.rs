@@ -69,6 +69,7 @@ impl Run {
                 host: "vm1".to_owned(),
                 configuration_hash: "1f2e3d4c".to_owned(),
                 configuration: "rate=500 workers=20".to_owned(),
+                variant: None,
                 block: 1,
                 started_at: "2026-01-02T03:04:05Z".to_owned(),
                 measured_s: 10.0,
@@ -129,6 +130,7 @@ impl Run {
                 errors: BTreeMap::new(),
                 workers: vec![WorkerShare { worker: 0, completed: 0 }],
                 deadlocks: (engine == "postgresql").then_some(0),
+                wake: None,
                 background: is_load.then(|| BackgroundLoad {
                     program: "pgbench (PostgreSQL) 15.18".to_owned(),
                     clients: 10,

@@ -8,6 +8,7 @@ use clap::Args;
 use super::Status;
 use super::layers::{SettingsArgs, prepare_out};
 use super::matrix::{self, CellArgs, Matrix};
+use super::variation::VariationArgs;
 
 /// The four designs that the reference compares.
 const BACKENDS: &str = "skip_locked,delete_returning,partitioned,valkey_streams";
@@ -36,8 +37,9 @@ pub fn main(args: QuickArgs) -> anyhow::Result<Status> {
     let out = args.out.or(settings.out.clone()).unwrap_or_else(|| {
         PathBuf::from(format!("results/quick_{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S")))
     });
-    let cells = CellArgs { backends: args.backends, scenarios: args.scenarios };
-    let matrix = Matrix::new(&cells, &args.settings, settings, NonZeroU32::MIN, &out)?;
+    let cells = CellArgs { backends: Some(args.backends), scenarios: Some(args.scenarios) };
+    let variation = VariationArgs::default().read(&args.settings)?;
+    let matrix = Matrix::new(&cells, &variation, &args.settings, settings, NonZeroU32::MIN, &out)?;
     prepare_out(&out)?;
     let outcome = matrix.run(false)?;
     if outcome.interrupted {

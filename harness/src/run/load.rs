@@ -36,6 +36,7 @@ pub(super) fn plan_of(plan: &RunPlan, capabilities: &Capabilities) -> LoadPlan {
         concurrency: workload.concurrency.get(),
         claim_batch: workload.claim_batch.get(),
         prefetch: workload.prefetch,
+        refill: workload.refill_threshold(),
         ack_batch: workload.ack_batch.get(),
         ack_linger: workload.ack_linger,
         work: workload.work,
