@@ -15,6 +15,7 @@ pub mod metrics;
 mod order;
 mod publish;
 pub mod summary;
+mod sweep;
 pub mod tables;
 mod variant;
 
@@ -76,8 +77,8 @@ pub fn analyze(inputs: &[PathBuf], output_dir: &Path) -> Result<Analysis> {
     })
 }
 
-/// Draws the six charts from `summary_csv`, and from the `distribution.csv` beside it where there is one, into
-/// `output_dir`. Returns the files in the order of [`charts::NAMES`].
+/// Draws the six charts from `summary_csv`, those of climbs and of numbers of workers where such were run, and from the `distribution.csv` beside it where there is one, into
+/// `output_dir`. Returns the files, those of [`charts::NAMES`] first and in that order.
 ///
 /// # Errors
 /// [`Error::Input`] when a CSV file cannot be read or is not what `qbench analyze` writes, [`Error::Draw`] when a chart

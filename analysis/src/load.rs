@@ -9,8 +9,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use qbench_schema::SCHEMA_VERSION;
-use qbench_schema::files::{RESULT_SUFFIX, RunFiles};
+use qbench_schema::files::{RESULT_SUFFIX, RunFiles, is_block_folder};
 use qbench_schema::result::{RunResult, RunStatus};
+use qbench_schema::variant::is_variant_folder;
 use serde::Deserialize;
 
 use crate::error::{Error, Problem, Result};
@@ -41,7 +42,7 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
 }
 
-/// Reads every run in `inputs` and in the `rep-NN` folders below them. A folder that is given twice, or a run that was
+/// Reads every run in `inputs`, in the `rep-NN` folders below them, and in the folders of variants below these. A folder that is given twice, or a run that was
 /// copied to a second folder, counts once.
 ///
 /// # Errors
@@ -52,7 +53,7 @@ pub fn load(inputs: &[PathBuf]) -> Result<Loaded> {
     let mut visited = HashSet::new();
     for input in inputs {
         let mut found = Vec::new();
-        for dir in [vec![input.clone()], repeat_dirs(input)?].concat() {
+        for dir in run_dirs(input)? {
             if visited.insert(fs::canonicalize(&dir).unwrap_or_else(|_| dir.clone())) {
                 found.extend(results_in(&dir)?);
             }
@@ -99,14 +100,21 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The `rep-NN` folders below `dir`.
-fn repeat_dirs(dir: &Path) -> Result<Vec<PathBuf>> {
-    let is_repeat = |path: &PathBuf| {
-        let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("rep-"));
-        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
-            && path.is_dir()
-    };
-    Ok(entries(dir)?.into_iter().filter(is_repeat).collect())
+/// `dir` and the folders below it that a matrix makes: one per block, and in each of these one per variant.
+fn run_dirs(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut dirs = Vec::new();
+    for block in [vec![dir.to_path_buf()], dirs_below(dir, is_block_folder)?].concat() {
+        let variants = dirs_below(&block, is_variant_folder)?;
+        dirs.push(block);
+        dirs.extend(variants);
+    }
+    Ok(dirs)
+}
+
+/// Folders directly below `dir` whose names are as asked.
+fn dirs_below(dir: &Path, is_asked: fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let is_asked = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(is_asked);
+    Ok(entries(dir)?.into_iter().filter(|path| is_asked(path) && path.is_dir()).collect())
 }
 
 /// The verdicts in `dir` itself.
@@ -121,8 +129,7 @@ fn results_in(dir: &Path) -> Result<Vec<PathBuf>> {
 /// Folders directly below `dir` that hold verdicts, for a hint. Unreadable ones are no hint.
 fn result_dirs_below(dir: &Path) -> Vec<PathBuf> {
     let holds_runs = |path: &PathBuf| {
-        let dirs = [vec![path.clone()], repeat_dirs(path).unwrap_or_default()].concat();
-        dirs.iter().any(|dir| results_in(dir).is_ok_and(|results| !results.is_empty()))
+        run_dirs(path).unwrap_or_default().iter().any(|dir| results_in(dir).is_ok_and(|results| !results.is_empty()))
     };
     entries(dir).unwrap_or_default().into_iter().filter(|path| path.is_dir()).filter(holds_runs).collect()
 }

@@ -31,7 +31,8 @@ const UNKNOWN_ENGINE: &str = "unknown";
 
 /// What the runs of one row have in common. Different machines or settings make different rows, not one that describes
 /// neither.
-const CELL: [&str; 7] = ["engine", "backend", "scenario", "host", "configuration_hash", "mode", "activity"];
+const CELL: [&str; 9] =
+    ["engine", "backend", "scenario", "host", "plan", "variant", "configuration_hash", "mode", "activity"];
 
 /// Rows of every table.
 #[derive(Debug, Clone)]
@@ -109,6 +110,9 @@ fn sorted_frame(rows: &[RunRow], runs: &[Run]) -> Result<DataFrame> {
         "scenario_rank",
         "scenario",
         "host",
+        "plan",
+        "place",
+        "variant",
         "configuration",
         "block",
         "run_id",
@@ -134,6 +138,12 @@ impl Counted {
 
     fn sum_count(&self, name: &str) -> Result<u64> {
         Ok(self.0.column(name)?.u64()?.sum().unwrap_or(0))
+    }
+
+    /// The sum of what the runs tell; nothing where none does.
+    fn sum_known(&self, name: &str) -> Result<Option<u64>> {
+        let column = self.0.column(name)?.u64()?;
+        Ok(column.sum().filter(|_| column.null_count() < column.len()))
     }
 
     fn max_count(&self, name: &str) -> Result<u64> {
@@ -210,6 +220,12 @@ fn summarize_cell(members: &[(&Run, &RunRow)], frame: &DataFrame, summary: &mut 
         empty_claims_s: counted.mean("empty_claims_s")?,
         drain_s: counted.max("drain_s")?.unwrap_or(0.0),
         reasons: reasons.join("; "),
+        plan: first.plan.clone(),
+        variant: first.variant.clone(),
+        place: first.place,
+        climbs: first.climbs,
+        deadlocks: counted.sum_known("deadlocks")?,
+        workers_max_over_min: counted.max("workers_max_over_min")?,
     };
     if let Some(latency) = latency {
         summary.distribution.extend(latency.quantiles().into_iter().map(|(quantile, latency_ms)| DistributionRow {
@@ -220,6 +236,7 @@ fn summarize_cell(members: &[(&Run, &RunRow)], frame: &DataFrame, summary: &mut 
             configuration_hash: cell.configuration_hash.clone(),
             quantile,
             latency_ms,
+            variant: cell.variant.clone(),
         }));
     }
     summary.cells.push(cell);
@@ -308,6 +325,7 @@ fn cell_latency(finished: &[(&Run, &RunRow)], problems: &mut Vec<Problem>) -> Op
 
 /// A row of `runs.csv`.
 fn run_row(result: &RunResult) -> RunRow {
+    let variant = result.variant.clone().unwrap_or_default();
     RunRow {
         run_id: result.run_id.clone(),
         engine: result.engine.clone(),
@@ -360,6 +378,11 @@ fn run_row(result: &RunResult) -> RunRow {
         notifications_received: result.wake.map(|wake| wake.notifications_received),
         listener_reconnects: result.wake.map(|wake| wake.listener_reconnects),
         reasons: reasons(result).join("; "),
+        plan: variant.plan,
+        variant: variant.name,
+        place: variant.place,
+        climbs: variant.climbs,
+        workers_max_over_min: result.skew.workers_max_over_min,
     }
 }
 

@@ -5,19 +5,21 @@
 
 mod capacity;
 mod cost;
+mod ladder;
+mod scaling;
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use qbench_schema::summary::SummaryRow;
 
 use crate::order::distinct_scenarios;
 use crate::summary::MIXED;
+use crate::sweep::{ladders, scalings};
 use crate::variant::variants;
 
 /// The mode of a load without a schedule.
-const SATURATION: &str = "saturation";
+pub(crate) const SATURATION: &str = "saturation";
 /// What stands behind the best value of its class.
 const BEST: &str = "*";
 /// What stands where there is no figure.
@@ -177,7 +179,14 @@ pub fn render(rows: &[SummaryRow]) -> String {
         }
         blocks.extend(cost::render(scenario, &of(scenario, false)));
     }
+    blocks.extend(ladders(rows).iter().flat_map(ladder::render));
+    blocks.extend(scalings(rows).iter().flat_map(scaling::render));
     blocks.join("\n")
+}
+
+/// A table as lines of text without spaces at their ends.
+fn lines_of(table: &Table) -> String {
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// A row with the name that it has in all blocks.
@@ -245,15 +254,10 @@ fn render_scenario(scenario: &str, named: &[&Named]) -> String {
     table.add_rows(lines);
     align(&mut table, &header);
 
-    let mut text = format!("Scenario {scenario}: {} offered, {}\n", offered_label(all()), runs_label(all()));
-    for line in table.lines() {
-        let _ = writeln!(text, "{}", line.trim_end()); // Writing into a String cannot fail.
-    }
-    for line in explain_ranking(rows) {
-        let _ = writeln!(text, "{line}");
-    }
-    for note in notes {
-        let _ = writeln!(text, "{note}");
+    let title = format!("Scenario {scenario}: {} offered, {}", offered_label(all()), runs_label(all()));
+    let mut text = format!("{title}\n{}", lines_of(&table));
+    for line in explain_ranking(rows).into_iter().chain(notes) {
+        text.push_str(&format!("{line}\n"));
     }
     text
 }
@@ -262,7 +266,7 @@ fn render_scenario(scenario: &str, named: &[&Named]) -> String {
 fn align(table: &mut Table, header: &[&str]) {
     for (title, column) in header.iter().zip(table.column_iter_mut()) {
         column.set_padding((1, 0));
-        if !matches!(*title, "backend" | "engine" | "valid" | "durability" | "delivery") {
+        if !matches!(*title, "backend" | "engine" | "rung" | "change" | "valid" | "durability" | "delivery") {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -296,11 +300,7 @@ fn plain(title: &str, named: &[&Named], figures: &[Figure], mut notes: Option<&m
         table.add_row(cells);
     }
     align(&mut table, &header);
-    let mut text = format!("{title}\n");
-    for line in table.lines() {
-        let _ = writeln!(text, "{}", line.trim_end()); // Writing into a String cannot fail.
-    }
-    text
+    format!("{title}\n{}", lines_of(&table))
 }
 
 /// What the `valid` column says; the reasons go below the table as a numbered note.

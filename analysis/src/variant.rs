@@ -1,4 +1,4 @@
-//! What tells rows of one backend and scenario apart: the machine, and the settings in which they differ.
+//! What tells rows of one backend and scenario apart: the variant, the machine, and the settings in which they differ.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,34 +20,44 @@ fn is_same_backend(row: &SummaryRow, other: &SummaryRow) -> bool {
 
 /// The name of `row` among all rows of its backend.
 fn name(row: &SummaryRow, of_backend: &[&SummaryRow]) -> String {
-    let mut by_scenario: BTreeMap<&str, Vec<&SummaryRow>> = BTreeMap::new();
+    let mut alike: BTreeMap<(&str, &str), Vec<&SummaryRow>> = BTreeMap::new();
     for other in of_backend {
-        by_scenario.entry(&other.scenario).or_default().push(other);
+        alike.entry((&other.scenario, &other.variant)).or_default().push(other);
     }
-    if by_scenario.values().all(|rows| rows.len() == 1) {
-        return String::new();
-    }
-    let hosts: BTreeSet<&str> = of_backend.iter().map(|other| other.host.as_str()).collect();
-    // Scenarios have settings of their own, so only rows of the same one are compared.
-    let keys: BTreeSet<&str> = by_scenario.values().flat_map(|rows| differing_keys(rows)).collect();
-    let settings = settings_of(row);
     let mut words: Vec<String> = Vec::new();
-    if hosts.len() > 1 {
+    let is_ambiguous = alike.values().any(|rows| rows.len() > 1);
+    let hosts: BTreeSet<&str> = of_backend.iter().map(|other| other.host.as_str()).collect();
+    if is_ambiguous && hosts.len() > 1 {
         words.push(row.host.clone());
     }
-    words.extend(keys.into_iter().map(|key| {
-        let value = settings.get(key).copied().unwrap_or("not set");
-        format!("{}={value}", key.strip_prefix("set.").unwrap_or(key))
-    }));
+    if !row.variant.is_empty() {
+        words.push(row.variant.replace(',', " "));
+    }
+    if is_ambiguous {
+        // Scenarios have settings of their own, and variants say theirs, so only rows of the same ones are compared.
+        let keys: BTreeSet<&str> = alike.values().flat_map(|rows| differing_keys(rows)).collect();
+        let settings = settings_of(row);
+        words.extend(keys.into_iter().map(|key| {
+            let value = settings.get(key).copied().unwrap_or("not set");
+            format!("{}={value}", bare(key))
+        }));
+    }
     words.join(" ")
 }
 
-fn settings_of(row: &SummaryRow) -> BTreeMap<&str, &str> {
+/// The settings of a row, by name.
+pub(crate) fn settings_of(row: &SummaryRow) -> BTreeMap<&str, &str> {
     row.configuration.split_whitespace().filter_map(|pair| pair.split_once('=')).collect()
 }
 
-fn differing_keys<'a>(rows: &[&'a SummaryRow]) -> BTreeSet<&'a str> {
+/// Names of the settings in which `rows` differ.
+pub(crate) fn differing_keys<'a>(rows: &[&'a SummaryRow]) -> BTreeSet<&'a str> {
     let settings: Vec<BTreeMap<&str, &str>> = rows.iter().map(|row| settings_of(row)).collect();
     let keys: BTreeSet<&str> = settings.iter().flat_map(|of_row| of_row.keys().copied()).collect();
     keys.into_iter().filter(|key| settings.iter().any(|of_row| of_row.get(key) != settings[0].get(key))).collect()
+}
+
+/// The name of a setting as the user writes it: options of backends stand as `set.KEY` in a configuration.
+pub(crate) fn bare(key: &str) -> &str {
+    key.strip_prefix("set.").unwrap_or(key)
 }

@@ -8,16 +8,27 @@ use qbench_schema::result::{Audit, Delivery, Verdict};
 use crate::driver::incidents::Incidents;
 use crate::driver::ledger::Totals;
 
+/// How the load ended, which decides what can be said of the jobs that were not completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The queue was emptied to the end: what is missing is lost.
+    Drained,
+    /// The user stopped it: workers finished what they ran and handed back the rest, so what is not completed must be in the
+    /// queue, to be counted there.
+    Stopped,
+    /// Time ran out or something broke: what is missing may only be late.
+    Undrained,
+}
+
 /// Judges a run from the harness's account, the incidents and the server's own account.
 ///
-/// `drained` says whether the queue was emptied to the end; without that, what is missing may only be late, so the best
-/// verdict is `inconclusive` (A2). What cannot become right by waiting (an invented job, a changed payload) is a
+/// Without a drain, and without a stop that handed every job back, the best verdict is `inconclusive` (A2). What cannot become right by waiting (an invented job, a changed payload) is a
 /// violation all the same.
 pub fn judge(
     totals: &Totals,
     incidents: &Incidents,
     census: &Result<Census, String>,
-    drained: bool,
+    end: End,
     capabilities: &Capabilities,
 ) -> Audit {
     let corrupted = incidents.corrupted.load(Ordering::Relaxed);
@@ -37,22 +48,35 @@ pub fn judge(
     }
     let mut doubts = Vec::new();
     let mut reconciliation = Vec::new();
-    if drained {
-        violation(totals.lost, "jobs confirmed by enqueue and never settled");
-        match census {
-            Ok(census) => {
-                reconciliation = reconcile(totals, census);
-                if totals.unknown_acks > 0 && census.done.is_none() {
-                    doubts.push(format!(
-                        "{} acks had no answer, and the server cannot tell whether these jobs are done",
-                        totals.unknown_acks
-                    ));
-                }
-            }
-            Err(reason) => doubts.push(format!("the server's own account could not be read: {reason}")),
+    let mut lost = totals.lost;
+    match (end, census) {
+        (End::Undrained, _) => {
+            doubts.push(format!("the queue was not drained: {} confirmed jobs are not settled", totals.lost));
         }
-    } else {
-        doubts.push(format!("the queue was not drained: {} confirmed jobs are not settled", totals.lost));
+        (End::Drained | End::Stopped, Err(reason)) => {
+            if end == End::Drained {
+                violation(lost, "jobs confirmed by enqueue and never settled");
+            }
+            doubts.push(format!("the server's own account could not be read: {reason}"));
+        }
+        (End::Drained, Ok(census)) => {
+            violation(lost, "jobs confirmed by enqueue and never settled");
+            reconciliation = reconcile(totals, census);
+            if totals.unknown_acks > 0 && census.done.is_none() {
+                doubts.push(format!(
+                    "{} acks had no answer, and the server cannot tell whether these jobs are done",
+                    totals.unknown_acks
+                ));
+            }
+        }
+        (End::Stopped, Ok(census)) => {
+            lost = lost.saturating_sub(census.ready + census.in_flight);
+            violation(lost, "jobs confirmed by enqueue, not settled, and not in the queue either");
+            reconciliation = reconcile_stopped(totals, census);
+            if census.in_flight > 0 {
+                doubts.push(format!("{} jobs were not handed back: they wait for their leases", census.in_flight));
+            }
+        }
     }
     let verdict = if !violations.is_empty() || !reconciliation.is_empty() {
         Verdict::Violated
@@ -63,7 +87,7 @@ pub fn judge(
     };
     Audit {
         verdict,
-        lost: totals.lost,
+        lost,
         duplicated: totals.duplicated,
         unexpected: totals.unexpected,
         redelivered: totals.redelivered,
@@ -87,32 +111,57 @@ fn reconcile(totals: &Totals, census: &Census) -> Vec<String> {
             differences.push(format!("the server still has {count} {state} jobs after the drain"));
         }
     }
-    if let Some(enqueued) = census.enqueued {
-        let most = totals.confirmed + totals.unknown;
-        if !(totals.confirmed..=most).contains(&enqueued) {
-            differences.push(format!(
-                "the server counted {enqueued} jobs enqueued, the harness {} confirmed and {} without an answer",
-                totals.confirmed, totals.unknown
-            ));
-        }
-    }
+    differences.extend(reconcile_enqueued(totals, census));
     // The queue is empty, so a job whose ack had no answer is done, dead or lost.
+    differences.extend(reconcile_settled(totals, census, totals.unknown_acks));
+    differences
+}
+
+/// Compares what is settled. Of the jobs whose ack had no answer at least `least_of_unknown` must be settled, too.
+fn reconcile_settled(totals: &Totals, census: &Census, least_of_unknown: u64) -> Option<String> {
     let unknown = totals.unknown_acks;
     if !(totals.failed..=totals.failed + unknown).contains(&census.dead) {
-        differences.push(format!(
+        return Some(format!(
             "the server counted {} jobs dead, the harness {} failed and {unknown} whose ack had no answer",
             census.dead, totals.failed
         ));
-    } else if let Some(done) = census.done
-        && done + census.dead != totals.completed + totals.failed + unknown
-    {
-        differences.push(format!(
+    }
+    let done = census.done?;
+    let settled = totals.completed + totals.failed;
+    (!(settled + least_of_unknown..=settled + unknown).contains(&(done + census.dead))).then(|| {
+        format!(
             "the server counted {done} jobs done and {} dead, the harness {} completed, {} failed and {unknown} whose ack had \
              no answer",
             census.dead, totals.completed, totals.failed
+        )
+    })
+}
+
+/// Compares the accounts after a stop: what the server still has must be what was not settled. A job whose enqueue or ack
+/// had no answer may be there or not.
+fn reconcile_stopped(totals: &Totals, census: &Census) -> Vec<String> {
+    let mut differences: Vec<String> = reconcile_enqueued(totals, census).into_iter().collect();
+    let left = census.ready + census.in_flight;
+    if left > totals.lost + totals.unknown + totals.unknown_acks {
+        differences.push(format!(
+            "the server still has {left} jobs after the stop, and the harness {} confirmed and not settled, {} without an \
+             answer to enqueue and {} without one to ack",
+            totals.lost, totals.unknown, totals.unknown_acks
         ));
     }
+    differences.extend(reconcile_settled(totals, census, 0));
     differences
+}
+
+fn reconcile_enqueued(totals: &Totals, census: &Census) -> Option<String> {
+    let enqueued = census.enqueued?;
+    let most = totals.confirmed + totals.unknown;
+    (!(totals.confirmed..=most).contains(&enqueued)).then(|| {
+        format!(
+            "the server counted {enqueued} jobs enqueued, the harness {} confirmed and {} without an answer",
+            totals.confirmed, totals.unknown
+        )
+    })
 }
 
 #[cfg(test)]
@@ -150,13 +199,13 @@ mod tests {
         Ok(Census { enqueued: Some(100), done: Some(100), ..Census::default() })
     }
 
-    fn verdict(totals: Totals, census: Result<Census, String>, drained: bool) -> Audit {
-        judge(&totals, &Incidents::default(), &census, drained, &capabilities(Delivery::AtLeastOnce))
+    fn verdict(totals: Totals, census: Result<Census, String>, end: End) -> Audit {
+        judge(&totals, &Incidents::default(), &census, end, &capabilities(Delivery::AtLeastOnce))
     }
 
     #[test]
     fn a_clean_run_is_ok() {
-        let audit = verdict(clean(), clean_census(), true);
+        let audit = verdict(clean(), clean_census(), End::Drained);
         assert_eq!((audit.verdict, audit.reasons), (Verdict::Ok, vec![]));
     }
 
@@ -164,21 +213,52 @@ mod tests {
     fn a_lost_job_is_a_violation_only_after_a_full_drain() {
         let totals = Totals { lost: 1, completed: 99, ..clean() };
         let census = Ok(Census { enqueued: Some(100), done: Some(99), ..Census::default() });
-        assert_eq!(verdict(totals, census.clone(), true).verdict, Verdict::Violated);
-        let late = verdict(totals, census, false);
+        assert_eq!(verdict(totals, census.clone(), End::Drained).verdict, Verdict::Violated);
+        let late = verdict(totals, census, End::Undrained);
         assert_eq!(late.verdict, Verdict::Inconclusive);
         assert!(late.reasons[0].contains("not drained"), "{:?}", late.reasons);
     }
 
     #[test]
     fn an_undrained_run_is_never_ok() {
-        assert_eq!(verdict(clean(), clean_census(), false).verdict, Verdict::Inconclusive);
+        assert_eq!(verdict(clean(), clean_census(), End::Undrained).verdict, Verdict::Inconclusive);
+    }
+
+    /// 100 jobs, of which 60 were completed before a stop.
+    fn stopped(census: Census) -> Audit {
+        let totals = Totals { completed: 60, lost: 40, ..clean() };
+        verdict(totals, Ok(Census { enqueued: Some(100), done: Some(60), ..census }), End::Stopped)
+    }
+
+    #[test]
+    fn a_stopped_run_is_ok_when_every_job_is_done_or_back_in_the_queue() {
+        let audit = stopped(Census { ready: 40, ..Census::default() });
+        assert_eq!((audit.verdict, audit.lost, audit.reasons), (Verdict::Ok, 0, vec![]));
+    }
+
+    #[test]
+    fn a_job_that_a_stop_did_not_hand_back_leaves_a_doubt() {
+        let audit = stopped(Census { ready: 37, in_flight: 3, ..Census::default() });
+        assert_eq!((audit.verdict, audit.lost), (Verdict::Inconclusive, 0));
+        assert!(audit.reasons[0].contains("3 jobs were not handed back"), "{:?}", audit.reasons);
+    }
+
+    #[test]
+    fn what_a_stopped_run_lost_or_doubled_is_a_violation() {
+        let lost = stopped(Census { ready: 39, ..Census::default() });
+        assert_eq!((lost.verdict, lost.lost), (Verdict::Violated, 1));
+        let doubled = stopped(Census { ready: 41, ..Census::default() });
+        assert_eq!((doubled.verdict, doubled.reconciliation.len()), (Verdict::Violated, 1));
+        let totals = Totals { completed: 60, lost: 40, ..clean() };
+        let acked_and_forgotten = Ok(Census { enqueued: Some(100), done: Some(59), ready: 40, ..Census::default() });
+        assert_eq!(verdict(totals, acked_and_forgotten, End::Stopped).verdict, Verdict::Violated);
+        assert_eq!(verdict(totals, Err("gone".into()), End::Stopped).verdict, Verdict::Inconclusive);
     }
 
     #[test]
     fn an_invented_job_is_a_violation_even_without_a_drain() {
         let totals = Totals { unexpected: 1, ..clean() };
-        assert_eq!(verdict(totals, clean_census(), false).verdict, Verdict::Violated);
+        assert_eq!(verdict(totals, clean_census(), End::Undrained).verdict, Verdict::Violated);
     }
 
     #[test]
@@ -189,17 +269,21 @@ mod tests {
             incidents
         };
         for damaged in [incidents(|i| &i.corrupted), incidents(|i| &i.overclaimed)] {
-            let audit = judge(&clean(), &damaged, &clean_census(), true, &capabilities(Delivery::AtLeastOnce));
+            let audit = judge(&clean(), &damaged, &clean_census(), End::Drained, &capabilities(Delivery::AtLeastOnce));
             assert_eq!(audit.verdict, Verdict::Violated);
         }
-        assert_eq!(verdict(Totals { duplicated: 2, ..clean() }, clean_census(), true).verdict, Verdict::Violated);
+        assert_eq!(
+            verdict(Totals { duplicated: 2, ..clean() }, clean_census(), End::Drained).verdict,
+            Verdict::Violated
+        );
     }
 
     #[test]
     fn a_redelivery_breaks_only_the_at_most_once_contract() {
         let totals = Totals { redelivered: 1, ..clean() };
-        assert_eq!(verdict(totals, clean_census(), true).verdict, Verdict::Ok);
-        let strict = judge(&totals, &Incidents::default(), &clean_census(), true, &capabilities(Delivery::AtMostOnce));
+        assert_eq!(verdict(totals, clean_census(), End::Drained).verdict, Verdict::Ok);
+        let strict =
+            judge(&totals, &Incidents::default(), &clean_census(), End::Drained, &capabilities(Delivery::AtMostOnce));
         assert_eq!(strict.verdict, Verdict::Violated);
     }
 
@@ -211,7 +295,7 @@ mod tests {
             Census { enqueued: Some(99), ..clean_census().unwrap() },
             Census { enqueued: Some(101), ..clean_census().unwrap() },
         ] {
-            let audit = verdict(clean(), Ok(census.clone()), true);
+            let audit = verdict(clean(), Ok(census.clone()), End::Drained);
             assert_eq!(audit.verdict, Verdict::Violated, "{census:?}");
             assert_eq!(audit.reconciliation.len(), 1, "{census:?}");
         }
@@ -221,17 +305,17 @@ mod tests {
     fn failed_jobs_are_settled_and_must_be_the_server_s_dead_ones() {
         let totals = Totals { completed: 90, failed: 10, ..clean() };
         let counted = |done, dead| Ok(Census { done: Some(done), dead, ..clean_census().unwrap() });
-        assert_eq!(verdict(totals, counted(90, 10), true).verdict, Verdict::Ok);
+        assert_eq!(verdict(totals, counted(90, 10), End::Drained).verdict, Verdict::Ok);
         for (done, dead) in [(100, 0), (91, 9), (90, 11), (89, 10)] {
-            let audit = verdict(totals, counted(done, dead), true);
+            let audit = verdict(totals, counted(done, dead), End::Drained);
             assert_eq!((audit.verdict, audit.reconciliation.len()), (Verdict::Violated, 1), "{done} done, {dead} dead");
         }
         let open = Totals { completed: 90, failed: 9, unknown_acks: 1, ..clean() };
         for (done, dead) in [(91, 9), (90, 10)] {
-            assert_eq!(verdict(open, counted(done, dead), true).verdict, Verdict::Ok, "its ack had happened");
+            assert_eq!(verdict(open, counted(done, dead), End::Drained).verdict, Verdict::Ok, "its ack had happened");
         }
         assert_eq!(
-            verdict(open, counted(90, 9), true).verdict,
+            verdict(open, counted(90, 9), End::Drained).verdict,
             Verdict::Violated,
             "neither done, nor dead, nor waiting"
         );
@@ -242,7 +326,7 @@ mod tests {
         let totals = Totals { unknown: 1, ..clean() };
         for enqueued in [100, 101] {
             let census = Ok(Census { enqueued: Some(enqueued), ..clean_census().unwrap() });
-            assert_eq!(verdict(totals, census, true).verdict, Verdict::Ok);
+            assert_eq!(verdict(totals, census, End::Drained).verdict, Verdict::Ok);
         }
     }
 
@@ -250,17 +334,17 @@ mod tests {
     fn an_ack_without_an_answer_is_settled_by_the_server_s_own_account() {
         let totals = Totals { completed: 99, unknown_acks: 1, ..clean() };
         let counted = |done| Ok(Census { enqueued: Some(100), done, ..Census::default() });
-        assert_eq!(verdict(totals, counted(Some(100)), true).verdict, Verdict::Ok, "it had happened");
+        assert_eq!(verdict(totals, counted(Some(100)), End::Drained).verdict, Verdict::Ok, "it had happened");
         assert_eq!(
-            verdict(totals, counted(Some(99)), true).verdict,
+            verdict(totals, counted(Some(99)), End::Drained).verdict,
             Verdict::Violated,
             "neither done nor in the queue"
         );
-        assert_eq!(verdict(totals, counted(None), true).verdict, Verdict::Inconclusive, "nobody knows");
+        assert_eq!(verdict(totals, counted(None), End::Drained).verdict, Verdict::Inconclusive, "nobody knows");
     }
 
     #[test]
     fn without_the_server_s_account_there_is_no_ok() {
-        assert_eq!(verdict(clean(), Err("connection reset".into()), true).verdict, Verdict::Inconclusive);
+        assert_eq!(verdict(clean(), Err("connection reset".into()), End::Drained).verdict, Verdict::Inconclusive);
     }
 }

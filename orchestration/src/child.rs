@@ -142,6 +142,7 @@ fn spawn(planned: &PlannedRun, run: &RunCommand) -> io::Result<Child> {
         .arg(planned.files.dir())
         .args(["--block", &planned.block.to_string()])
         .args(&run.arguments)
+        .args(&planned.cell.arguments)
         .env(PROGRESS_VARIABLE, PROGRESS_JSON)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

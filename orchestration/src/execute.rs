@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::resume::{self, Action, Survey};
 use crate::verdict;
 
-/// How a run is started: `<program> run --backend … --scenario … --out … --block … <arguments>`.
+/// How a run is started: `<program> run --backend … --scenario … --out … --block … <arguments> <arguments of the cell>`.
 #[derive(Debug, Clone)]
 pub struct RunCommand {
     /// `qbench` itself.
@@ -64,7 +64,7 @@ pub async fn execute(
         outcome.interrupted = ended.interrupted;
         let fate = judge(planned, &ended, started_at);
         progress.run_ended(&fate.to_string());
-        let finding = |reason| Finding { run: planned.files.run().to_owned(), block: planned.block, reason };
+        let finding = |reason| Finding { run: planned.name.clone(), block: planned.block, reason };
         match fate {
             Fate::Valid => outcome.finished += 1,
             Fate::Invalid(reason) => outcome.invalid.push(finding(reason)),

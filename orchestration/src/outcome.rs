@@ -5,7 +5,7 @@ use std::fmt;
 /// A run that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// `<backend>_<scenario>`.
+    /// `<backend>_<scenario>`, after the variant's folder where there is one.
     pub run: String,
     /// Its block, counted from 1.
     pub block: u32,

@@ -16,16 +16,35 @@ use rand_chacha::ChaCha8Rng;
 use crate::error::{Error, Result};
 use crate::resume::{Action, Survey};
 
-/// One backend in one scenario.
+/// One backend in one scenario, in one variant where settings are varied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
-    /// What its runs are: backend, scenario, and all that the result file of a run says which fails before it can write
+    /// What its runs are: backend, scenario, variant, and all that the result file of a run says which fails before it can write
     /// one. Name, block and start are filled in for each run.
     pub identity: RunIdentity,
     /// What `--scenario` is given: the id, or the path of a scenario file.
     pub scenario_argument: String,
+    /// Arguments of its own, beside those that all runs share. They show in the process list, so they hold no secrets.
+    pub arguments: Vec<String>,
     /// Time that one run will take, setup included.
     pub estimate: Duration,
+}
+
+impl Cell {
+    /// Its files in block `block` of `blocks` below `out`: in a folder of the variant, where there is one.
+    fn files(&self, out: &Path, block: u32, blocks: u32) -> RunFiles {
+        let dir = block_dir(out, block, blocks);
+        let dir = self.identity.variant.as_ref().map_or(dir.clone(), |variant| dir.join(variant.folder()));
+        RunFiles::new(&dir, &self.identity.backend, &self.identity.scenario)
+    }
+
+    /// Its name within a block: what its file names begin with, after the variant's folder where there is one.
+    fn name(&self, files: &RunFiles) -> String {
+        match &self.identity.variant {
+            Some(variant) => format!("{}/{}", variant.folder(), files.run()),
+            None => files.run().to_owned(),
+        }
+    }
 }
 
 /// One run of the matrix.
@@ -37,6 +56,8 @@ pub struct PlannedRun {
     pub block: u32,
     /// Its files.
     pub files: RunFiles,
+    /// Its name within the block: `<backend>_<scenario>`, after the variant's folder where there is one.
+    pub name: String,
 }
 
 /// All runs in the order in which they are made.
@@ -64,9 +85,9 @@ impl Plan {
         }
         let mut names = HashSet::new();
         for cell in cells {
-            let files = RunFiles::new(out, &cell.identity.backend, &cell.identity.scenario);
-            if !names.insert(files.run().to_owned()) {
-                return Err(Error::Twice { run: files.run().to_owned() });
+            let name = cell.name(&cell.files(out, 1, 1));
+            if !names.insert(name.clone()) {
+                return Err(Error::Twice { run: name });
             }
         }
 
@@ -77,11 +98,9 @@ impl Plan {
             random.set_stream(u64::from(block));
             let mut order: Vec<&Cell> = cells.iter().collect();
             order.shuffle(&mut random);
-            let dir = block_dir(out, block, blocks);
-            runs.extend(order.into_iter().map(|cell| PlannedRun {
-                cell: cell.clone(),
-                block,
-                files: RunFiles::new(&dir, &cell.identity.backend, &cell.identity.scenario),
+            runs.extend(order.into_iter().map(|cell| {
+                let files = cell.files(out, block, blocks);
+                PlannedRun { cell: cell.clone(), block, name: cell.name(&files), files }
             }));
         }
         Ok(Plan { runs, blocks, seed, out: out.to_path_buf() })
@@ -102,20 +121,20 @@ impl Plan {
             if skipped > 0 { format!("{skipped} already finished, {to_run} to run; ") } else { String::new() },
             HumanDuration(total)
         );
-        let width = self.runs.iter().map(|run| run.files.run().chars().count()).max().unwrap_or_default();
+        let width = self.runs.iter().map(|run| run.name.chars().count()).max().unwrap_or_default();
         let mut block = 0;
         for (number, (run, action)) in (1..).zip(self.steps(survey)) {
             if run.block != block {
                 block = run.block;
                 // Writing to a String cannot fail.
-                let _ = writeln!(text, "\nblock {block} -> {}", run.files.dir().display());
+                let _ = writeln!(text, "\nblock {block} -> {}", block_dir(&self.out, block, self.blocks).display());
             }
             let fate = match action {
                 Action::Run => format!("about {}", HumanDuration(run.cell.estimate)),
                 Action::Repeat => format!("about {} (again: it did not finish)", HumanDuration(run.cell.estimate)),
                 Action::Skip => "finished, skipped".to_owned(),
             };
-            let _ = writeln!(text, "{number:>4}  {:width$}  {fate}", run.files.run());
+            let _ = writeln!(text, "{number:>4}  {:width$}  {fate}", run.name);
         }
         text
     }

@@ -69,7 +69,7 @@ impl Progress {
     pub(crate) fn run_started(&mut self, planned: &PlannedRun) {
         self.begun += 1;
         self.ahead = self.ahead.saturating_sub(planned.cell.estimate);
-        let name = format!("[{}/{}] {} block {}", self.begun, self.runs, planned.files.run(), planned.block);
+        let name = format!("[{}/{}] {} block {}", self.begun, self.runs, planned.name, planned.block);
         match &mut self.output {
             Output::Bars { run, .. } => {
                 run.set_position(0);

@@ -33,7 +33,7 @@ pub struct Survey {
     record: MatrixRecord,
 }
 
-/// Looks at the output folder and changes nothing. `configuration` is every setting that all runs share.
+/// Looks at the output folder and changes nothing. `configuration` is every setting that all runs share, and what is varied.
 ///
 /// # Errors
 /// [`Error::Occupied`] when files are in the way and `resume` is false; [`Error::Changed`] when the folder belongs to a matrix

@@ -152,6 +152,14 @@ pub static KEYS: &[KeySpec] = &[
         "Jobs that a worker claims ahead of its free slots"
     ),
     key!(
+        "refill",
+        Some("N|auto"),
+        refill,
+        |text| unless_auto(text, |text| count(text, 0, "jobs left at a refill")),
+        |refill: Option<u32>| refill.map_or(AUTO.to_owned(), print),
+        "With --prefetch: claim again when no more than N claimed jobs wait; auto: half of --prefetch"
+    ),
+    key!(
         "ack-batch",
         Some("N|auto"),
         ack_batch,

@@ -18,6 +18,8 @@ pub enum Origin {
     Environment,
     /// A settings file, by its path.
     File(String),
+    /// The `[base]` table of a plan file, by its path.
+    Plan(String),
     /// The `[workload]` table of a scenario, by the file's name.
     Scenario(String),
     /// The `[workload]` table of a profile, by the file's name.
@@ -31,6 +33,7 @@ impl Origin {
             Origin::Flag => Source::Flag,
             Origin::Environment => Source::Environment,
             Origin::File(_) => Source::File,
+            Origin::Plan(_) => Source::Plan,
             Origin::Scenario(_) => Source::Scenario,
             Origin::Profile(_) => Source::Profile,
         }
@@ -42,6 +45,7 @@ impl Origin {
             Origin::Flag => format!("--{key} {value}"),
             Origin::Environment => format!("{}={value}", keys::variable(key)),
             Origin::File(path) => format!("{path}: {key} = {value}"),
+            Origin::Plan(path) => format!("{path}: base.{key} = {value}"),
             Origin::Scenario(path) | Origin::Profile(path) => format!("{path}: workload.{key} = {value}"),
         }
     }
@@ -51,7 +55,7 @@ impl Origin {
         match self {
             Origin::Flag => "command line".into(),
             Origin::Environment => "environment".into(),
-            Origin::File(path) => path.clone(),
+            Origin::File(path) | Origin::Plan(path) => path.clone(),
             Origin::Scenario(path) | Origin::Profile(path) => format!("{path}, table workload"),
         }
     }

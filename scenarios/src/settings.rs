@@ -1,4 +1,4 @@
-//! The layers of settings laid over each other: flag > environment > file > scenario > profile > default.
+//! The layers of settings laid over each other: flag > environment > file > plan > scenario > profile > default.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub enum Source {
     Profile,
     /// The scenario.
     Scenario,
+    /// The base of a plan file.
+    Plan,
     /// A settings file.
     File,
     /// A `QBENCH_…` variable.
@@ -38,6 +40,7 @@ impl Source {
             Source::Default => "default",
             Source::Profile => "profile",
             Source::Scenario => "scenario",
+            Source::Plan => "plan",
             Source::File => "file",
             Source::Environment => "environment",
             Source::Flag => "flag",

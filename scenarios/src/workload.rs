@@ -162,6 +162,8 @@ pub struct Workload {
     pub claim_batch: NonZeroU32,
     /// Jobs that a worker claims ahead of its free slots.
     pub prefetch: u32,
+    /// Jobs that may still wait in a worker's buffer when it claims again; `None` for half of `prefetch`.
+    pub refill: Option<u32>,
     /// Most leases in one ack; `None` leaves it to the backend.
     pub ack_batch: Option<NonZeroU32>,
     /// How long a finished job may wait for others to be acked with; `None` leaves it to the backend where the batch is
@@ -208,6 +210,7 @@ impl Default for Workload {
             concurrency: NonZeroU32::MIN,
             claim_batch: NonZeroU32::MIN,
             prefetch: 0,
+            refill: None,
             ack_batch: None,
             ack_linger: None,
             work: Duration::ZERO,
@@ -230,6 +233,11 @@ impl Workload {
     /// Jobs that all workers together work on at a time.
     pub fn slots(&self) -> u64 {
         u64::from(self.workers.get()) * u64::from(self.concurrency.get())
+    }
+
+    /// Jobs that may still wait in a worker's buffer when it claims again.
+    pub fn refill_threshold(&self) -> u32 {
+        self.refill.unwrap_or(self.prefetch / 2)
     }
 
     /// Arrivals of the measured phase on a constant schedule; the expected number on a Poisson one.
@@ -293,6 +301,13 @@ impl Workload {
             return Err(Error::Together(format!(
                 "work that fails in {} % of the jobs and panics in {} % is more than all of them: lower --fail-pct or --panic-pct",
                 self.fail_pct, self.panic_pct
+            )));
+        }
+        if let Some(refill) = self.refill.filter(|refill| *refill > 0 && *refill >= self.prefetch) {
+            return Err(Error::Together(format!(
+                "a buffer for {} prefetched jobs is refilled when {refill} are left in it, which is always: lower --refill \
+                 below --prefetch",
+                self.prefetch
             )));
         }
         let hold = self.longest_hold();

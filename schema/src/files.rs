@@ -103,3 +103,9 @@ impl RunFiles {
 pub fn block_dir(out: &Path, block: u32, blocks: u32) -> PathBuf {
     if blocks <= 1 { out.to_path_buf() } else { out.join(format!("rep-{block:02}")) }
 }
+
+/// Whether a folder of that name holds a block: `rep-01`.
+pub fn is_block_folder(name: &str) -> bool {
+    name.strip_prefix("rep-")
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}

@@ -16,6 +16,7 @@ pub mod server_stats;
 pub mod sql;
 pub mod summary;
 pub mod system;
+pub mod variant;
 
 /// Version of the result files. It changes when a field changes its meaning or goes away, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;

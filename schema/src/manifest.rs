@@ -40,7 +40,7 @@ pub struct Manifest {
 pub struct ConfiguredValue {
     /// Its value as the command line would take it.
     pub value: String,
-    /// `flag`, `environment`, `file`, `scenario`, `profile` or `default`.
+    /// `flag`, `environment`, `file`, `plan`, `scenario`, `profile` or `default`.
     pub source: String,
 }
 

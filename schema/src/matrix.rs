@@ -13,6 +13,6 @@ pub struct MatrixRecord {
     pub seed: u64,
     /// Blocks (repeats); 1 keeps the files flat, more give each block a folder.
     pub blocks: u32,
-    /// Every setting that all runs share, by its command-line name; no secrets.
+    /// Every setting that all runs share, by its command-line name, and what is varied between them; no secrets.
     pub configuration: BTreeMap<String, String>,
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::variant::RunVariant;
+
 /// How far a run came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -386,6 +388,9 @@ pub struct RunResult {
     pub configuration_hash: String,
     /// The settings that the hash is made of, in short: `rate=500 workers=20 …`.
     pub configuration: String,
+    /// Which variant of its matrix the run is; absent outside a matrix that varies settings.
+    #[serde(default)]
+    pub variant: Option<RunVariant>,
     /// Block (repeat) of the matrix, counted from 1.
     pub block: u32,
     /// Wall-clock start, RFC 3339 UTC; the only wall-clock value, never used to measure.
@@ -496,6 +501,8 @@ pub struct RunIdentity {
     pub configuration_hash: String,
     /// See [`RunResult::configuration`].
     pub configuration: String,
+    /// See [`RunResult::variant`].
+    pub variant: Option<RunVariant>,
     /// Block of the matrix, counted from 1.
     pub block: u32,
     /// Wall-clock start, RFC 3339 UTC.
@@ -530,6 +537,7 @@ impl RunResult {
             host: identity.host,
             configuration_hash: identity.configuration_hash,
             configuration: identity.configuration,
+            variant: identity.variant,
             block: identity.block,
             started_at: identity.started_at,
             measured_s: identity.measured_s,

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A row of `summary.csv` and an entry of `summary.json`: one cell, all its repeats together. Runs of different machines or
-/// with different settings are never pooled: a cell then has a row for each.
+/// with different settings are never pooled: a cell then has a row for each, and so it has for each variant of a matrix.
 ///
 /// Percentiles come from the merged histograms of the runs, never from averaging percentiles; where only results
 /// without job records were at hand, from the single run. Means (throughput, CPU) are over runs. The same backend on two
@@ -92,11 +92,30 @@ pub struct SummaryRow {
     /// Slope of the backlog over the measured phase.
     pub backlog_slope_jobs_s: f64,
     /// Looks for work that found none, per second, over all workers, mean over runs.
+    #[serde(default)]
     pub empty_claims_s: Option<f64>,
     /// Time to drain, the largest of the runs.
     pub drain_s: f64,
     /// Why the row is not valid, joined by `; `.
     pub reasons: String,
+    /// Plan file that the runs were made by; empty without.
+    #[serde(default)]
+    pub plan: String,
+    /// Variant of the matrix: the varied settings, or the name of a rung; empty without.
+    #[serde(default)]
+    pub variant: String,
+    /// Place of the variant among those of its matrix, counted from 1; 0 without.
+    #[serde(default)]
+    pub place: u32,
+    /// Whether the variant is the one before it and one change.
+    #[serde(default)]
+    pub climbs: bool,
+    /// Deadlocks that the server counted, summed over runs.
+    #[serde(default)]
+    pub deadlocks: Option<u64>,
+    /// Busiest worker over idlest, the largest of the runs.
+    #[serde(default)]
+    pub workers_max_over_min: Option<f64>,
 }
 
 /// A row of `distribution.csv`: one quantile of the end-to-end latency of one cell, over all its runs together.
@@ -119,6 +138,9 @@ pub struct DistributionRow {
     pub quantile: f64,
     /// End-to-end latency.
     pub latency_ms: f64,
+    /// Variant of the matrix; empty without.
+    #[serde(default)]
+    pub variant: String,
 }
 
 /// A row of `runs.csv`: one execution of a cell.
@@ -224,4 +246,14 @@ pub struct RunRow {
     pub listener_reconnects: Option<u64>,
     /// Why the run is not valid, or why it failed, joined by `; `.
     pub reasons: String,
+    /// Plan file that the run was made by; empty without.
+    pub plan: String,
+    /// Variant of the matrix: the varied settings, or the name of a rung; empty without.
+    pub variant: String,
+    /// Place of the variant among those of its matrix, counted from 1; 0 without.
+    pub place: u32,
+    /// Whether the variant is the one before it and one change.
+    pub climbs: bool,
+    /// Busiest worker over idlest.
+    pub workers_max_over_min: Option<f64>,
 }

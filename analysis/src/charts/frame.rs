@@ -60,11 +60,17 @@ pub fn legend(model: &Model, patch: impl Fn(&Series) -> Patch) -> Vec<Entry> {
 
 /// What marks in use mean.
 pub fn marks(model: &Model) -> Vec<Entry> {
+    marks_of(model.cells().map(|(_, _, state)| state))
+}
+
+/// What the marks of these states mean.
+pub fn marks_of<'a>(states: impl Iterator<Item = State<'a>>) -> Vec<Entry> {
+    let states: Vec<State> = states.collect();
     let mut entries = Vec::new();
-    if model.cells().any(|(_, _, state)| matches!(state, State::Invalid(_))) {
+    if states.iter().any(|state| matches!(state, State::Invalid(_))) {
         entries.push(Entry { text: "✕ not valid".to_owned(), colour: theme::FAINT, patch: Patch::Hatched });
     }
-    if model.cells().any(|(_, _, state)| matches!(state, State::Overload(_))) {
+    if states.iter().any(|state| matches!(state, State::Overload(_))) {
         entries.push(Entry { text: "▲ overload".to_owned(), colour: theme::FAINT, patch: Patch::Pale });
     }
     entries
@@ -72,29 +78,27 @@ pub fn marks(model: &Model) -> Vec<Entry> {
 
 /// Notes on cells that must not be read like the others.
 pub fn notes(model: &Model, is_latency: bool) -> Vec<String> {
-    let name = |series: &Series, scenario: &str| format!("{} {scenario}", series.label);
-    let mut notes = Vec::new();
-    for (series, scenario, state) in model.cells() {
-        match state {
-            State::Invalid(row) => notes.push(format!("✕ {}: {}", name(series, scenario), row.reasons)),
-            State::Overload(row) if is_latency => notes.push(format!(
-                "▲ {}: achieved {:.0} of {:.0} jobs/s; its latency only measures the length of the run",
-                name(series, scenario),
-                row.throughput_jobs_s,
-                row.offered_jobs_s
-            )),
-            State::Overload(row) => notes.push(format!(
-                "▲ {}: achieved {:.0} of {:.0} jobs/s offered",
-                name(series, scenario),
-                row.throughput_jobs_s,
-                row.offered_jobs_s
-            )),
-            State::NoRun(row) => notes.push(format!("no data: {}: {}", name(series, scenario), row.reasons)),
-            State::Absent => notes.push(format!("no data: {} was not run", name(series, scenario))),
-            State::Good(_) => {}
+    let note = |(series, scenario, state): (&Series, &str, State)| {
+        note(&format!("{} {scenario}", series.label), state, is_latency)
+    };
+    model.cells().filter_map(note).collect()
+}
+
+/// The note on the cell of that name, where it needs one.
+pub fn note(name: &str, state: State, is_latency: bool) -> Option<String> {
+    Some(match state {
+        State::Invalid(row) => format!("✕ {name}: {}", row.reasons),
+        State::Overload(row) if is_latency => format!(
+            "▲ {name}: achieved {:.0} of {:.0} jobs/s; its latency only measures the length of the run",
+            row.throughput_jobs_s, row.offered_jobs_s
+        ),
+        State::Overload(row) => {
+            format!("▲ {name}: achieved {:.0} of {:.0} jobs/s offered", row.throughput_jobs_s, row.offered_jobs_s)
         }
-    }
-    notes
+        State::NoRun(row) => format!("no data: {name}: {}", row.reasons),
+        State::Absent => format!("no data: {name} was not run"),
+        State::Good(_) => return None,
+    })
 }
 
 /// Load, repeats and classes of the rows, for the line below the heading.

@@ -15,7 +15,7 @@ use crate::variant::variants;
 type CellKey<'a> = (&'a str, &'a str, String, &'a str);
 
 /// What a row of `distribution.csv` has in common with its row of `summary.csv`.
-type RowKey<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
+type RowKey<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, &'a str);
 
 /// Shares of jobs with their latencies in milliseconds.
 type Quantiles = Vec<(f64, f64)>;
@@ -50,6 +50,16 @@ pub enum State<'a> {
 }
 
 impl<'a> State<'a> {
+    /// The state of a cell that has a row.
+    pub fn of(row: &'a SummaryRow) -> Self {
+        match row {
+            row if row.runs == 0 => State::NoRun(row),
+            row if !row.valid => State::Invalid(row),
+            row if is_overload(row) => State::Overload(row),
+            row => State::Good(row),
+        }
+    }
+
     /// The row, where it has figures.
     pub fn row(self) -> Option<&'a SummaryRow> {
         match self {
@@ -118,7 +128,8 @@ impl<'a> Model<'a> {
         let quantiles = distribution.map(|distribution| {
             let mut quantiles: HashMap<RowKey, Quantiles> = HashMap::new();
             for row in distribution.iter().filter(|row| row.latency_ms.is_finite()) {
-                let key: RowKey = (&row.engine, &row.backend, &row.scenario, &row.host, &row.configuration_hash);
+                let key: RowKey =
+                    (&row.engine, &row.backend, &row.scenario, &row.host, &row.configuration_hash, &row.variant);
                 quantiles.entry(key).or_default().push((row.quantile, row.latency_ms));
             }
             quantiles
@@ -150,13 +161,7 @@ impl<'a> Model<'a> {
 
     /// State of one cell.
     pub fn state(&self, series: &Series, scenario: &str) -> State<'a> {
-        match self.row(series, scenario) {
-            None => State::Absent,
-            Some(row) if row.runs == 0 => State::NoRun(row),
-            Some(row) if !row.valid => State::Invalid(row),
-            Some(row) if is_overload(row) => State::Overload(row),
-            Some(row) => State::Good(row),
-        }
+        self.row(series, scenario).map_or(State::Absent, State::of)
     }
 
     /// True when there is a `distribution.csv`.
@@ -167,7 +172,7 @@ impl<'a> Model<'a> {
     /// One quantile of the end-to-end latency of a cell, in milliseconds, from `distribution.csv`.
     pub fn quantile_ms(&self, series: &Series, scenario: &str, quantile: f64) -> Option<f64> {
         let row = self.row(series, scenario)?;
-        let key: RowKey = (&row.engine, &row.backend, &row.scenario, &row.host, &row.configuration_hash);
+        let key: RowKey = (&row.engine, &row.backend, &row.scenario, &row.host, &row.configuration_hash, &row.variant);
         let cell = self.quantiles.as_ref()?.get(&key)?;
         cell.iter().find(|(known, _)| (known - quantile).abs() < 1e-9).map(|(_, latency_ms)| *latency_ms)
     }

@@ -98,6 +98,7 @@ fn allocations_per_job(batch: u32) -> anyhow::Result<f64> {
             concurrency: batch,
             claim_batch: batch,
             prefetch: 0,
+            refill: 0,
             ack_batch: batch,
             ack_linger: Duration::ZERO,
             work: Duration::ZERO,

@@ -94,6 +94,7 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
         concurrency: 2,
         claim_batch: 1,
         prefetch: 0,
+        refill: 0,
         ack_batch: 1,
         ack_linger: Duration::ZERO,
         work: Duration::from_millis(1),

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use qbench_backends::ServerUrl;
 use qbench_backends::registry::{self, BACKENDS, EngineKind, Entry};
-use qbench_scenarios::{Layer, Origin, Overrides, Profile, RunPlan, Scenario, Source, did_you_mean, resolve};
+use qbench_scenarios::{Layer, Origin, Overrides, Pairs, Profile, RunPlan, Scenario, Source, did_you_mean, resolve};
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
 
@@ -155,7 +155,13 @@ impl SettingsArgs {
         Ok(settings)
     }
 
-    /// The same flags for a run of its own. No address with a password is among them: the program moves such flags into its
+    /// Names of the settings and options that are given by flags.
+    pub fn given_names(&self) -> impl Iterator<Item = &str> {
+        let sets = self.set.iter().filter_map(|pair| pair.split_once('=')).map(|(key, _)| key);
+        self.workload.given.iter().map(|(key, _)| *key).chain(sets)
+    }
+
+    /// The same flags for a run of its own, but for options of backends: a run is given those that its backend has. No address with a password is among them: the program moves such flags into its
     /// environment before it reads them, or does not run at all (see [`super::secrets`]), and a child inherits that.
     pub fn to_arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
@@ -166,7 +172,7 @@ impl SettingsArgs {
         if let Some(config) = &self.config {
             add("config", config.display().to_string());
         }
-        for pair in &self.set {
+        for pair in self.set.iter().filter(|pair| !pair.split_once('=').is_some_and(|(key, _)| is_option(key))) {
             add("set", pair.clone());
         }
         let servers = &self.servers;
@@ -201,6 +207,15 @@ impl SettingsArgs {
     }
 }
 
+/// Keys of all backends' options.
+pub fn option_keys() -> Vec<&'static str> {
+    BACKENDS.iter().flat_map(|entry| entry.options).map(|option| option.key).collect()
+}
+
+fn is_option(key: &str) -> bool {
+    option_keys().contains(&key)
+}
+
 /// A `KEY=VALUE` is an option when some backend has one of that name, else a setting of the workload.
 fn take_pair(
     pair: &str,
@@ -211,8 +226,7 @@ fn take_pair(
     let (key, value) = pair
         .split_once('=')
         .ok_or_else(|| Usage(format!("--set {pair}: expected KEY=VALUE, for instance --set commit=ack")))?;
-    let known_options = || BACKENDS.iter().flat_map(|entry| entry.options).map(|option| option.key);
-    if known_options().any(|option| option == key) {
+    if is_option(key) {
         options.insert(key.to_owned(), ConfiguredValue { value: value.to_owned(), source: source.name().to_owned() });
         return Ok(());
     }
@@ -221,7 +235,7 @@ fn take_pair(
         flags.set(key, value)?;
         return Ok(());
     }
-    let hint = did_you_mean(key, known_options().chain(settings));
+    let hint = did_you_mean(key, option_keys().into_iter().chain(settings));
     Err(Usage(format!("--set {pair}: unknown key `{key}`{hint}")).into())
 }
 
@@ -240,6 +254,42 @@ fn parse_durability(word: &str) -> Result<Durability, Usage> {
 }
 
 impl Settings {
+    /// These settings and `pairs`, which rank as `origin` says: those of a flag beat what is there, those of a plan give way.
+    ///
+    /// # Errors
+    /// [`Usage`] for a value that cannot be.
+    pub fn with(&self, pairs: &Pairs, origin: Origin) -> anyhow::Result<Settings> {
+        let mut settings = self.clone();
+        let source = origin.source();
+        let mut layer = Overrides::new(origin);
+        for (key, value) in pairs {
+            if !is_option(key) {
+                layer.set(key, value)?;
+            } else if source == Source::Flag || !settings.options.contains_key(key) {
+                let configured = ConfiguredValue { value: value.clone(), source: source.name().to_owned() };
+                settings.options.insert(key.clone(), configured);
+            }
+        }
+        settings.layers.push(layer);
+        Ok(settings)
+    }
+
+    /// What a run of `entry` must be told beside the flags that it shares with others, as `--set` arguments: the options that
+    /// it has, and the settings that `plan` has from a plan file.
+    pub fn own_arguments(&self, entry: &Entry, plan: &RunPlan) -> Vec<String> {
+        let told = |configured: &ConfiguredValue, sources: &[Source]| {
+            sources.iter().any(|source| source.name() == configured.source)
+        };
+        let options = self.options.iter().filter(|(key, configured)| {
+            entry.options.iter().any(|option| option.key == **key) && told(configured, &[Source::Flag, Source::Plan])
+        });
+        let settings = plan.configuration.iter().filter(|(_, configured)| told(configured, &[Source::Plan]));
+        let argument = |(key, configured): (&String, &ConfiguredValue)| {
+            ["--set".to_owned(), format!("{key}={}", configured.value)]
+        };
+        options.chain(settings).flat_map(argument).collect()
+    }
+
     /// The plan of a run in `scenario`.
     ///
     /// # Errors
@@ -283,6 +333,7 @@ impl Settings {
             plan,
             out: PathBuf::new(),
             block: 1,
+            variant: None,
             command_line: Vec::new(),
             scheduling: Vec::new(),
         }

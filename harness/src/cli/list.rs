@@ -2,11 +2,12 @@
 
 use clap::{Args, ValueEnum};
 use qbench_backends::registry::{BACKENDS, EngineKind};
-use qbench_scenarios::{KEYS, Profile, Scenario};
+use qbench_scenarios::{KEYS, PlanFile, Profile, Scenario, Variant};
 
 use super::Status;
+use super::layers::option_keys;
 
-/// Show the backends, scenarios or profiles that there are
+/// Show the backends, scenarios, profiles or plans that there are
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// What to show
@@ -18,6 +19,7 @@ enum What {
     Backends,
     Scenarios,
     Profiles,
+    Plans,
 }
 
 pub fn main(args: ListArgs) -> anyhow::Result<Status> {
@@ -25,6 +27,7 @@ pub fn main(args: ListArgs) -> anyhow::Result<Status> {
         What::Backends => backends()?,
         What::Scenarios => scenarios()?,
         What::Profiles => profiles()?,
+        What::Plans => plans()?,
     }
     Ok(Status::Done)
 }
@@ -64,4 +67,31 @@ fn profiles() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn plans() -> anyhow::Result<()> {
+    for plan in PlanFile::shipped(&option_keys())? {
+        println!("{:<8} {}", plan.id, plan.question);
+        for limitation in &plan.limitations {
+            println!("{:<8} - {limitation}", "");
+        }
+        println!("{:<8} backends {}; scenarios {}", "", plan.backends.join(","), plan.scenarios.join(","));
+        let mut before: &[(String, String)] = &[];
+        for variant in &plan.variants {
+            println!("{:<8} {}", "", in_words(variant, plan.climbs, before));
+            before = &variant.settings;
+        }
+    }
+    Ok(())
+}
+
+/// A variant in a line. Of a rung that climbs only what it changes is shown.
+fn in_words(variant: &Variant, climbs: bool, before: &[(String, String)]) -> String {
+    let own = variant.settings.iter().filter(|pair| !climbs || !before.contains(pair));
+    let own: Vec<String> = own.map(|(key, value)| format!("{key}={value}")).collect();
+    match own.join(" ") {
+        own if climbs && !own.is_empty() => format!("{:<12} + {own}", variant.name),
+        own if variant.name.contains('=') => own,
+        own => format!("{:<12} {own}", variant.name).trim_end().to_owned(),
+    }
 }

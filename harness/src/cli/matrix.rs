@@ -12,8 +12,9 @@ use qbench_scenarios::Scenario;
 use qbench_schema::result::RunIdentity;
 
 use super::Status;
-use super::layers::{Settings, SettingsArgs, find_backend, prepare_out};
-use crate::run;
+use super::layers::{Settings, SettingsArgs, find_backend, option_keys, prepare_out};
+use super::variation::{SettledVariant, Variation, VariationArgs};
+use crate::run::{self, RunRequest};
 use crate::usage::Usage;
 
 /// Time for initdb, tables and connections of one run; only used to estimate.
@@ -22,13 +23,20 @@ const SETUP_ESTIMATE: Duration = Duration::from_secs(5);
 /// Time for filling pgbench's tables; likewise.
 const BACKGROUND_ESTIMATE: Duration = Duration::from_secs(8);
 
+/// What is run where neither a flag nor a plan says.
+const DEFAULT_BACKENDS: [&str; 1] = ["all"];
+const DEFAULT_SCENARIOS: [&str; 3] = ["cold", "warm", "load"];
+
 /// Run every backend in every scenario, in randomised blocks, each run in a fresh process
 ///
 /// A run that fails is a row that says why. Ctrl-C lets the present run end; --resume goes on later.
+/// For instance: qbench matrix --backends pg --scenarios warm --vary workers=2,4,8 --vary claim-batch=1,10 --out DIR
 #[derive(Debug, Args)]
 pub struct MatrixArgs {
     #[command(flatten)]
     pub cells: CellArgs,
+    #[command(flatten)]
+    variation: VariationArgs,
     /// Blocks: how often every cell is run
     #[arg(long, value_name = "N", default_value = "1")]
     repeat: NonZeroU32,
@@ -48,12 +56,12 @@ pub struct MatrixArgs {
 /// Which cells there are.
 #[derive(Debug, Clone, Args)]
 pub struct CellArgs {
-    /// pg, valkey, all (both), or backends by id, separated by commas
-    #[arg(long, value_name = "LIST", default_value = "all", value_delimiter = ',')]
-    pub backends: Vec<String>,
-    /// Scenarios by id or path, separated by commas
-    #[arg(long, value_name = "LIST", default_value = "cold,warm,load", value_delimiter = ',')]
-    pub scenarios: Vec<String>,
+    /// pg, valkey, all (both), or backends by id, separated by commas (default: those of the plan, else all)
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub backends: Option<Vec<String>>,
+    /// Scenarios by id or path, separated by commas (default: those of the plan, else cold,warm,load)
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub scenarios: Option<Vec<String>>,
 }
 
 pub fn main(args: MatrixArgs) -> anyhow::Result<Status> {
@@ -61,7 +69,8 @@ pub fn main(args: MatrixArgs) -> anyhow::Result<Status> {
     let out = args.out.or(settings.out.clone()).ok_or_else(|| {
         Usage("a matrix needs a folder for its results: --out DIR, for instance --out results/matrix".into())
     })?;
-    let matrix = Matrix::new(&args.cells, &args.settings, settings, args.repeat, &out)?;
+    let variation = args.variation.read(&args.settings)?;
+    let matrix = Matrix::new(&args.cells, &variation, &args.settings, settings, args.repeat, &out)?;
     if args.dry_run {
         let survey = survey(&matrix.plan, args.resume, &matrix.configuration)?;
         print!("{}", matrix.plan.render(&survey));
@@ -100,34 +109,55 @@ pub(super) struct Matrix {
 impl Matrix {
     pub(super) fn new(
         cells: &CellArgs,
+        variation: &Variation,
         args: &SettingsArgs,
         settings: Settings,
         repeat: NonZeroU32,
         out: &Path,
     ) -> anyhow::Result<Self> {
-        let entries = select_backends(&cells.backends)?;
+        let of = |given: &Option<Vec<String>>, planned: Option<Vec<String>>, default: &[&str]| {
+            given.clone().or(planned).unwrap_or_else(|| default.iter().map(|name| (*name).to_owned()).collect())
+        };
+        let entries = select_backends(&of(&cells.backends, variation.backends(), &DEFAULT_BACKENDS))?;
+        let names = of(&cells.scenarios, variation.scenarios(), &DEFAULT_SCENARIOS);
+        let scenarios =
+            names.iter().map(|name| Ok((name, Scenario::load(name)?))).collect::<anyhow::Result<Vec<_>>>()?;
+        refuse_unknown_options(variation, &entries)?;
+
+        let varied = variation.varied_keys();
         let mut planned = Vec::new();
         let mut configuration = BTreeMap::new();
-        let mut seed = 0;
-        for name in &cells.scenarios {
-            let scenario = Scenario::load(name)?;
-            let plan = settings.plan(&scenario)?;
-            seed = plan.workload.seed;
-            for (key, value) in &plan.configuration {
-                configuration.insert(format!("{}.{key}", scenario.id), value.value.clone());
+        let mut seed = None;
+        for variant in variation.variants(&settings)? {
+            let in_variant = |error: anyhow::Error| match &variant.identity {
+                Some(identity) => error.context(identity.name.clone()),
+                None => error,
+            };
+            for (name, scenario) in &scenarios {
+                let plan = variant.settings.plan(scenario).map_err(in_variant)?;
+                seed = seed.or(Some(plan.workload.seed));
+                for (key, value) in plan.configuration.iter().filter(|(key, _)| !varied.contains(key.as_str())) {
+                    configuration.insert(format!("{}.{key}", scenario.id), value.value.clone());
+                }
+                for entry in &entries {
+                    planned.push(cell(entry, name, scenario, &plan, &variant).map_err(in_variant)?);
+                }
             }
             for entry in &entries {
-                planned.push(cell(entry, name, &scenario, &plan, &settings)?);
+                for (key, setting) in variant.settings.configuration_of(entry) {
+                    if !key.strip_prefix("set.").is_some_and(|option| varied.contains(option)) {
+                        configuration.insert(format!("{}.{key}", entry.id), setting.value);
+                    }
+                }
             }
         }
-        for entry in &entries {
-            for (key, setting) in settings.configuration_of(entry) {
-                configuration.insert(format!("{}.{key}", entry.id), setting.value);
-            }
+        if let Some(variants) = variation.in_words() {
+            configuration.insert("variants".to_owned(), variants);
         }
         // Two revisions are two programs: what one of them finished is not pooled with what the other one goes on with.
         configuration.insert("qbench".to_owned(), run::PROGRAM.to_owned());
-        Ok(Matrix { plan: Plan::new(&planned, repeat, seed, out)?, configuration, arguments: args.to_arguments() })
+        let plan = Plan::new(&planned, repeat, seed.unwrap_or_default(), out)?;
+        Ok(Matrix { plan, configuration, arguments: args.to_arguments() })
     }
 
     pub(super) fn run(&self, resume: bool) -> anyhow::Result<MatrixOutcome> {
@@ -158,19 +188,42 @@ pub(super) fn select_backends(names: &[String]) -> Result<Vec<&'static Entry>, U
     Ok(selected)
 }
 
+/// An option that is varied must be one of every backend: the runs of the others would be the same one over and over.
+fn refuse_unknown_options(variation: &Variation, entries: &[&'static Entry]) -> Result<(), Usage> {
+    let options = option_keys();
+    for key in variation.varied_keys().into_iter().filter(|key| options.contains(key)) {
+        if let Some(entry) = entries.iter().find(|entry| !entry.options.iter().any(|option| option.key == key)) {
+            return Err(Usage(format!(
+                "{key} is varied, and backend {} has no such option: name the backends that have it with --backends",
+                entry.id
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn cell(
     entry: &'static Entry,
     scenario_argument: &str,
     scenario: &Scenario,
     plan: &qbench_scenarios::RunPlan,
-    settings: &Settings,
+    variant: &SettledVariant,
 ) -> anyhow::Result<Cell> {
+    let settings = &variant.settings;
+    let request = RunRequest { variant: variant.identity.clone(), ..settings.request(entry, plan.clone()) };
     // Opening without a server checks the options and tells the contract; the run itself opens it again.
-    let identity = run::identify(&settings.request(entry, plan.clone()))?;
+    let identity = run::identify(&request)?;
+    let mut arguments = settings.own_arguments(entry, plan);
+    let varied = variant.pairs.iter().filter(|(key, _)| !option_keys().contains(&key.as_str()));
+    arguments.extend(varied.flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]));
+    if let Some(identity) = &variant.identity {
+        arguments.extend(["--variant".to_owned(), serde_json::to_string(identity)?]);
+    }
     let background = if scenario.background.is_some() { BACKGROUND_ESTIMATE } else { Duration::ZERO };
     Ok(Cell {
         identity: RunIdentity { run_id: String::new(), started_at: String::new(), ..identity },
         scenario_argument: scenario_argument.to_owned(),
+        arguments,
         estimate: plan.capacity.wall + SETUP_ESTIMATE + background,
     })
 }

@@ -17,6 +17,7 @@ mod run;
 mod secrets;
 mod services;
 mod signals;
+mod variation;
 mod verdict;
 mod verify;
 mod workload_args;

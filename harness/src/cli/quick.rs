@@ -10,6 +10,7 @@ use qbench_scenarios::Scenario;
 use super::Status;
 use super::layers::{SettingsArgs, prepare_out};
 use super::matrix::{self, CellArgs, Matrix};
+use super::variation::VariationArgs;
 use crate::services::{self, SearchPlaces};
 use crate::usage::Usage;
 
@@ -44,8 +45,9 @@ pub fn main(args: QuickArgs) -> anyhow::Result<Status> {
         true => args.scenarios,
         false => without_background(args.scenarios, SearchPlaces::of_machine().find_postgres().map(|_| ()))?,
     };
-    let cells = CellArgs { backends: args.backends, scenarios };
-    let matrix = Matrix::new(&cells, &args.settings, settings, NonZeroU32::MIN, &out)?;
+    let cells = CellArgs { backends: Some(args.backends), scenarios: Some(scenarios) };
+    let variation = VariationArgs::default().read(&args.settings)?;
+    let matrix = Matrix::new(&cells, &variation, &args.settings, settings, NonZeroU32::MIN, &out)?;
     prepare_out(&out)?;
     let outcome = matrix.run(false)?;
     if outcome.interrupted {

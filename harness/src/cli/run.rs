@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use qbench_scenarios::Scenario;
 use qbench_schema::result::{RunResult, RunStatus};
+use qbench_schema::variant::RunVariant;
 
 use super::layers::{SettingsArgs, find_backend, prepare_out};
 use super::signals::Interrupts;
@@ -35,8 +36,15 @@ pub struct RunArgs {
     /// Block of a matrix that this run belongs to
     #[arg(long, value_name = "N", default_value_t = 1, hide = true)]
     block: u32,
+    /// Variant of a matrix that this run belongs to, as JSON
+    #[arg(long, value_name = "JSON", value_parser = parse_variant, hide = true)]
+    variant: Option<RunVariant>,
     #[command(flatten)]
     settings: SettingsArgs,
+}
+
+fn parse_variant(json: &str) -> Result<RunVariant, serde_json::Error> {
+    serde_json::from_str(json)
 }
 
 pub fn main(args: RunArgs) -> anyhow::Result<Status> {
@@ -52,6 +60,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Status> {
     let mut request = RunRequest {
         out,
         block: args.block,
+        variant: args.variant,
         command_line: secrets::arguments_as_given(),
         ..settings.request(entry, plan)
     };

@@ -5,6 +5,7 @@
 //! accounts for every step of every job. [`phases`] runs warm-up, prefill, measured window and drain over them.
 
 pub mod backlog;
+mod buffer;
 pub mod gate;
 pub mod incidents;
 pub mod ledger;

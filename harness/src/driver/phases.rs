@@ -243,6 +243,7 @@ impl LoadRun<'_> {
             concurrency: plan.concurrency / consumers_per_worker,
             claim_batch: plan.claim_batch,
             prefetch: plan.prefetch,
+            refill: plan.refill,
             ack_batch: plan.ack_batch,
             ack_linger: plan.ack_linger,
             recovery: capabilities.recovery,

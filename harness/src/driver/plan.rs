@@ -33,6 +33,8 @@ pub struct LoadPlan {
     pub claim_batch: u32,
     /// Jobs claimed ahead of a free slot.
     pub prefetch: u32,
+    /// Claimed jobs that may still wait for a slot when a worker claims again.
+    pub refill: u32,
     /// Most jobs in one ack.
     pub ack_batch: u32,
     /// How long a finished job may wait for its ack batch to fill.

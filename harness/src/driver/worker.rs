@@ -1,21 +1,21 @@
 //! A worker: claims, works, acks. One shape for every combination of concurrency, batches, prefetch and linger.
 //!
-//! Three loops run inside one task and hand jobs on: `claim_loop` fills the local queue as far as the worker has room,
+//! Three loops run inside one task and hand jobs on: `claim_loop` fills the worker's buffer,
 //! `concurrency` slots work, `ack_loop` settles what is finished. They share a task so that handing on costs no wake-up
 //! of another thread.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use qbench_backends::{AckStatus, Acker, Claimer, Consumer, ErrorKind, Lease, Recovery, WorkResult};
 use qbench_schema::record::{JobRecord, Outcome};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout_at};
 
+use super::buffer::Buffer;
 use super::incidents::{Advice, Incidents, Patience};
 use super::ledger::{Ledger, SentJob};
 use super::valve::Valve;
@@ -48,6 +48,8 @@ pub struct WorkerContext {
     pub claim_batch: u32,
     /// Jobs claimed ahead of a free slot.
     pub prefetch: u32,
+    /// Claimed jobs that may still wait for a slot when the worker claims again.
+    pub refill: u32,
     /// Most jobs in one ack.
     pub ack_batch: u32,
     /// How long a finished job may wait for its ack batch to fill.
@@ -66,18 +68,6 @@ impl WorkerContext {
     fn holds_room_until_ack(&self) -> bool {
         self.ack_batch == 1
     }
-
-    /// Jobs that a worker has room for. A claim may always be as large as it was asked to be, even where no job is claimed
-    /// ahead on purpose.
-    fn room(&self) -> u32 {
-        (self.concurrency + self.prefetch).max(self.claim_batch)
-    }
-
-    /// Room at which a worker claims again: half of what it may hold beyond its slots, so that one job that is done does not
-    /// become a claim of one job, and a full claim at the most.
-    fn refill_at(&self) -> u32 {
-        (self.room() - self.concurrency).div_ceil(2).clamp(1, self.claim_batch)
-    }
 }
 
 /// A job between its claim and its work.
@@ -95,62 +85,27 @@ enum Settled {
     Unstarted(Lease),
 }
 
-/// The worker's own queue between claim and work.
-struct LocalQueue {
-    jobs: Mutex<VecDeque<ClaimedJob>>,
-    /// One permit per waiting job; closed when no more will come.
-    waiting: Semaphore,
-    /// One permit per job that the worker has room for.
-    room: Semaphore,
-}
-
-impl LocalQueue {
-    fn push(&self, job: ClaimedJob) {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
-        self.waiting.add_permits(1);
-    }
-
-    fn pop(&self) -> Option<ClaimedJob> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-    }
-
-    /// The next job to work on; `None` once the queue is closed, whatever is still in it.
-    async fn next(&self) -> Option<ClaimedJob> {
-        self.waiting.acquire().await.ok()?.forget();
-        self.pop()
-    }
-}
-
 /// Runs one worker until it is told to stop, then lets running work finish, acks it, and hands back what was claimed and
 /// never begun. `sink` takes the records.
 pub async fn run(context: Arc<WorkerContext>, worker: u32, consumer: Consumer, sink: RecordSink) {
-    let room = context.room() as usize;
-    let queue = LocalQueue {
-        jobs: Mutex::new(VecDeque::with_capacity(room)),
-        waiting: Semaphore::new(0),
-        room: Semaphore::new(room),
-    };
-    let (settled, to_settle) = mpsc::channel(room + context.ack_batch as usize);
+    let buffer = Buffer::new(context.concurrency, context.prefetch, context.refill, context.claim_batch);
+    let (settled, to_settle) = mpsc::channel(buffer.most() + context.ack_batch as usize);
     let Consumer { claimer, acker } = consumer;
     tokio::join!(
-        ack_loop(&context, worker, acker, &queue, to_settle, sink),
-        work_loop(&context, &queue, settled),
-        claim_loop(&context, claimer, &queue),
+        ack_loop(&context, worker, acker, &buffer, to_settle, sink),
+        work_loop(&context, &buffer, settled),
+        claim_loop(&context, claimer, &buffer),
     );
 }
 
-async fn claim_loop(context: &WorkerContext, mut claimer: Box<dyn Claimer>, queue: &LocalQueue) {
+async fn claim_loop(context: &WorkerContext, mut claimer: Box<dyn Claimer>, buffer: &Buffer<ClaimedJob>) {
     let mut leases = Vec::with_capacity(context.claim_batch as usize);
     let mut patience = Patience::default();
     let reclaim_every = context.lease / 2;
     let mut reclaim_at = Instant::now() + reclaim_every;
     while !context.stop.load(Ordering::Acquire) {
-        let Ok(least) = queue.room.acquire_many(context.refill_at()).await else { break };
-        least.forget();
-        let mut room = context.refill_at();
-        while room < context.claim_batch && queue.room.try_acquire().map(|permit| permit.forget()).is_ok() {
-            room += 1;
-        }
+        let Some(room) = buffer.time_to_claim().await else { break };
+        let limit = context.claim_batch.min(u32::try_from(room).unwrap_or(u32::MAX));
         let pass = context.valve.enter().await;
         // Room and valve were waited for; a stop may have come meanwhile.
         if context.stop.load(Ordering::Acquire) {
@@ -161,22 +116,22 @@ async fn claim_loop(context: &WorkerContext, mut claimer: Box<dyn Claimer>, queu
         leases.clear();
         let result = if context.recovery == Recovery::LeaseExpiry && Instant::now() >= reclaim_at {
             reclaim_at = Instant::now() + reclaim_every;
-            claimer.reclaim(room, &mut leases).await
+            claimer.reclaim(limit, &mut leases).await
         } else {
-            claimer.claim(room, CLAIM_WAIT, &mut leases).await
+            claimer.claim(limit, CLAIM_WAIT, &mut leases).await
         };
         drop(pass);
         let claimed_us = context.clock.now_us();
-        if leases.len() as u64 > u64::from(room) {
+        if leases.len() as u64 > u64::from(limit) {
             Incidents::add(&context.incidents.overclaimed);
         }
-        queue.room.add_permits((room as usize).saturating_sub(leases.len()));
+        buffer.claimed(limit as usize, leases.len());
         for lease in leases.drain(..) {
             let sent = context.ledger.delivered(&lease);
             if lease.payload != context.payload {
                 Incidents::add(&context.incidents.corrupted);
             }
-            queue.push(ClaimedJob { lease, sent, claimed_us });
+            buffer.push(ClaimedJob { lease, sent, claimed_us });
         }
         match result {
             Ok(()) => patience.restore(),
@@ -186,19 +141,19 @@ async fn claim_loop(context: &WorkerContext, mut claimer: Box<dyn Claimer>, queu
             },
         }
     }
-    queue.waiting.close();
+    buffer.no_more_jobs();
 }
 
-async fn work_loop(context: &WorkerContext, queue: &LocalQueue, settled: mpsc::Sender<Settled>) {
-    join_all((0..context.concurrency).map(|_| work_slot(context, queue, &settled))).await;
-    while let Some(job) = queue.pop() {
+async fn work_loop(context: &WorkerContext, buffer: &Buffer<ClaimedJob>, settled: mpsc::Sender<Settled>) {
+    join_all((0..context.concurrency).map(|_| work_slot(context, buffer, &settled))).await;
+    while let Some(job) = buffer.pop() {
         // The receiver outlives every sender; it fails only when the ack loop panicked, which ends the task anyway.
         let _ = settled.send(Settled::Unstarted(job.lease)).await;
     }
 }
 
-async fn work_slot(context: &WorkerContext, queue: &LocalQueue, settled: &mpsc::Sender<Settled>) {
-    while let Some(job) = queue.next().await {
+async fn work_slot(context: &WorkerContext, buffer: &Buffer<ClaimedJob>, settled: &mpsc::Sender<Settled>) {
+    while let Some(job) = buffer.next().await {
         if context.stop.load(Ordering::Acquire) {
             let _ = settled.send(Settled::Unstarted(job.lease)).await;
             continue;
@@ -207,7 +162,7 @@ async fn work_slot(context: &WorkerContext, queue: &LocalQueue, settled: &mpsc::
         let end = work::run(job.lease.job.0, context.work, &context.failures).await;
         let finished_us = if context.work.is_zero() { started_us } else { context.clock.now_us() };
         if !context.holds_room_until_ack() {
-            queue.room.add_permits(1);
+            buffer.settled(1);
         }
         if settled.send(Settled::Finished { job, started_us, finished_us, end }).await.is_err() {
             return;
@@ -260,7 +215,7 @@ async fn ack_loop(
     context: &WorkerContext,
     worker: u32,
     mut acker: Box<dyn Acker>,
-    queue: &LocalQueue,
+    buffer: &Buffer<ClaimedJob>,
     mut to_settle: mpsc::Receiver<Settled>,
     mut sink: RecordSink,
 ) {
@@ -272,7 +227,8 @@ async fn ack_loop(
         while batch.leases.len() < context.ack_batch as usize {
             let next = match to_settle.try_recv() {
                 Ok(next) => Some(next),
-                Err(_) if context.ack_linger.is_zero() => None,
+                // Jobs that were never begun mean a stop: nothing is waited for any more.
+                Err(_) if context.ack_linger.is_zero() || !batch.unstarted.is_empty() => None,
                 Err(_) => timeout_at(deadline, to_settle.recv()).await.ok().flatten(),
             };
             match next {
@@ -285,22 +241,37 @@ async fn ack_loop(
             let acked_us = context.clock.now_us();
             record_batch(context, worker, &batch, &outcomes, acked_us, &mut sink);
             if context.holds_room_until_ack() {
-                queue.room.add_permits(batch.leases.len());
+                buffer.settled(batch.leases.len());
             }
             batch.clear_finished();
         }
         if !batch.unstarted.is_empty() {
-            match acker.nack(&batch.unstarted).await {
-                Ok(()) => batch.unstarted.iter().for_each(|lease| context.ledger.handed_back(lease)),
-                // Their leases expire, so nothing is lost; it only takes longer.
-                Err(error) => context.incidents.count(&error),
-            }
-            queue.room.add_permits(batch.unstarted.len());
+            hand_back(context, acker.as_mut(), &batch.unstarted).await;
+            buffer.settled(batch.unstarted.len());
             batch.unstarted.clear();
         }
     }
     // A claim loop that waits for room must not wait for an ack loop that has ended.
-    queue.room.close();
+    buffer.no_more_room();
+}
+
+/// Gives back `leases`, whose work never began. Tried again only where nothing had happened, as in a deadlock: a second nack
+/// after one without an answer could put a job back twice. What is not given back comes back when its lease ends.
+async fn hand_back(context: &WorkerContext, acker: &mut dyn Acker, leases: &[Lease]) {
+    let mut patience = Patience::default();
+    loop {
+        let error = match acker.nack(leases).await {
+            Ok(()) => return leases.iter().for_each(|lease| context.ledger.handed_back(lease)),
+            Err(error) => error,
+        };
+        if !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Connect) {
+            return context.incidents.count(&error);
+        }
+        match patience.advise(&error, "a worker's nack", &context.incidents, Instant::now()) {
+            Advice::RetryAfter(pause) => sleep(pause).await,
+            Advice::GiveUp => return,
+        }
+    }
 }
 
 /// Acks the finished jobs of `batch`, trying again after errors, and appends what is known of each.

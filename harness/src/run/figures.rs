@@ -32,7 +32,12 @@ pub(super) struct Evidences<'a> {
 pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunResult {
     let Evidences { in_process, capabilities, ceiling_jobs_s, mut notes, measured } = evidences;
     let Measured { incidents, load, monitors, background } = measured;
-    let audit = audit::judge(&load.totals, &incidents, &load.census, load.drained, capabilities);
+    let end = match (load.drained, load.interrupted) {
+        (true, _) => audit::End::Drained,
+        (false, true) => audit::End::Stopped,
+        (false, false) => audit::End::Undrained,
+    };
+    let audit = audit::judge(&load.totals, &incidents, &load.census, end, capabilities);
     let histograms = &load.recording.histograms;
     let measured_start_us = load.measured_start_us.unwrap_or(load.measured_end_us);
     let measured_s = load.measured_end_us.saturating_sub(measured_start_us) as f64 / 1e6;

@@ -38,6 +38,7 @@ pub(super) fn plan_of(plan: &RunPlan, capabilities: &Capabilities) -> LoadPlan {
         concurrency: workload.concurrency.get(),
         claim_batch: workload.claim_batch.get(),
         prefetch: workload.prefetch,
+        refill: workload.refill_threshold(),
         ack_batch: ack_buffer.jobs.get(),
         ack_linger: ack_buffer.linger,
         work: workload.work,

@@ -21,6 +21,7 @@ use qbench_backends::registry::{EngineKind, Entry};
 use qbench_scenarios::RunPlan;
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
+use qbench_schema::variant::RunVariant;
 
 pub use files::record_stop;
 pub use manifest::PROGRAM;
@@ -54,6 +55,8 @@ pub struct RunRequest {
     pub out: PathBuf,
     /// Block of the matrix, counted from 1.
     pub block: u32,
+    /// Which variant of the matrix it is, where settings are varied.
+    pub variant: Option<RunVariant>,
     /// Arguments as given, for the manifest.
     pub command_line: Vec<String>,
     /// What came of raising the harness's priority and of binding roles to cores, for the manifest.

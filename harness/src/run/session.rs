@@ -95,6 +95,7 @@ pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
         host: host::name(),
         configuration_hash,
         configuration,
+        variant: request.variant.clone(),
         block: request.block,
         started_at: now.to_string(),
         measured_s: plan.workload.duration.as_secs_f64(),

@@ -12,7 +12,7 @@ use qbench_backends::{
     AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Capabilities, Claimer, Consumer, Error, ErrorKind,
     JobId, Lease, NewJob, Producer, ProducerId, Result, RoundTrips, Wake, WorkResult, WorkerId, registry,
 };
-use qbench_harness::audit;
+use qbench_harness::audit::{self, End};
 use qbench_harness::clock::{PhaseCell, RunClock, RunPhase};
 use qbench_harness::driver::incidents::Incidents;
 use qbench_harness::driver::phases::{LoadOutcome, LoadRun, Observer};
@@ -245,6 +245,7 @@ pub fn plan(rate_jobs_s: f64) -> LoadPlan {
         concurrency: 2,
         claim_batch: 1,
         prefetch: 0,
+        refill: 0,
         ack_batch: 1,
         ack_linger: Duration::ZERO,
         work: Duration::ZERO,
@@ -287,6 +288,11 @@ pub async fn drive(backend: Arc<dyn Backend>, plan: LoadPlan, interrupt_after: O
         interrupt,
     };
     let outcome = run.drive(admin.as_mut(), RecordFiles::default(), &mut Nobody).await.unwrap();
-    let audit = audit::judge(&outcome.totals, &incidents, &outcome.census, outcome.drained, &capabilities);
+    let end = match (outcome.drained, outcome.interrupted) {
+        (true, _) => End::Drained,
+        (false, true) => End::Stopped,
+        (false, false) => End::Undrained,
+    };
+    let audit = audit::judge(&outcome.totals, &incidents, &outcome.census, end, &capabilities);
     Driven { outcome, audit, incidents }
 }

@@ -160,6 +160,7 @@ pub fn cells(backends: &[&str], scenarios: &[&str]) -> Vec<Cell> {
     let cell = |backend: &&str, scenario: &&str| Cell {
         identity: identity(backend, scenario),
         scenario_argument: (*scenario).to_owned(),
+        arguments: Vec::new(),
         estimate: Duration::from_secs(20),
     };
     backends.iter().flat_map(|backend| scenarios.iter().map(move |scenario| cell(backend, scenario))).collect()
@@ -182,6 +183,7 @@ fn identity(backend: &str, scenario: &str) -> RunIdentity {
         host: "here".to_owned(),
         configuration_hash: "1f2e3d4c".to_owned(),
         configuration: "rate=500".to_owned(),
+        variant: None,
         block: 0,
         started_at: String::new(),
         measured_s: 10.0,

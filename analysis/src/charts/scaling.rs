@@ -1,0 +1,202 @@
+//! More and more workers, flat out: jobs per second, and how much of a linear growth is left.
+
+use plotters::prelude::RGBColor;
+
+use super::canvas::{Align, Canvas, Drawn, Marker, Rect};
+use super::frame::{self, Entry, Patch};
+use super::model::State;
+use super::scale::Scale;
+use super::theme;
+use crate::sweep::{Curve, Point, Scaling};
+use crate::tables::{durability_label, number, runs_label};
+
+/// Least distance between two figures at one number of workers.
+const FIGURE_HEIGHT: f64 = 50.0;
+/// Distance of a figure from its point.
+const FIGURE_RISE: f64 = 42.0;
+/// Share of a panel's width that stays empty beside the outermost points, for their figures.
+const SIDE: f64 = 0.09;
+/// Height for the heading of a panel.
+const HEADING: f64 = 90.0;
+
+/// A curve with the look that it has in both panels.
+struct Drawable<'a> {
+    curve: &'a Curve<'a>,
+    colour: RGBColor,
+    marker: Marker,
+}
+
+/// A panel: what stands above it, beside it, and its figure.
+struct Panel<'a> {
+    title: &'a str,
+    unit: &'a str,
+    value: fn(&Curve, &Point) -> Option<f64>,
+}
+
+const PANELS: [Panel; 2] = [
+    Panel {
+        title: "Throughput",
+        unit: "jobs completed per second",
+        value: |_, point| Some(point.row.throughput_jobs_s).filter(|_| point.row.runs > 0),
+    },
+    Panel { title: "Scaling efficiency", unit: "% of linear", value: |curve, point| curve.efficiency_pct(point) },
+];
+
+pub(super) fn draw(canvas: &Canvas, scaling: &Scaling) -> Drawn {
+    let backends: Vec<&str> = scaling.series.iter().map(|curve| curve.backend).collect();
+    let drawable = |(curve, place)| Drawable { curve, colour: theme::colour(place), marker: theme::marker(place) };
+    let curves: Vec<Drawable> = scaling.series.iter().zip(theme::places(&backends)).map(drawable).collect();
+    let points = || scaling.series.iter().flat_map(|curve| &curve.points);
+    let mut classes: Vec<String> = points().map(|point| durability_label(&point.row.durability)).collect();
+    classes.sort();
+    classes.dedup();
+    let area = frame::surround(
+        canvas,
+        "Throughput against the number of workers",
+        &format!(
+            "scenario {} · flat out, no schedule · {} · {}",
+            scaling.scenario,
+            runs_label(points().map(|point| point.row)),
+            classes.join(", ")
+        ),
+        &legend(&curves),
+        &notes(&curves),
+    )?;
+    let mut counts: Vec<u32> = points().map(|point| point.workers).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    for (panel, rect) in PANELS.iter().zip(area.columns(2, 110.0)) {
+        draw_panel(canvas, &curves, &counts, panel, rect)?;
+    }
+    Ok(())
+}
+
+fn draw_panel(canvas: &Canvas, curves: &[Drawable], counts: &[u32], panel: &Panel, rect: Rect) -> Drawn {
+    let plot = rect.inset(frame::AXIS_Y_WIDTH, HEADING, 0.0, frame::AXIS_X_HEIGHT);
+    canvas.text(rect.x0, rect.y0 + HEADING / 2.0 - 10.0, panel.title, theme::PANEL)?;
+    let figures =
+        curves.iter().flat_map(|of| of.curve.points.iter().filter_map(|point| (panel.value)(of.curve, point)));
+    // Room above the highest point for its figure.
+    let scale = Scale::linear(figures.map(|figure| figure * 1.1));
+    frame::axis_y(canvas, plot, &scale, panel.unit)?;
+    let (fewest, most) = (f64::from(counts[0]), f64::from(counts[counts.len() - 1]));
+    // Twice as many workers are always the same step.
+    let x = |workers: f64| {
+        let share = (workers / fewest).ln() / (most / fewest).ln().max(f64::MIN_POSITIVE);
+        plot.x0 + plot.width() * (SIDE + (1.0 - 2.0 * SIDE) * share)
+    };
+    let y = |value: f64| plot.y1 - plot.height() * scale.share(value);
+    for count in counts {
+        canvas.text(x(f64::from(*count)), plot.y1 + 32.0, &count.to_string(), theme::SMALL.align(Align::Centre))?;
+    }
+    canvas.text(plot.centre_x(), plot.y1 + 84.0, "workers, log scale", theme::SMALL.align(Align::Centre))?;
+
+    for of in curves {
+        let placed: Vec<(&Point, f64)> =
+            of.curve.points.iter().filter_map(|point| Some((point, (panel.value)(of.curve, point)?))).collect();
+        if let Some((first, value)) = placed.first() {
+            let linear = |workers: f64| match panel.unit {
+                "% of linear" => 100.0,
+                _ => value * workers / f64::from(first.workers),
+            };
+            draw_linear(canvas, (f64::from(first.workers), most), &linear, &x, (plot.y0, &y), of.colour)?;
+        }
+        let line: Vec<(f64, f64)> =
+            placed.iter().map(|(point, value)| (x(f64::from(point.workers)), y(*value))).collect();
+        canvas.line(&line, of.colour, 7)?;
+        for ((point, _), at) in placed.iter().zip(&line) {
+            canvas.marker(of.marker, *at, 20.0, of.colour, point.row.valid)?;
+        }
+    }
+    for count in counts {
+        draw_figures(canvas, curves, *count, panel, x(f64::from(*count)), &y)?;
+    }
+    Ok(())
+}
+
+/// What a linear growth from the first point would be, as far as it fits into the panel.
+fn draw_linear(
+    canvas: &Canvas,
+    (first, most): (f64, f64),
+    linear: &dyn Fn(f64) -> f64,
+    x: &dyn Fn(f64) -> f64,
+    (top, y): (f64, &dyn Fn(f64) -> f64),
+    colour: RGBColor,
+) -> Drawn {
+    const STEPS: u32 = 24;
+    let at = |step: u32| first * (most / first).powf(f64::from(step) / f64::from(STEPS));
+    let points: Vec<(f64, f64)> = (0..=STEPS).map(|step| (x(at(step)), y(linear(at(step))))).collect();
+    for pair in points.chunks_exact(2).filter(|pair| pair[1].1 > top + 1.0) {
+        canvas.line(pair, theme::tint(colour), 5)?;
+    }
+    Ok(())
+}
+
+/// The figures at one number of workers, moved apart where they would run into each other.
+fn draw_figures(
+    canvas: &Canvas,
+    curves: &[Drawable],
+    count: u32,
+    panel: &Panel,
+    x: f64,
+    y: &dyn Fn(f64) -> f64,
+) -> Drawn {
+    let mut figures: Vec<(f64, String, RGBColor)> = Vec::new();
+    for of in curves {
+        for point in of.curve.points.iter().filter(|point| point.workers == count) {
+            let Some(value) = (panel.value)(of.curve, point) else { continue };
+            let mark = if point.row.valid { "" } else { " ✕" };
+            figures.push((y(value) - FIGURE_RISE, format!("{}{mark}", number(value)), of.colour));
+        }
+    }
+    figures.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut free_from = f64::NEG_INFINITY;
+    for (wanted, text, colour) in figures {
+        let place = wanted.max(free_from);
+        let colour = if curves.len() == 1 { theme::INK } else { colour };
+        canvas.text(x, place, &text, theme::LABEL.colour(colour).align(Align::Centre))?;
+        free_from = place + FIGURE_HEIGHT;
+    }
+    Ok(())
+}
+
+fn legend(curves: &[Drawable]) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = curves
+        .iter()
+        .map(|of| Entry { text: of.curve.name.clone(), colour: of.colour, patch: Patch::Marker(of.marker) })
+        .collect();
+    entries.push(Entry { text: "linear".to_owned(), colour: theme::tint(theme::FAINT), patch: Patch::Solid });
+    let invalid = curves.iter().flat_map(|of| &of.curve.points).map(|point| State::of(point.row));
+    entries.extend(frame::marks_of(invalid.filter(|state| matches!(state, State::Invalid(_)))));
+    entries
+}
+
+/// Deadlocks, and why points are not valid.
+fn notes(curves: &[Drawable]) -> Vec<String> {
+    let mut notes: Vec<String> = curves.iter().map(|of| deadlocks(of.curve)).collect();
+    for of in curves {
+        for point in &of.curve.points {
+            let state = State::of(point.row);
+            if !matches!(state, State::Overload(_)) {
+                notes.extend(frame::note(&format!("{}, {} workers", of.curve.name, point.workers), state, false));
+            }
+        }
+    }
+    notes
+}
+
+fn deadlocks(curve: &Curve) -> String {
+    let known: Vec<(u32, u64)> =
+        curve.points.iter().filter_map(|point| Some((point.workers, point.row.deadlocks?))).collect();
+    let counts: Vec<String> = known
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(workers, count)| format!("{count} at {workers} workers"))
+        .collect();
+    let text = match (known.is_empty(), counts.is_empty()) {
+        (true, _) => "not counted by this engine".to_owned(),
+        (false, true) => "none".to_owned(),
+        (false, false) => counts.join(", "),
+    };
+    format!("Deadlocks of {}: {text}", curve.name)
+}

@@ -1,0 +1,192 @@
+//! Rows that belong together because a matrix varied one thing between them: climbs rung by rung, and numbers of workers.
+
+use std::collections::BTreeMap;
+
+use qbench_schema::summary::SummaryRow;
+
+use crate::tables::SATURATION;
+use crate::variant::{bare, differing_keys, settings_of};
+
+/// The setting whose sweep shows how a queue scales.
+const WORKERS: &str = "workers";
+
+/// One climb: the same rungs for every backend that climbed them.
+pub(crate) struct Ladder<'a> {
+    /// Id of the plan file.
+    pub(crate) plan: &'a str,
+    /// Scenario.
+    pub(crate) scenario: &'a str,
+    /// Names of the rungs, lowest first.
+    pub(crate) rungs: Vec<&'a str>,
+    /// Who climbed.
+    pub(crate) series: Vec<Climber<'a>>,
+}
+
+/// One backend on one machine, with its row on each rung.
+pub(crate) struct Climber<'a> {
+    /// Its name.
+    pub(crate) name: String,
+    /// Backend id, for its colour.
+    pub(crate) backend: &'a str,
+    /// One entry per rung; `None` where it was not run.
+    pub(crate) rows: Vec<Option<&'a SummaryRow>>,
+}
+
+impl Climber<'_> {
+    /// What rung `index` changed, from the settings that the runs really had: `claim-batch=10`. Empty on the first rung.
+    pub(crate) fn change(&self, index: usize) -> String {
+        let (Some(row), Some(before)) = (self.rows[index], index.checked_sub(1).and_then(|below| self.rows[below]))
+        else {
+            return String::new();
+        };
+        let settings = settings_of(row);
+        let words = differing_keys(&[before, row])
+            .into_iter()
+            .map(|key| format!("{}={}", bare(key), settings.get(key).copied().unwrap_or("not set")));
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The climbs among `rows`, in the order of their first rows.
+pub(crate) fn ladders(rows: &[SummaryRow]) -> Vec<Ladder<'_>> {
+    let mut ladders: Vec<Ladder> = Vec::new();
+    for row in rows.iter().filter(|row| row.climbs) {
+        if !ladders.iter().any(|ladder| ladder.plan == row.plan && ladder.scenario == row.scenario) {
+            ladders.push(ladder(&row.plan, &row.scenario, rows));
+        }
+    }
+    ladders
+}
+
+fn ladder<'a>(plan: &'a str, scenario: &'a str, rows: &'a [SummaryRow]) -> Ladder<'a> {
+    let members: Vec<&SummaryRow> =
+        rows.iter().filter(|row| row.climbs && row.plan == plan && row.scenario == scenario).collect();
+    let rungs: BTreeMap<u32, &str> = members.iter().map(|row| (row.place, row.variant.as_str())).collect();
+    let places: Vec<u32> = rungs.keys().copied().collect();
+    let mut series: Vec<(&SummaryRow, Climber)> = Vec::new();
+    for row in members {
+        let rung = places.iter().position(|place| *place == row.place).unwrap_or_default();
+        let is_mine = |(first, climber): &&mut (&SummaryRow, Climber)| {
+            (&first.engine, &first.backend, &first.host) == (&row.engine, &row.backend, &row.host)
+                // Two climbs of one backend, for instance at two rates, are two series.
+                && climber.rows[rung].is_none()
+        };
+        match series.iter_mut().find(is_mine) {
+            Some((_, climber)) => climber.rows[rung] = Some(row),
+            None => {
+                let mut rows = vec![None; places.len()];
+                rows[rung] = Some(row);
+                series.push((row, Climber { name: row.backend.clone(), backend: &row.backend, rows }));
+            }
+        }
+    }
+    let firsts: Vec<&SummaryRow> = series.iter().map(|(first, _)| *first).collect();
+    let names = names(&firsts, &[]);
+    let series = series.into_iter().zip(names).map(|((_, climber), name)| Climber { name, ..climber }).collect();
+    Ladder { plan, scenario, rungs: rungs.into_values().collect(), series }
+}
+
+/// One scenario, flat out, with different numbers of workers.
+pub(crate) struct Scaling<'a> {
+    /// Scenario.
+    pub(crate) scenario: &'a str,
+    /// One per backend and further settings.
+    pub(crate) series: Vec<Curve<'a>>,
+}
+
+/// One backend with one set of settings beside the number of workers.
+pub(crate) struct Curve<'a> {
+    /// Its name.
+    pub(crate) name: String,
+    /// Backend id, for its colour.
+    pub(crate) backend: &'a str,
+    /// Fewest workers first.
+    pub(crate) points: Vec<Point<'a>>,
+}
+
+/// One number of workers.
+#[derive(Clone, Copy)]
+pub(crate) struct Point<'a> {
+    /// How many.
+    pub(crate) workers: u32,
+    /// What came of it.
+    pub(crate) row: &'a SummaryRow,
+}
+
+impl Curve<'_> {
+    /// Throughput of a point over what it would be if every worker carried as much as with the fewest workers, in percent.
+    pub(crate) fn efficiency_pct(&self, point: &Point) -> Option<f64> {
+        let first = self.points.iter().find(|point| point.row.runs > 0)?;
+        let per_worker = |point: &Point| point.row.throughput_jobs_s / f64::from(point.workers);
+        (point.row.runs > 0 && per_worker(first) > 0.0).then(|| per_worker(point) / per_worker(first) * 100.0)
+    }
+}
+
+/// Where the number of workers was varied under a load without a schedule, by scenario.
+pub(crate) fn scalings(rows: &[SummaryRow]) -> Vec<Scaling<'_>> {
+    let mut by_scenario: Vec<(&str, Vec<(&SummaryRow, Vec<Point>)>)> = Vec::new();
+    for row in rows.iter().filter(|row| row.mode == SATURATION) {
+        let Some(workers) = varied_workers(row) else { continue };
+        let at = by_scenario.iter().position(|(scenario, _)| *scenario == row.scenario).unwrap_or_else(|| {
+            by_scenario.push((&row.scenario, Vec::new()));
+            by_scenario.len() - 1
+        });
+        let curves = &mut by_scenario[at].1;
+        match curves.iter_mut().find(|(first, _)| is_same_but_for_workers(first, row)) {
+            Some((_, points)) => points.push(Point { workers, row }),
+            None => curves.push((row, vec![Point { workers, row }])),
+        }
+    }
+    by_scenario
+        .into_iter()
+        .map(|(scenario, curves)| Scaling { scenario, series: curves_of(curves) })
+        .filter(|scaling| !scaling.series.is_empty())
+        .collect()
+}
+
+/// Curves of more than one point, each from its first row and its points.
+fn curves_of<'a>(mut curves: Vec<(&'a SummaryRow, Vec<Point<'a>>)>) -> Vec<Curve<'a>> {
+    curves.retain(|(_, points)| points.len() > 1);
+    let names = names(&curves.iter().map(|(first, _)| *first).collect::<Vec<_>>(), &[WORKERS]);
+    let curve = |((first, mut points), name): ((&'a SummaryRow, Vec<Point<'a>>), String)| {
+        points.sort_by_key(|point| point.workers);
+        Curve { name, backend: &first.backend, points }
+    };
+    curves.into_iter().zip(names).map(curve).collect()
+}
+
+/// The number of workers of a row of a matrix that varied it.
+fn varied_workers(row: &SummaryRow) -> Option<u32> {
+    let pairs = row.variant.split(',').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find(|(key, _)| *key == WORKERS)?.1.parse().ok()
+}
+
+fn is_same_but_for_workers(row: &SummaryRow, other: &SummaryRow) -> bool {
+    let of = |row: &SummaryRow| (row.engine.clone(), row.backend.clone(), row.host.clone(), row.activity.clone());
+    of(row) == of(other) && differing_keys(&[row, other]).into_iter().all(|key| key == WORKERS)
+}
+
+/// A name for the series that each of `rows` stands for: the backend, and what tells two of one backend apart, `ignored`
+/// settings left out.
+fn names(rows: &[&SummaryRow], ignored: &[&str]) -> Vec<String> {
+    let name = |row: &&SummaryRow| {
+        let same: Vec<&SummaryRow> = rows.iter().copied().filter(|other| other.backend == row.backend).collect();
+        let differs = |of: fn(&SummaryRow) -> &String| same.iter().any(|other| of(other) != of(row));
+        let mut words = Vec::new();
+        if differs(|row| &row.engine) {
+            words.push(row.engine.clone());
+        }
+        if differs(|row| &row.host) {
+            words.push(row.host.clone());
+        }
+        let settings = settings_of(row);
+        words.extend(
+            differing_keys(&same)
+                .into_iter()
+                .filter(|key| !ignored.contains(key))
+                .map(|key| format!("{}={}", bare(key), settings.get(key).copied().unwrap_or("not set"))),
+        );
+        if words.is_empty() { row.backend.clone() } else { format!("{} ({})", row.backend, words.join(" ")) }
+    };
+    rows.iter().map(name).collect()
+}

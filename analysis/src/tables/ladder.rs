@@ -1,0 +1,85 @@
+//! Climbs: what each rung brought over the one below it.
+
+use comfy_table::Table;
+use qbench_schema::summary::SummaryRow;
+
+use super::{ABSENT, STYLE, align, lines_of, number, offered_label, runs_label, verdict};
+use crate::sweep::{Climber, Ladder};
+
+/// A figure, of which less is better but for throughput.
+type Measure = (&'static str, fn(&SummaryRow) -> Option<f64>);
+
+const MEASURES: [Measure; 6] = [
+    ("jobs/s", |row| Some(row.throughput_jobs_s)),
+    ("p50\nms", |row| Some(row.latency_p50_ms)),
+    ("p99\nms", |row| Some(row.latency_p99_ms)),
+    ("server\nus/job", |row| row.cpu_server_us_per_job),
+    ("statements\n/job", |row| row.round_trips_per_job),
+    ("idle\nqueries/s", |row| row.empty_claims_s),
+];
+
+/// Heading of the columns of changes.
+const CHANGE: &str = "+/-\n%";
+
+/// One block per backend that climbed.
+pub(super) fn render(ladder: &Ladder) -> Vec<String> {
+    ladder.series.iter().map(|climber| render_climber(ladder, climber)).collect()
+}
+
+fn render_climber(ladder: &Ladder, climber: &Climber) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    let mut header = vec!["rung", "change"];
+    header.extend(MEASURES.iter().flat_map(|(title, _)| [*title, CHANGE]));
+    header.push("valid");
+    table.set_header(&header);
+    let mut notes = Vec::new();
+    for (index, (rung, row)) in ladder.rungs.iter().zip(&climber.rows).enumerate() {
+        let mut cells = vec![(*rung).to_owned(), climber.change(index)];
+        let below = index.checked_sub(1).and_then(|below| climber.rows[below]);
+        cells.extend(MEASURES.iter().flat_map(|(_, value)| {
+            let figure = row.and_then(|row| finished(row, *value));
+            [figure.map_or(ABSENT.to_owned(), number), change(below.and_then(|row| finished(row, *value)), figure)]
+        }));
+        cells.push(row.map_or(ABSENT.to_owned(), |row| verdict(row, rung, &mut notes)));
+        table.add_row(cells);
+    }
+    if let (Some(Some(bottom)), Some(Some(top)), true) =
+        (climber.rows.first(), climber.rows.last(), climber.rows.len() > 2)
+    {
+        let mut cells = vec!["bottom to top".to_owned(), String::new()];
+        cells.extend(
+            MEASURES
+                .iter()
+                .flat_map(|(_, value)| [String::new(), change(finished(bottom, *value), finished(top, *value))]),
+        );
+        cells.push(String::new());
+        table.add_row(cells);
+    }
+    align(&mut table, &header);
+    let rows = || climber.rows.iter().copied().flatten();
+    let mut text = format!(
+        "Climb {}: {} in scenario {}, {} offered on every rung, {}\n{}",
+        ladder.plan,
+        climber.name,
+        ladder.scenario,
+        offered_label(rows()),
+        runs_label(rows()),
+        lines_of(&table)
+    );
+    text.push_str("+/- is against the rung below; a rung is the one below it and the change that it names\n");
+    notes.iter().for_each(|note| text.push_str(&format!("{note}\n")));
+    text
+}
+
+fn finished(row: &SummaryRow, value: fn(&SummaryRow) -> Option<f64>) -> Option<f64> {
+    value(row).filter(|_| row.runs > 0)
+}
+
+/// By how many percent a figure changed; nothing where one of the two is missing or the first is nothing.
+fn change(before: Option<f64>, now: Option<f64>) -> String {
+    match (before, now) {
+        (Some(before), Some(now)) if before > 0.0 => format!("{:+.0}", (now / before - 1.0) * 100.0),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,53 @@
+//! Flat out with more and more workers: what each further one still brings.
+
+use comfy_table::Table;
+
+use super::{ABSENT, STYLE, align, lines_of, number, runs_label, verdict};
+use crate::sweep::{Curve, Scaling};
+
+const HEADER: [&str; 8] = [
+    "workers",
+    "jobs/s",
+    "of linear\n%",
+    "deadlocks",
+    "busiest/idlest\nworker",
+    "server\nus/job",
+    "round trips\n/job",
+    "valid",
+];
+
+/// One block per backend and set of further settings.
+pub(super) fn render(scaling: &Scaling) -> Vec<String> {
+    scaling.series.iter().map(|curve| render_curve(scaling.scenario, curve)).collect()
+}
+
+fn render_curve(scenario: &str, curve: &Curve) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    table.set_header(HEADER);
+    let mut notes = Vec::new();
+    for point in &curve.points {
+        let row = point.row;
+        let figure = |value: Option<f64>| value.filter(|_| row.runs > 0).map_or(ABSENT.to_owned(), number);
+        table.add_row([
+            point.workers.to_string(),
+            figure(Some(row.throughput_jobs_s)),
+            curve.efficiency_pct(point).map_or(ABSENT.to_owned(), |pct| format!("{pct:.0}")),
+            row.deadlocks.map_or(ABSENT.to_owned(), |deadlocks| deadlocks.to_string()),
+            figure(row.workers_max_over_min),
+            figure(row.cpu_server_us_per_job),
+            figure(row.round_trips_per_job),
+            match row.valid {
+                true => "yes".to_owned(),
+                false => verdict(row, &format!("{} workers", point.workers), &mut notes),
+            },
+        ]);
+    }
+    align(&mut table, &HEADER);
+    let runs = runs_label(curve.points.iter().map(|point| point.row));
+    let mut text = format!("Scaling of {} in scenario {scenario}: flat out, {runs}\n{}", curve.name, lines_of(&table));
+    let fewest = curve.points.first().map_or(0, |point| point.workers);
+    text.push_str(&format!("100 % of linear: every worker carries as much as each of {fewest} did\n"));
+    notes.iter().for_each(|note| text.push_str(&format!("{note}\n")));
+    text
+}
