@@ -76,6 +76,7 @@ pub static BACKENDS: &[Entry] = &[
     crate::postgres::SKIP_LOCKED,
     crate::postgres::DELETE_RETURNING,
     crate::postgres::PARTITIONED,
+    crate::postgres::ADVISORY_LOCK,
     crate::valkey::ENTRY,
     crate::memory::ENTRY,
     crate::null::ENTRY,

@@ -17,6 +17,7 @@
 //! is held for a round trip and never while waiting for work.
 
 mod admin;
+mod advisory_lock;
 mod backend;
 mod delete_returning;
 mod depth;
@@ -34,6 +35,7 @@ mod statements;
 mod target;
 mod waiting;
 
+pub(crate) use advisory_lock::ENTRY as ADVISORY_LOCK;
 pub(crate) use delete_returning::ENTRY as DELETE_RETURNING;
 pub(crate) use partitioned::ENTRY as PARTITIONED;
 pub(crate) use skip_locked::ENTRY as SKIP_LOCKED;
