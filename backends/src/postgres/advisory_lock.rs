@@ -21,7 +21,7 @@ use super::leased::ANYWHERE;
 use super::link::Link;
 use super::notify::Supply;
 use super::rows::{self, Bind};
-use super::statements::{Statements, prepared};
+use super::statements::Statements;
 use super::target::Target;
 use super::waiting::{Source, WAKES, WaitingClaimer};
 use crate::capability::{Capabilities, Order, Recovery};
