@@ -71,6 +71,13 @@ impl Error {
         self
     }
 
+    /// The same trouble in an operation of which a part has happened: what became of the whole is not known.
+    #[must_use]
+    pub fn into_unknown(mut self) -> Self {
+        self.kind = ErrorKind::Unknown;
+        self
+    }
+
     /// What kind of trouble it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -88,6 +88,7 @@ pub static BACKENDS: &[Entry] = &[
     crate::postgres::DELETE_RETURNING,
     crate::postgres::PARTITIONED,
     crate::postgres::BATCH_SQL,
+    crate::postgres::ADVISORY_LOCK,
     crate::valkey::STREAMS,
     crate::valkey::LIST,
     crate::sqlite::ENTRY,

@@ -18,6 +18,8 @@ pub const LEASED: SqlFile = SqlFile { text: include_str!("../sql/leased.sql") };
 pub const SKIP_LOCKED: SqlFile = SqlFile { text: include_str!("../sql/skip_locked.sql") };
 /// Statements of the `delete_returning` backend.
 pub const DELETE_RETURNING: SqlFile = SqlFile { text: include_str!("../sql/delete_returning.sql") };
+/// Statements of the `advisory_lock` backend.
+pub const ADVISORY_LOCK: SqlFile = SqlFile { text: include_str!("../sql/advisory_lock.sql") };
 /// Statements of the `partitioned` backend.
 pub const PARTITIONED: SqlFile = SqlFile { text: include_str!("../sql/partitioned.sql") };
 /// Statements of the `batch_sql` backend.
@@ -55,7 +57,8 @@ mod tests {
 
     use super::*;
 
-    const FILES: [SqlFile; 7] = [QUEUE, LEASED, SKIP_LOCKED, DELETE_RETURNING, PARTITIONED, BATCH_SQL, SQLITE];
+    const FILES: [SqlFile; 8] =
+        [QUEUE, LEASED, SKIP_LOCKED, DELETE_RETURNING, PARTITIONED, BATCH_SQL, ADVISORY_LOCK, SQLITE];
 
     #[test]
     fn a_statement_ends_where_the_next_one_begins_and_has_no_comments() {

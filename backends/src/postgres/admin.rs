@@ -78,7 +78,7 @@ impl Admin for PgAdmin {
             notes: server
                 .notes
                 .into_iter()
-                .chain(self.target.notes())
+                .chain(self.target.notes().iter().cloned())
                 .chain(self.design.binding.iter().flat_map(|binding| binding.notes()))
                 .collect(),
         })

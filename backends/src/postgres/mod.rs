@@ -17,6 +17,7 @@
 //! is held for a round trip and never while waiting for work.
 
 mod admin;
+mod advisory_lock;
 mod backend;
 mod batch_sql;
 mod delete_returning;
@@ -35,6 +36,7 @@ mod statements;
 mod target;
 mod waiting;
 
+pub(crate) use advisory_lock::ENTRY as ADVISORY_LOCK;
 pub(crate) use batch_sql::ENTRY as BATCH_SQL;
 pub(crate) use delete_returning::ENTRY as DELETE_RETURNING;
 pub(crate) use partitioned::ENTRY as PARTITIONED;

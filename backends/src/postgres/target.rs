@@ -83,6 +83,7 @@ pub(super) struct Target {
     /// Whoever listens for consumers that wait to be told.
     pub(super) listening: Listening,
     round_trips: RoundTrips,
+    notes: Vec<String>,
 }
 
 impl Target {
@@ -112,6 +113,7 @@ impl Target {
             timeout: config.timeout,
             listening: Listening::default(),
             round_trips: config.round_trips.clone(),
+            notes: (config.wake == Wake::Notify).then(|| notify::NOTE.to_owned()).into_iter().collect(),
         })
     }
 
@@ -151,9 +153,15 @@ impl Target {
         self.namespace.name()
     }
 
-    /// What a reader of figures must know about how this queue is configured.
-    pub(super) fn notes(&self) -> Option<String> {
-        (self.wake == Wake::Notify).then(|| notify::NOTE.to_owned())
+    /// The same with a further note.
+    pub(super) fn noting(mut self, note: String) -> Self {
+        self.notes.push(note);
+        self
+    }
+
+    /// What a reader of figures must know about this queue as it is configured.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Options of a session of `role`.

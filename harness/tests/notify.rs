@@ -1,0 +1,215 @@
+//! What notifications cost and save, against a private server: one per batch, one listener, no herd, and nobody who asks for
+//! work in vain. That they arrive is the conformance suite's to say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use qbench_backends::registry::{self, BACKENDS, EngineKind};
+use qbench_backends::{
+    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, JobId, Lease, NewJob, ProducerId, RoundTrips,
+    ServerUrl, Wake, WorkerId,
+};
+use qbench_harness::services::{PostgresOptions, PostgresServer};
+use qbench_schema::result::Durability;
+use sqlx::postgres::PgListener;
+use sqlx::{Connection, PgConnection};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+const NAMESPACE: &str = "qbench_notify";
+/// Far longer than any test: what it finds, no notification told.
+const FALLBACK: Duration = Duration::from_secs(60);
+
+async fn server() -> PostgresServer {
+    PostgresServer::start(PostgresOptions::new(Durability::D1)).await.expect("PostgreSQL starts")
+}
+
+fn config(url: &ServerUrl, options: &BackendOptions, wake: Wake) -> BackendConfig {
+    BackendConfig {
+        url: Some(url.clone()),
+        namespace: NAMESPACE.to_owned(),
+        durability: Durability::D1,
+        lease: Duration::from_secs(60),
+        wake,
+        poll_interval: FALLBACK,
+        workers: 1,
+        timeout: Duration::from_secs(20),
+        options: options.clone(),
+        round_trips: RoundTrips::default(),
+    }
+}
+
+/// Opens a backend and sets it up.
+async fn set_up(id: &str, config: &BackendConfig) -> Arc<dyn Backend> {
+    let backend = (registry::find(id).expect("registered").open)(config).expect("opens");
+    backend.admin().await.expect("connects").setup().await.expect("sets up");
+    backend
+}
+
+/// Every backend on PostgreSQL that can be told of work, in every option set, with a name for messages.
+fn told() -> Vec<(&'static str, String, BackendOptions)> {
+    let on_postgres = BACKENDS.iter().filter(|entry| entry.engine == EngineKind::Postgres);
+    let sets: Vec<_> = on_postgres
+        .flat_map(|entry| {
+            entry.option_sets().into_iter().map(|(name, options)| (entry.id, format!("{} {name}", entry.id), options))
+        })
+        .collect();
+    assert!(sets.len() >= 6, "there are backends to test");
+    sets
+}
+
+fn jobs(numbers: std::ops::Range<u64>) -> Vec<NewJob> {
+    numbers.map(|job| NewJob { job: JobId(job), payload: Bytes::from_static(b"payload") }).collect()
+}
+
+async fn claim(consumer: &mut Consumer, limit: u32, wait: Duration) -> Vec<Lease> {
+    let mut leases = Vec::new();
+    consumer.claimer.claim(limit, wait, &mut leases).await.expect("claims");
+    leases
+}
+
+async fn ack(consumer: &mut Consumer, leases: &[Lease]) {
+    let mut statuses = Vec::new();
+    consumer.acker.ack(leases, &mut statuses).await.expect("acks");
+    assert_eq!(statuses, vec![AckStatus::Acked; leases.len()]);
+}
+
+/// Jobs that a notification tells of: the sum of what stands before each `@`.
+fn jobs_told(payload: &str) -> u64 {
+    payload.split(',').map(|share| share.split('@').next().unwrap().parse::<u64>().expect("a number")).sum()
+}
+
+#[tokio::test]
+async fn a_batch_is_one_notification_and_none_where_nobody_asked() {
+    let server = server().await;
+    let mut listener = PgListener::connect(server.url().expose()).await.expect("connects");
+    listener.listen(NAMESPACE).await.expect("listens");
+    for (id, name, options) in told() {
+        let config = config(server.url(), &options, Wake::Notify);
+        let backend = set_up(id, &config).await;
+        let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
+        let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+        producer.enqueue(&jobs(0..100)).await.expect("enqueues");
+        let heard = listener.recv().await.expect("hears");
+        assert_eq!(jobs_told(heard.payload()), 100, "{name}: {}", heard.payload());
+        assert_eq!(heard.payload().contains('@'), id == "partitioned", "{name}: {}", heard.payload());
+
+        let leases = claim(&mut consumer, 1, Duration::ZERO).await;
+        assert_eq!(leases.len(), 1);
+        consumer.acker.nack(&leases).await.expect("gives back");
+        let heard = listener.recv().await.expect("hears");
+        assert_eq!(jobs_told(heard.payload()), 1, "{name}");
+        consumer.acker.nack(&leases).await.expect("has nothing to give back");
+        assert_eq!(config.round_trips.wake().notifications_sent, 2, "{name}");
+
+        let silent = self::config(server.url(), &options, Wake::Poll);
+        let backend = (registry::find(id).expect("registered").open)(&silent).expect("opens");
+        let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
+        producer.enqueue(&jobs(100..200)).await.expect("enqueues");
+        let more = timeout(Duration::from_millis(200), listener.recv()).await;
+        assert!(more.is_err(), "{name}: {more:?}");
+    }
+    drop(listener);
+    server.stop().await.expect("PostgreSQL ends");
+}
+
+#[tokio::test]
+async fn consumers_share_one_listener_that_ends_with_the_last_of_them() {
+    const LISTENERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'qbench:%:listener:%'";
+    let server = server().await;
+    let mut raw = PgConnection::connect(server.url().expose()).await.expect("connects");
+    let config = config(server.url(), &BackendOptions::default(), Wake::Notify);
+    let backend = set_up("skip_locked", &config).await;
+    let mut admin = backend.admin().await.expect("connects");
+    let notes = admin.describe().await.expect("describes").notes;
+    assert!(notes.iter().any(|note| note.contains("lock on the whole database")), "{notes:?}");
+    for _ in 0..2 {
+        let mut consumers = Vec::new();
+        for id in 0..5 {
+            consumers.push(backend.consumer(WorkerId(id)).await.expect("connects"));
+        }
+        let listeners: i64 = sqlx::query_scalar(LISTENERS).fetch_one(&mut raw).await.expect("counts");
+        assert_eq!(listeners, 1);
+        consumers.truncate(1);
+        backend.producer(ProducerId(0)).await.expect("connects").enqueue(&jobs(0..1)).await.expect("enqueues");
+        let leases = claim(&mut consumers[0], 1, FALLBACK / 2).await;
+        ack(&mut consumers[0], &leases).await;
+        drop(consumers);
+        let patience = Instant::now() + Duration::from_secs(10);
+        while sqlx::query_scalar::<_, i64>(LISTENERS).fetch_one(&mut raw).await.expect("counts") > 0 {
+            assert!(Instant::now() < patience, "a listener is left");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    drop(raw);
+    server.stop().await.expect("PostgreSQL ends");
+}
+
+/// Claims up to `limit` jobs at a time and acks them, for `time`; waits as long as a worker does in one claim.
+async fn work(mut consumer: Consumer, limit: u32, time: Duration) -> usize {
+    let end = Instant::now() + time;
+    let mut done = 0;
+    while Instant::now() < end {
+        let leases = claim(&mut consumer, limit, Duration::from_millis(250)).await;
+        if !leases.is_empty() {
+            ack(&mut consumer, &leases).await;
+        }
+        done += leases.len();
+    }
+    done
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_rest_a_worker_asks_once_and_a_job_is_found_by_the_one_that_is_woken() {
+    const WORKERS: u32 = 8;
+    const JOBS: u64 = 40;
+    let server = server().await;
+    for (id, name, options) in told() {
+        let config = config(server.url(), &options, Wake::Notify);
+        let backend = set_up(id, &config).await;
+        let mut workers = JoinSet::new();
+        for _ in 0..WORKERS {
+            let consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+            let limit = backend.capabilities().max_claim_batch.get().min(10);
+            workers.spawn(work(consumer, limit, Duration::from_secs(5)));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let idle = config.round_trips.wake();
+        assert_eq!(idle.empty_claims, u64::from(WORKERS), "{name}: everybody looks once to begin with");
+        let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
+        for job in 0..JOBS {
+            producer.enqueue(&jobs(job..job + 1)).await.expect("enqueues");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let done: usize = workers.join_all().await.into_iter().sum();
+        assert_eq!(done as u64, JOBS, "{name}");
+        let counted = config.round_trips.wake().since(idle);
+        assert_eq!((counted.notifications_sent, counted.notifications_received), (JOBS, JOBS), "{name}");
+        // A claim may overtake the word of its job; then somebody looks for it in vain.
+        assert!(counted.empty_claims <= JOBS / 4, "{name}: {} looks in vain", counted.empty_claims);
+        assert_eq!(counted.listener_reconnects, 0, "{name}");
+    }
+    server.stop().await.expect("PostgreSQL ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_wakes_as_many_as_it_needs() {
+    let server = server().await;
+    let config = config(server.url(), &BackendOptions::default(), Wake::Notify);
+    let backend = set_up("skip_locked", &config).await;
+    let mut workers = JoinSet::new();
+    for _ in 0..8 {
+        let consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+        workers.spawn(work(consumer, 10, Duration::from_secs(2)));
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = config.round_trips.wake();
+    let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
+    producer.enqueue(&jobs(0..20)).await.expect("enqueues");
+    let done = workers.join_all().await;
+    assert_eq!(done.iter().sum::<usize>(), 20);
+    assert_eq!(done.iter().filter(|done| **done > 0).count(), 2, "{done:?}");
+    assert_eq!(config.round_trips.wake().since(before).empty_claims, 0);
+    server.stop().await.expect("PostgreSQL ends");
+}
