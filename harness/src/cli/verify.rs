@@ -80,7 +80,7 @@ async fn verify_all(entries: &[&'static Entry], settings: &Settings, filter: &st
                 }
                 // The other backends are checked all the same.
                 Err(error) => {
-                    println!("FAILED {} {name}: it cannot be checked: {error:#}", entry.id);
+                    println!("FAILED {}: it cannot be checked: {error:#}", title(entry, &name));
                     failed += 1;
                 }
             }
@@ -88,7 +88,7 @@ async fn verify_all(entries: &[&'static Entry], settings: &Settings, filter: &st
     }
     services.stop().await?;
     println!(
-        "{passed} of {expected} cases passed, over {} backends in {sets} option sets, of which {failed} failed",
+        "{passed} of {expected} cases passed (backends: {}, option sets: {sets}, failed option sets: {failed})",
         entries.len()
     );
     if expected == 0 && cases_named(filter) == 0 {
@@ -100,6 +100,11 @@ async fn verify_all(entries: &[&'static Entry], settings: &Settings, filter: &st
 /// Cases whose name contains `filter`.
 fn cases_named(filter: &str) -> usize {
     conformance::cases().filter(|case| case.name.contains(filter)).count()
+}
+
+/// A backend with its option set; the defaults have no name.
+fn title(entry: &Entry, option_set: &str) -> String {
+    if option_set.is_empty() { entry.id.to_owned() } else { format!("{} {option_set}", entry.id) }
 }
 
 async fn verify_one(
@@ -123,17 +128,21 @@ async fn verify_one(
         options,
         round_trips: RoundTrips::default(),
     };
+    let title = title(entry, option_set);
     let report = conformance::run(entry, &config, filter, |progress| match progress {
         Progress::Started { name, number, expected } => {
-            eprintln!("{} {option_set}: {number} of {expected} {name}", entry.id);
+            eprintln!("{title}: {number} of {expected} {name}");
         }
         Progress::Ended(result) => {
             if let Outcome::Failed(reason) = &result.outcome {
-                eprintln!("{} {option_set}: {} FAILED: {reason}", entry.id, result.name);
+                eprintln!("{title}: {} FAILED: {reason}", result.name);
             }
         }
     })
     .await?;
-    println!("{option_set} {report}");
+    if !option_set.is_empty() {
+        println!("{title}:");
+    }
+    println!("{report}");
     Ok(report)
 }

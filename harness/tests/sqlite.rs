@@ -1,0 +1,138 @@
+//! What only `sqlite` promises: many writers without a refusal, classes as the sessions have them, plain words where there is no
+//! queue, and a directory that goes with the run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use qbench_backends::{
+    Backend, BackendConfig, BackendOptions, Depth, ErrorKind, JobId, NewJob, ProducerId, RoundTrips, ServerUrl, Wake,
+    WorkerId, registry,
+};
+use qbench_harness::services::PrivateStore;
+use qbench_schema::result::Durability;
+
+const JOBS: u64 = 2_000;
+const WORKERS: u32 = 20;
+const PRODUCERS: u64 = 4;
+
+fn open(url: &ServerUrl, durability: Durability) -> Arc<dyn Backend> {
+    let config = BackendConfig {
+        url: Some(url.clone()),
+        namespace: "qbench_test".to_owned(),
+        durability,
+        lease: Duration::from_secs(30),
+        wake: Wake::Block,
+        poll_interval: Duration::from_millis(10),
+        workers: WORKERS,
+        timeout: Duration::from_secs(10),
+        options: BackendOptions::default(),
+        round_trips: RoundTrips::default(),
+    };
+    (registry::find("sqlite").expect("registered").open)(&config).expect("opens")
+}
+
+/// Producers on `into` and workers on `from`, one job at a time, until every job is done once. Any error is a panic.
+async fn churn(into: &Arc<dyn Backend>, from: &Arc<dyn Backend>) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..PRODUCERS {
+        let mut producer = into.producer(ProducerId(0)).await.expect("opens");
+        tasks.spawn(async move {
+            for job in 0..JOBS / PRODUCERS {
+                let job = JobId(number * JOBS + job);
+                producer.enqueue(&[NewJob { job, payload: Bytes::from_static(b"x") }]).await.expect("enqueues");
+            }
+            0
+        });
+    }
+    for number in 0..WORKERS {
+        let mut consumer = from.consumer(WorkerId(number)).await.expect("opens");
+        let mut admin = from.admin().await.expect("opens");
+        tasks.spawn(async move {
+            let mut done = 0;
+            loop {
+                let (mut leases, mut statuses) = (Vec::new(), Vec::new());
+                consumer.claimer.claim(1, Duration::from_millis(200), &mut leases).await.expect("claims");
+                consumer.acker.ack(&leases, &mut statuses).await.expect("acks");
+                done += leases.len() as u64;
+                let census = admin.census().await.expect("counts");
+                if census.done == Some(JOBS) {
+                    return done;
+                }
+            }
+        });
+    }
+    assert_eq!(tasks.join_all().await.iter().sum::<u64>(), JOBS, "each job was done once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_workers_and_four_producers_are_never_told_that_the_database_is_locked() {
+    let store = PrivateStore::create(None).expect("a directory");
+    let backend = open(store.url(), Durability::D0);
+    backend.admin().await.expect("opens").setup().await.expect("sets up");
+    churn(&backend, &backend).await;
+    store.remove().expect("goes");
+}
+
+/// Two opened backends have two lines of writers, so here SQLite's own waiting is what keeps them apart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_that_do_not_know_each_other_wait_for_each_other_too() {
+    let store = PrivateStore::create(None).expect("a directory");
+    let (one, other) = (open(store.url(), Durability::D0), open(store.url(), Durability::D0));
+    one.admin().await.expect("opens").setup().await.expect("sets up");
+    churn(&one, &other).await;
+    store.remove().expect("goes");
+}
+
+#[tokio::test]
+async fn a_class_is_read_back_from_a_session() {
+    let store = PrivateStore::create(None).expect("a directory");
+    for (class, synchronous) in [(Durability::D0, "0"), (Durability::D1, "1"), (Durability::D2, "2")] {
+        let backend = open(store.url(), class);
+        let mut admin = backend.admin().await.expect("opens");
+        admin.setup().await.expect("sets up");
+        let described = admin.describe().await.expect("describes");
+        assert_eq!(described.durability, class);
+        assert_eq!(described.settings["synchronous"], synchronous);
+        assert_eq!(described.settings["journal_mode"], "wal");
+        assert!(described.notes[0].contains("counted as the harness's"), "{:?}", described.notes);
+    }
+    store.remove().expect("goes");
+}
+
+#[tokio::test]
+async fn where_there_is_no_queue_it_says_so() {
+    let store = PrivateStore::create(None).expect("a directory");
+    let backend = open(store.url(), Durability::D1);
+    let error = backend.producer(ProducerId(0)).await.err().expect("nothing to open");
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(error.to_string().contains("is the queue set up"), "{error}");
+
+    let mut admin = backend.admin().await.expect("opens");
+    admin.setup().await.expect("sets up");
+    let mut producer = backend.producer(ProducerId(0)).await.expect("opens");
+    admin.teardown().await.expect("removes it");
+    let job = NewJob { job: JobId(1), payload: Bytes::new() };
+    let error = producer.enqueue(&[job]).await.expect_err("whoever has the file open is told");
+    assert!(error.to_string().contains("was removed meanwhile"), "{error}");
+    store.remove().expect("goes");
+
+    let error = backend.admin().await.err().expect("no directory");
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(error.to_string().contains("directory does not exist"), "{error}");
+}
+
+#[tokio::test]
+async fn everything_is_in_the_directory_and_goes_with_it() {
+    let store = PrivateStore::create(None).expect("a directory");
+    let backend = open(store.url(), Durability::D1);
+    let mut admin = backend.admin().await.expect("opens");
+    admin.setup().await.expect("sets up");
+    assert_eq!(admin.depth().await.expect("counts"), Depth::default());
+    let file = PathBuf::from(&admin.describe().await.expect("describes").objects[0]);
+    let directory = file.parent().and_then(|data| data.parent()).expect("two levels").to_owned();
+    assert!(file.exists() && directory.exists());
+    store.remove().expect("goes");
+    assert!(!directory.exists());
+}
