@@ -34,6 +34,12 @@ pub trait Backend: Send + Sync {
 
     /// Opens a consumer with physical connections of its own. Called before the measured window.
     async fn consumer(&self, id: WorkerId) -> Result<Consumer>;
+
+    /// Whether producers and consumers do their work in processes beside this one, children of it, whose cost is to be told
+    /// apart.
+    fn works_in_processes(&self) -> bool {
+        false
+    }
 }
 
 /// Control side of a backend. Never on the hot path.
@@ -132,6 +138,14 @@ pub trait Acker: Send {
     /// # Errors
     /// [`crate::ErrorKind::Config`] where [`Capabilities::nack`] is false.
     async fn nack(&mut self, leases: &[Lease]) -> Result<()>;
+
+    /// Another acker of the same consumer, where acks may overlap; `None` where one is answered before the next is sent.
+    ///
+    /// A library that gathers completions answers the first ack of a batch only when the batch is full or its time is up:
+    /// whoever waited for that answer before the next ack would wait in vain for a batch that cannot fill.
+    fn overlapping(&self) -> Option<Box<dyn Acker>> {
+        None
+    }
 }
 
 /// What became of one acked lease.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use qbench_backends::ServerUrl;
+use qbench_backends::{ServerUrl, external};
 use qbench_backends::registry::{self, BACKENDS, EngineKind, Entry};
 use qbench_scenarios::{Layer, Origin, Overrides, Profile, RunPlan, Scenario, Source, did_you_mean, resolve};
 use qbench_schema::manifest::ConfiguredValue;
@@ -27,7 +27,7 @@ const DEFAULT_PROFILE: &str = "quick";
 const OTHER_NAMES: [&str; 7] = ["profile", "pg-url", "valkey-url", "durability", "pin", "set", "out"];
 
 /// Variables that are read where they are needed and mean nothing in a file.
-const ONLY_VARIABLES: [&str; 3] = ["tmpdir", "progress", secrets::MOVED_FLAGS_NAME];
+const ONLY_VARIABLES: [&str; 4] = ["tmpdir", "progress", "adapters", secrets::MOVED_FLAGS_NAME];
 
 /// Flags that `run`, `matrix` and `quick` share.
 #[derive(Debug, Clone, Args)]
@@ -211,7 +211,10 @@ fn take_pair(
     let (key, value) = pair
         .split_once('=')
         .ok_or_else(|| Usage(format!("--set {pair}: expected KEY=VALUE, for instance --set commit=ack")))?;
-    let known_options = || BACKENDS.iter().flat_map(|entry| entry.options).map(|option| option.key);
+    // An adapter that cannot be read says so where it is asked for.
+    let adapters: Vec<&Entry> = external::all().into_iter().flatten().collect();
+    let entries = || BACKENDS.iter().chain(adapters.iter().copied());
+    let known_options = || entries().flat_map(|entry| entry.options).map(|option| option.key);
     if known_options().any(|option| option == key) {
         options.insert(key.to_owned(), ConfiguredValue { value: value.to_owned(), source: source.name().to_owned() });
         return Ok(());
@@ -321,10 +324,13 @@ impl Settings {
 /// The registry's entry of `id`.
 ///
 /// # Errors
-/// [`Usage`] with the nearest known id.
+/// [`Usage`] with the nearest known id, or with what is wrong with an adapter.
 pub fn find_backend(id: &str) -> Result<&'static Entry, Usage> {
-    registry::find(id).ok_or_else(|| {
-        Usage(format!("unknown backend `{id}`{}", did_you_mean(id, BACKENDS.iter().map(|entry| entry.id))))
+    let found = registry::resolve(id).map_err(|error| Usage(error.to_string()))?;
+    found.ok_or_else(|| {
+        let adapters: Vec<&str> = external::all().into_iter().flatten().map(|entry| entry.id).collect();
+        let known = BACKENDS.iter().map(|entry| entry.id).chain(adapters);
+        Usage(format!("unknown backend `{id}`{}", did_you_mean(id, known)))
     })
 }
 

@@ -4,6 +4,8 @@
 //! `concurrency` slots work, `ack_loop` settles what is finished. They share a task so that handing on costs no wake-up
 //! of another thread.
 
+mod overlapping_acks;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -233,6 +235,10 @@ async fn ack_loop(
     mut to_settle: mpsc::Receiver<Settled>,
     mut sink: RecordSink,
 ) {
+    if acker.overlapping().is_some() {
+        overlapping_acks::run(context, worker, acker, queue, to_settle, sink).await;
+        return queue.room.close();
+    }
     let mut batch = AckBatch::default();
     let mut outcomes = AckOutcomes::default();
     while let Some(first) = to_settle.recv().await {
@@ -260,17 +266,22 @@ async fn ack_loop(
             batch.times.clear();
         }
         if !batch.unstarted.is_empty() {
-            match acker.nack(&batch.unstarted).await {
-                Ok(()) => batch.unstarted.iter().for_each(|lease| context.ledger.handed_back(lease)),
-                // Their leases expire, so nothing is lost; it only takes longer.
-                Err(error) => context.incidents.count(&error),
-            }
-            queue.room.add_permits(batch.unstarted.len());
-            batch.unstarted.clear();
+            hand_back(context, acker.as_mut(), queue, &mut batch.unstarted).await;
         }
     }
     // A claim loop that waits for room must not wait for an ack loop that has ended.
     queue.room.close();
+}
+
+/// Gives back what was never begun.
+async fn hand_back(context: &WorkerContext, acker: &mut dyn Acker, queue: &LocalQueue, unstarted: &mut Vec<Lease>) {
+    match acker.nack(unstarted).await {
+        Ok(()) => unstarted.iter().for_each(|lease| context.ledger.handed_back(lease)),
+        // Their leases expire, so nothing is lost; it only takes longer.
+        Err(error) => context.incidents.count(&error),
+    }
+    queue.room.add_permits(unstarted.len());
+    unstarted.clear();
 }
 
 /// Acks `leases`, trying again after errors, and appends what is known of each.
@@ -300,7 +311,7 @@ async fn ack_until_answered(
                 return;
             }
             Err(error) => {
-                unanswered |= !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Connect);
+                unanswered |= !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Connect | ErrorKind::Gone);
                 match patience.advise(&error, "a worker's ack", &context.incidents, Instant::now()) {
                     Advice::RetryAfter(pause) => sleep(pause).await,
                     Advice::GiveUp => {
