@@ -60,6 +60,8 @@ let lastDelivery = 0;
 const deliveries = new Map();
 const producers = new Map();
 const workers = new Map();
+// Workers whose channels were closed, while they end.
+const leaving = new Set();
 // Payloads travel as base64 all the way: a job's data is JSON.
 const payloadOf = new Map();
 const numberOf = new Map();
@@ -67,15 +69,11 @@ const numberOf = new Map();
 const owner = () => `${settings.namespace}:owner`;
 const MADE = 'qbench: adapter bullmq';
 
-function connection(options) {
-  const made = new Redis(settings.url, { connectionName: `qbench:external:${settings.namespace}`, ...options });
+async function connected(options) {
+  const connectionName = `qbench:external:${settings.namespace}`;
+  const made = new Redis(settings.url, { connectionName, lazyConnect: true, retryStrategy: null, ...options });
   // Whoever waits for a command gets its error; without a listener ioredis would print this one.
   made.on('error', () => {});
-  return made;
-}
-
-async function connected(options) {
-  const made = connection({ lazyConnect: true, retryStrategy: null, ...options });
   try {
     await made.connect();
   } catch (error) {
@@ -99,9 +97,14 @@ async function keys() {
   return found;
 }
 
+// Until nothing comes after it: commands of a worker that was cut off may still be on their way.
 async function removeKeys() {
-  const all = await keys();
-  for (let from = 0; from < all.length; from += 1000) await control.unlink(...all.slice(from, from + 1000));
+  for (let quiet = 0, turn = 0; quiet < 2 && turn < 200; turn++) {
+    const all = await keys();
+    for (let from = 0; from < all.length; from += 1000) await control.unlink(...all.slice(from, from + 1000));
+    quiet = all.length === 0 ? quiet + 1 : 0;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 }
 
 async function removeOurs() {
@@ -132,10 +135,10 @@ class Consumer {
     this.demanded = 0;
   }
 
-  // Connections belong to one Worker: it closes them.
   async open() {
+    this.client = await connected({ maxRetriesPerRequest: null });
     this.worker = new Worker(QUEUE, (job, token) => this.process(job, token), {
-      ...queueOptions(connection({ maxRetriesPerRequest: null })),
+      ...queueOptions(this.client),
       autorun: false,
       concurrency: Math.max(this.demanded, 1),
       lockDuration: settings.lease_ms,
@@ -183,6 +186,7 @@ class Consumer {
   // As a worker whose process was killed: its locks are renewed no more.
   async abandon() {
     await this.worker.close(true);
+    this.client.disconnect();
     for (const delivery of deliveries.values()) {
       if (delivery.channel === this.channel) {
         deliveries.delete(delivery.number);
@@ -209,7 +213,7 @@ async function confirm(delivery, action) {
 }
 
 async function stopWorkers() {
-  await Promise.all([...workers.values()].map((consumer) => consumer.abandon()));
+  await Promise.all([...leaving, ...[...workers.values()].map((consumer) => consumer.abandon())]);
 }
 
 async function settleAll(numbers, verdict) {
@@ -230,8 +234,9 @@ async function counts() {
   const of = await withQueue((queue) => queue.getJobCounts('waiting', 'prioritized', 'delayed', 'active', 'completed', 'failed'));
   const ready = of.waiting + of.prioritized + of.delayed;
   if (settings.options.processes === 'each') return { of, ready, in_flight: of.active };
-  // The library may have fetched jobs that it has not begun to process: nobody has these.
-  const started = Math.min(of.active, deliveries.size);
+  // The library may have fetched jobs that it has not begun to process: nobody has these. As of the answer, because what
+  // is started until then is reported before it.
+  const started = Math.min(ready + of.active, deliveries.size);
   return { of, ready: ready + of.active - started, in_flight: started };
 }
 
@@ -321,8 +326,11 @@ const requests = {
     producer?.client.disconnect();
     const consumer = workers.get(channel);
     workers.delete(channel);
-    await settleAll(untaken, BACK).catch(() => {});
-    await consumer?.abandon();
+    const left = settleAll(untaken, BACK)
+      .catch(() => {})
+      .then(() => consumer?.abandon());
+    leaving.add(left);
+    await left.finally(() => leaving.delete(left));
   },
 
   demand({ channel, jobs }) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs BullMQ for `external:bullmq`, pinned by package-lock.json, into the user's cache. Needs Node.js 18 or newer and npm.
+# Installs BullMQ for `external:bullmq`, pinned by package.json, into the user's cache. Needs Node.js 18 or newer and npm.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 # shellcheck source=../common/cache.sh
@@ -14,8 +14,9 @@ for program in node npm; do
 done
 rm -rf "$target"
 mkdir -p "$target"
-cp "$here/package.json" "$here/package-lock.json" "$target"
-(cd "$target" && npm ci --no-audit --no-fund --loglevel error)
+cp "$here/package.json" "$target"
+# Without optional packages: these are native code that is built or fetched, and BullMQ works without it.
+(cd "$target" && npm install --omit=optional --no-package-lock --no-audit --no-fund --loglevel error)
 # Last, so that half an installation is none.
 touch "$target/installed"
 echo "BullMQ $(node -p "require('$target/node_modules/bullmq/package.json').version") is in $target"

@@ -261,7 +261,7 @@ class Adapter:
             "notes": [
                 "PgQueuer confirms a job when its completion buffer is written: when as many jobs are done as one dequeue "
                 "takes, or after about 100 ms",
-                "max_concurrent_tasks of a PgQueuer worker: " + (str(self.max_concurrent_tasks) if self.max_concurrent_tasks else "no limit, the library's default"),
+                f"max_concurrent_tasks of a PgQueuer worker: {self.max_concurrent_tasks or 'no limit'}",
             ],
         }
 
@@ -330,8 +330,9 @@ class Adapter:
         rows = dict(await control.fetch(f"SELECT status::text, count(*) FROM {self.table('pgqueuer')} GROUP BY 1"))
         ready, in_flight = rows.get("queued", 0), rows.get("picked", 0)
         if not self.each:
-            # The library may have dequeued jobs whose entrypoints have not begun: nobody has these.
-            started = min(in_flight, len(self.deliveries))
+            # The library may have dequeued jobs whose entrypoints have not begun: nobody has these. As of the answer,
+            # because what is started until then is reported before it.
+            started = min(ready + in_flight, len(self.deliveries))
             ready, in_flight = ready + in_flight - started, started
         return {"ready": ready, "in_flight": in_flight}
 

@@ -141,10 +141,16 @@ pub trait Acker: Send {
 
     /// Another acker of the same consumer, where acks may overlap; `None` where one is answered before the next is sent.
     ///
-    /// A library that gathers completions answers the first ack of a batch only when the batch is full or its time is up:
-    /// whoever waited for that answer before the next ack would wait in vain for a batch that cannot fill.
+    /// A library that completes each job of a worker on its own, or gathers completions, answers in the order that suits it:
+    /// whoever waited for one answer before the next ack might wait for a batch that cannot fill.
     fn overlapping(&self) -> Option<Box<dyn Acker>> {
         None
+    }
+
+    /// Whether the implementation gathers finished jobs by itself and acks them later, so that its worker goes on with the
+    /// next job as soon as the work is done.
+    fn gathers(&self) -> bool {
+        false
     }
 }
 

@@ -122,7 +122,7 @@ impl Backend for ExternalBackend {
 
     async fn consumer(&self, id: WorkerId) -> Result<Consumer> {
         let channel = self.channel(Role::Consumer, id.0).await?;
-        Ok(consumer(channel, self.queue.consume, self.queue.manifest.capabilities.nack))
+        Ok(consumer(channel, self.queue.consume, self.queue.manifest))
     }
 
     fn works_in_processes(&self) -> bool {

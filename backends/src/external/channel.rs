@@ -10,8 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
+use super::manifest::Manifest;
 use super::process::{Mailbox, Process};
 use super::protocol::{Consume, Delivery, IncomingPayload, OutgoingPayload, Request, Role};
+use crate::capability::Recovery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, Lease, LeaseToken, NewJob};
 use crate::seam::{AckStatus, Acker, Claimer, Consumer, Producer};
@@ -124,7 +126,8 @@ impl ExternalProducer {
     fn common_number(&mut self, jobs: &[NewJob]) -> Option<u32> {
         let first = &jobs.first()?.payload;
         // The payload of a run is shared, so that a look at the address mostly settles it.
-        let same = |one: &Bytes, other: &Bytes| (one.as_ptr() == other.as_ptr() && one.len() == other.len()) || one == other;
+        let same =
+            |one: &Bytes, other: &Bytes| (one.as_ptr() == other.as_ptr() && one.len() == other.len()) || one == other;
         if !jobs.iter().all(|job| same(&job.payload, first)) {
             return None;
         }
@@ -156,7 +159,7 @@ impl Producer for ExternalProducer {
 struct Held {
     channel: Channel,
     consume: Consume,
-    nack: bool,
+    manifest: &'static Manifest,
     mailbox: Arc<Mailbox>,
     /// Deliveries that a worker took and did not settle.
     count: AtomicU32,
@@ -165,14 +168,11 @@ struct Held {
 }
 
 /// The two sides of one channel.
-pub(super) fn consumer(channel: Channel, consume: Consume, nack: bool) -> Consumer {
+pub(super) fn consumer(channel: Channel, consume: Consume, manifest: &'static Manifest) -> Consumer {
     let mailbox = channel.process.mailbox(channel.number);
-    let held = Held { channel, consume, nack, mailbox, count: AtomicU32::new(0), demanded: AtomicU32::new(0) };
-    let held = Arc::new(held);
-    Consumer {
-        claimer: Box::new(ExternalClaimer { held: Arc::clone(&held) }),
-        acker: Box::new(ExternalAcker { held }),
-    }
+    let (count, demanded) = (AtomicU32::new(0), AtomicU32::new(0));
+    let held = Arc::new(Held { channel, consume, manifest, mailbox, count, demanded });
+    Consumer { claimer: Box::new(ExternalClaimer { held: Arc::clone(&held) }), acker: Box::new(ExternalAcker { held }) }
 }
 
 impl Held {
@@ -235,6 +235,9 @@ impl Claimer for ExternalClaimer {
     }
 
     async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        if self.held.manifest.capabilities.recovery != Recovery::LeaseExpiry {
+            return Ok(());
+        }
         let answer = self.held.channel.ask(&Request::Reclaim { channel: self.held.channel.number, limit }).await?;
         out.extend(answer.jobs);
         Ok(())
@@ -272,8 +275,8 @@ impl Acker for ExternalAcker {
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
-        if !self.held.nack {
-            return Err(Error::config("this adapter's library cannot take a job back"));
+        if !self.held.manifest.capabilities.nack {
+            return Err(Error::config(format!("{}: its library cannot take a job back", self.held.manifest.id)));
         }
         self.held.settled(leases.len());
         if self.held.consume == Consume::Push {
@@ -286,7 +289,10 @@ impl Acker for ExternalAcker {
     }
 
     fn overlapping(&self) -> Option<Box<dyn Acker>> {
-        // A library with a completion buffer answers the first ack of a batch together with the last one.
         (self.held.consume == Consume::Push).then(|| Box::new(ExternalAcker { held: Arc::clone(&self.held) }) as Box<_>)
+    }
+
+    fn gathers(&self) -> bool {
+        self.held.manifest.completion_buffer
     }
 }

@@ -65,6 +65,8 @@ pub(super) struct Manifest {
     pub(super) processes: Vec<Processes>,
     /// Likewise.
     pub(super) consume: Vec<Consume>,
+    /// Whether the library gathers completions of finished jobs by itself.
+    pub(super) completion_buffer: bool,
     pub(super) capabilities: Capabilities,
     pub(super) options: &'static [OptionSpec],
     pub(super) variants: &'static [&'static [(&'static str, &'static str)]],
@@ -86,6 +88,8 @@ struct Wire {
     #[serde(default = "shared")]
     processes: Vec<Processes>,
     consume: Vec<Consume>,
+    #[serde(default)]
+    completion_buffer: bool,
     contract: Contract,
     #[serde(default)]
     options: BTreeMap<String, WireOption>,
@@ -203,7 +207,11 @@ impl Manifest {
             .collect();
         let mut variants: Vec<&'static [(&'static str, &'static str)]> = Vec::new();
         let ways: [(&str, Vec<&'static str>, &str); 2] = [
-            ("processes", processes.iter().map(|way| way.name()).collect(), "producers and workers in processes of the adapter"),
+            (
+                "processes",
+                processes.iter().map(|way| way.name()).collect(),
+                "producers and workers in processes of the adapter",
+            ),
             ("consume", consume.iter().map(|way| way.name()).collect(), "who moves first when a job goes to a worker"),
         ];
         for (key, words, help) in ways {
@@ -229,6 +237,7 @@ impl Manifest {
             folder,
             processes,
             consume,
+            completion_buffer: wire.completion_buffer,
             capabilities: wire.contract.into_capabilities(),
             options: Vec::leak(options),
             variants: Vec::leak(variants),

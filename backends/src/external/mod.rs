@@ -19,7 +19,7 @@ pub use manifest::FOLDERS_VARIABLE;
 use manifest::Manifest;
 
 use crate::config::BackendConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::registry::Entry;
 
 /// What an external backend's id starts with.
@@ -42,6 +42,21 @@ pub fn resolve(name: &str) -> Result<Option<&'static Entry>> {
     }
 }
 
+/// Refuses an adapter that was named by its path where only its id will be known: another process would not find it, or
+/// find another one.
+///
+/// # Errors
+/// [`crate::ErrorKind::Config`] with what to do instead.
+pub fn require_findable(given: &str, entry: &Entry) -> Result<()> {
+    match given.starts_with(PREFIX) && given.contains('/') {
+        true => Err(Error::config(format!(
+            "{given}: give the name {} here, with the folder that the adapter's folder is in in {FOLDERS_VARIABLE}",
+            entry.id
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// Every adapter in the adapter folders, by name; one that cannot be read is an error in its place.
 pub fn all() -> Vec<Result<&'static Entry>> {
     manifest::folders().into_iter().map(|folder| Manifest::read(&folder).map(entry)).collect()
@@ -50,11 +65,15 @@ pub fn all() -> Vec<Result<&'static Entry>> {
 /// Makes a registry's line of a manifest.
 fn entry(manifest: Manifest) -> &'static Entry {
     let manifest: &'static Manifest = Box::leak(Box::new(manifest));
+    let summary = match manifest.require_installed() {
+        Ok(()) => manifest.summary,
+        Err(error) => String::leak(format!("{} ({error})", manifest.summary)),
+    };
     let open = move |config: &BackendConfig| backend::open(manifest, config);
     Box::leak(Box::new(Entry {
         id: manifest.id,
         engine: manifest.engine,
-        summary: manifest.summary,
+        summary,
         options: manifest.options,
         variants: manifest.variants,
         open: Box::leak(Box::new(open)),

@@ -369,7 +369,9 @@ fn read_lines(output: ChildStdout, process: &Weak<Process>) {
         let taken = match read {
             Err(error) => Err(format!("its output cannot be read: {error}")),
             Ok(0) => break "it closed its output".to_owned(),
-            Ok(_) if line.last() != Some(&b'\n') => Err("its output ended amid a line, or a line has no end".to_owned()),
+            Ok(_) if line.last() != Some(&b'\n') => {
+                Err("its output ended amid a line, or a line has no end".to_owned())
+            }
             Ok(_) => match std::str::from_utf8(&line) {
                 Ok(text) => process.take_in(text.trim_end()),
                 Err(_) => Err("it printed a line that is no text".to_owned()),

@@ -121,7 +121,10 @@ pub(super) struct Hello<'a> {
 
 impl std::fmt::Debug for Hello<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hello").field("protocol", &self.protocol).field("namespace", &self.namespace).finish_non_exhaustive()
+        f.debug_struct("Hello")
+            .field("protocol", &self.protocol)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
     }
 }
 

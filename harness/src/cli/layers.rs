@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use qbench_backends::{ServerUrl, external};
 use qbench_backends::registry::{self, BACKENDS, EngineKind, Entry};
+use qbench_backends::{ServerUrl, external};
 use qbench_scenarios::{Layer, Origin, Overrides, Profile, RunPlan, Scenario, Source, did_you_mean, resolve};
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;

@@ -59,14 +59,6 @@ pub struct WorkerContext {
     pub valve: Arc<Valve>,
 }
 
-impl WorkerContext {
-    /// A worker without a completion buffer holds its room until the ack returned (claim, work, ack, claim …); one with a
-    /// buffer goes on as soon as the work is done.
-    fn holds_room_until_ack(&self) -> bool {
-        self.ack_batch == 1
-    }
-}
-
 /// A job between its claim and its work.
 struct ClaimedJob {
     lease: Lease,
@@ -89,6 +81,9 @@ struct LocalQueue {
     waiting: Semaphore,
     /// One permit per job that the worker has room for.
     room: Semaphore,
+    /// A worker without a completion buffer holds its room until the ack returned (claim, work, ack, claim …); one with a
+    /// buffer, its own or the library's, goes on as soon as the work is done.
+    holds_room_until_ack: bool,
 }
 
 impl LocalQueue {
@@ -113,13 +108,14 @@ impl LocalQueue {
 pub async fn run(context: Arc<WorkerContext>, worker: u32, consumer: Consumer, sink: RecordSink) {
     // A claim may always be as large as it was asked to be, even where no job is claimed ahead on purpose.
     let room = (context.concurrency + context.prefetch).max(context.claim_batch) as usize;
+    let Consumer { claimer, acker } = consumer;
     let queue = LocalQueue {
         jobs: Mutex::new(VecDeque::with_capacity(room)),
         waiting: Semaphore::new(0),
         room: Semaphore::new(room),
+        holds_room_until_ack: context.ack_batch == 1 && !acker.gathers(),
     };
     let (settled, to_settle) = mpsc::channel(room + context.ack_batch as usize);
-    let Consumer { claimer, acker } = consumer;
     tokio::join!(
         ack_loop(&context, worker, acker, &queue, to_settle, sink),
         work_loop(&context, &queue, settled),
@@ -198,7 +194,7 @@ async fn work_slot(context: &WorkerContext, queue: &LocalQueue, settled: &mpsc::
             sleep(context.work).await;
             context.clock.now_us()
         };
-        if !context.holds_room_until_ack() {
+        if !queue.holds_room_until_ack {
             queue.room.add_permits(1);
         }
         if settled.send(Settled::Finished { job, started_us, finished_us }).await.is_err() {
@@ -259,7 +255,7 @@ async fn ack_loop(
             ack_until_answered(context, acker.as_mut(), &batch.leases, &mut outcomes).await;
             let acked_us = context.clock.now_us();
             record_batch(context, worker, &batch, &outcomes, acked_us, &mut sink);
-            if context.holds_room_until_ack() {
+            if queue.holds_room_until_ack {
                 queue.room.add_permits(batch.leases.len());
             }
             batch.leases.clear();

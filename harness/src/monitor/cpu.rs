@@ -40,7 +40,10 @@ pub struct CpuSeconds {
 impl CpuSeconds {
     /// All roles together; empty when none of them is known.
     fn roles(&self) -> Option<f64> {
-        [self.server, self.harness, self.background, self.adapter].into_iter().flatten().reduce(|sum, cpu_s| sum + cpu_s)
+        [self.server, self.harness, self.background, self.adapter]
+            .into_iter()
+            .flatten()
+            .reduce(|sum, cpu_s| sum + cpu_s)
     }
 
     /// The roles' share of the host's busy time, in percent. Empty where one of the two is not known.

@@ -1,5 +1,5 @@
-//! Settles finished jobs where acks may overlap ([`Acker::overlapping`]): the library gathers completions by itself, so each
-//! batch goes to it as soon as it is due, whatever became of the ones before.
+//! Settles finished jobs where acks may overlap ([`Acker::overlapping`]): each batch goes out as soon as it is due, whatever
+//! became of the ones before.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -93,7 +93,7 @@ fn conclude(
 ) -> Carrier {
     let Carrier { batch, outcomes, .. } = &mut carrier;
     record_batch(context, worker, batch, outcomes, acked_us, sink);
-    if context.holds_room_until_ack() {
+    if queue.holds_room_until_ack {
         queue.room.add_permits(batch.leases.len());
     }
     batch.leases.clear();
