@@ -50,6 +50,9 @@ pub enum Recovery {
     LeaseExpiry,
     /// The server puts it back at once when the consumer's connection ends.
     ConnectionLoss,
+    /// A library's own heartbeats: a living holder keeps its jobs however long it takes, and those of one that has been silent
+    /// for longer than the lease come back by ordinary claims. Such a library also keeps its own connections.
+    Heartbeat,
 }
 
 /// Where finished jobs wait for others to be acked with.

@@ -49,6 +49,16 @@ impl ServerUrl {
         };
         format!("{scheme}{shown}")
     }
+
+    /// `text` without this URL's password, for words of others that may hold it.
+    pub fn conceal_in(&self, text: &str) -> String {
+        let text = text.replace(&self.0, &self.redacted());
+        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        let of_user = rest.rsplit_once('@').and_then(|(user_info, _)| Some(user_info.split_once(':')?.1));
+        let of_query = self.0.split_once("password=").map(|(_, after)| after.split('&').next().unwrap_or(after));
+        let secrets = of_user.into_iter().chain(of_query).filter(|secret| !secret.is_empty());
+        secrets.fold(text, |text, secret| text.replace(secret, "***"))
+    }
 }
 
 impl fmt::Debug for ServerUrl {
@@ -143,6 +153,21 @@ impl BackendConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_others_lose_the_password_too() {
+        for (url, secret) in [
+            ("postgres://ann:p@ss:w/o?rd@db/x", "p@ss:w/o?rd"),
+            ("redis://:s3cret@127.0.0.1:6379", "s3cret"),
+            ("postgres://db/x?user=ann&password=s3cret&a=b", "s3cret"),
+        ] {
+            let said = format!("tried {url}: password {secret} was refused");
+            let shown = ServerUrl::new(url).conceal_in(&said);
+            assert!(!shown.contains(secret) && shown.contains("was refused"), "{shown}");
+        }
+        let open = ServerUrl::new("postgres://ann@db/x");
+        assert_eq!(open.conceal_in("no route to postgres://ann@db/x"), "no route to postgres://ann@db/x");
+    }
 
     #[test]
     fn a_url_never_shows_its_password() {

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Unknown,
     /// The server answered with something that it should not answer, or failed for good.
     Server,
+    /// What we talked to has ended for good, before this was asked of it: nothing happened, and nothing will. Never retried.
+    Gone,
 }
 
 impl ErrorKind {
@@ -29,6 +31,7 @@ impl ErrorKind {
             ErrorKind::Rejected => "rejected",
             ErrorKind::Unknown => "unknown",
             ErrorKind::Server => "server",
+            ErrorKind::Gone => "gone",
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod capability;
 pub mod config;
 pub mod conformance;
 pub mod error;
+pub mod external;
 pub mod job;
 mod memory;
 mod null;

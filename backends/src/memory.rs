@@ -32,7 +32,7 @@ pub(crate) const ENTRY: Entry = Entry {
     summary: "reference semantics in this process: leases, attempts, stale acks, exact census",
     options: &[],
     variants: &[],
-    open: |config| Ok(Arc::new(MemoryBackend::open(config)?)),
+    open: &|config| Ok(Arc::new(MemoryBackend::open(config)?)),
 };
 
 /// Largest batch of any kind: nothing in the design limits it, so the number only has to be a number.

@@ -27,7 +27,7 @@ pub(crate) const ENTRY: Entry = Entry {
     summary: "hands jobs over and does nothing else: the harness's own floor",
     options: &[],
     variants: &[],
-    open: |config| Ok(Arc::new(NullBackend::open(config)?)),
+    open: &|config| Ok(Arc::new(NullBackend::open(config)?)),
 };
 
 /// Largest batch of any kind: nothing in the design limits it, so the number only has to be a number.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{BackendConfig, BackendOptions};
 use crate::error::Result;
+use crate::external;
 use crate::seam::Backend;
 
 /// What a backend must be given a server of.
@@ -64,7 +65,7 @@ pub struct Entry {
     /// the server is asked to do. Empty where there is none.
     pub variants: &'static [&'static [(&'static str, &'static str)]],
     /// Opens it with a configuration. Does not connect.
-    pub open: fn(&BackendConfig) -> Result<Arc<dyn Backend>>,
+    pub open: &'static (dyn Fn(&BackendConfig) -> Result<Arc<dyn Backend>> + Send + Sync),
 }
 
 impl Entry {
@@ -96,7 +97,18 @@ pub static BACKENDS: &[Entry] = &[
     crate::null::ENTRY,
 ];
 
-/// The entry of `id`, if there is one.
+/// The entry of `id`, if there is one: of [`BACKENDS`], or an adapter by `external:<name>` or `external:<path>`.
+///
+/// # Errors
+/// [`crate::ErrorKind::Config`] when there is such an adapter, and what it states about itself cannot be.
+pub fn resolve(id: &str) -> Result<Option<&'static Entry>> {
+    match id.strip_prefix(external::PREFIX) {
+        Some(name) => external::resolve(name),
+        None => Ok(find(id)),
+    }
+}
+
+/// The entry of `id` in [`BACKENDS`], if there is one.
 pub fn find(id: &str) -> Option<&'static Entry> {
     BACKENDS.iter().find(|entry| entry.id == id)
 }

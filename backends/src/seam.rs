@@ -34,6 +34,12 @@ pub trait Backend: Send + Sync {
 
     /// Opens a consumer with physical connections of its own. Called before the measured window.
     async fn consumer(&self, id: WorkerId) -> Result<Consumer>;
+
+    /// Whether producers and consumers do their work in processes beside this one, children of it, whose cost is to be told
+    /// apart.
+    fn works_in_processes(&self) -> bool {
+        false
+    }
 }
 
 /// Control side of a backend. Never on the hot path.
@@ -150,6 +156,20 @@ pub trait Acker: Send {
     /// # Errors
     /// [`crate::ErrorKind::Config`] where [`Capabilities::nack`] is false.
     async fn nack(&mut self, leases: &[Lease]) -> Result<()>;
+
+    /// Another acker of the same consumer, where acks may overlap; `None` where one is answered before the next is sent.
+    ///
+    /// A library that completes each job of a worker on its own, or gathers completions, answers in the order that suits it:
+    /// whoever waited for one answer before the next ack might wait for a batch that cannot fill.
+    fn overlapping(&self) -> Option<Box<dyn Acker>> {
+        None
+    }
+
+    /// Whether the implementation gathers finished jobs by itself and acks them later, so that its worker goes on with the
+    /// next job as soon as the work is done.
+    fn gathers(&self) -> bool {
+        false
+    }
 }
 
 /// How the work of one job ended.

@@ -46,7 +46,7 @@ pub(crate) const ENTRY: Entry = Entry {
     summary: "embedded: one table in a file, WAL mode, UPDATE … RETURNING; nothing to install, one writer at a time",
     options: &[],
     variants: &[],
-    open: |config| Ok(Arc::new(Sqlite { store: Arc::new(Store::new(config)?) })),
+    open: &|config| Ok(Arc::new(Sqlite { store: Arc::new(Store::new(config)?) })),
 };
 
 /// Largest batch of jobs in: each takes two of the 32,766 parameters that a statement may have.

@@ -71,7 +71,7 @@ macro_rules! faulty {
             summary: "the reference backend with a fault",
             options: &[],
             variants: &[],
-            open: |config| open(config, Fault::$fault),
+            open: &|config| open(config, Fault::$fault),
         };
         &ENTRY
     }};

@@ -41,7 +41,7 @@ macro_rules! half_written {
             summary: "the reference backend without some of it",
             options: &[],
             variants: &[],
-            open: |config| open(config, Written::$written),
+            open: &|config| open(config, Written::$written),
         };
         &ENTRY
     }};

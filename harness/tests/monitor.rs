@@ -409,7 +409,7 @@ async fn the_sessions_of_pgbench_count_for_the_background_load_even_after_their_
     assert_eq!(sessions.len(), 2);
     let program = [pgbench.pid() as i32];
 
-    let roles = Roles { server: vec![server.pid()], background: vec![pgbench.pid()] };
+    let roles = Roles { server: vec![server.pid()], background: vec![pgbench.pid()], ..Roles::default() };
     let target = ServerTarget::Postgres { url: server.url().clone(), objects: Vec::new() };
     let run = watch(roles, target, None);
     // The first row comes with the first look at the sessions.

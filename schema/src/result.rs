@@ -185,6 +185,9 @@ pub struct CpuPct {
     pub server: Option<f64>,
     /// This harness.
     pub harness: Option<f64>,
+    /// Adapter processes, which run a queue library on the harness's behalf; absent for backends without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<f64>,
     /// Background load (pgbench, and the server it runs on where that is not the one under test).
     pub background: Option<f64>,
 }
@@ -196,6 +199,9 @@ pub struct CpuUsPerJob {
     pub server: Option<f64>,
     /// Spent by the harness.
     pub harness: Option<f64>,
+    /// Spent by adapter processes; absent for backends without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<f64>,
 }
 
 /// What one job cost, on one scale for every engine (METHODOLOGY M6): totals over the measured phase, divided by the jobs

@@ -107,9 +107,10 @@ impl Run {
                     host: Some(cpu + 30.0 + cpu_background.unwrap_or(0.0) + 8.0),
                     server: Some(cpu),
                     harness: Some(30.0),
+                    adapter: None,
                     background: cpu_background,
                 },
-                cpu_us_per_job: CpuUsPerJob { server: Some(cpu * 1e4 / 500.0), harness: Some(600.0) },
+                cpu_us_per_job: CpuUsPerJob { server: Some(cpu * 1e4 / 500.0), harness: Some(600.0), adapter: None },
                 cpu_roles_of_host_pct: Some(97.0),
                 wake: None,
                 cost_per_job: CostPerJob {

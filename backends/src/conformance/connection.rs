@@ -24,14 +24,14 @@ pub(super) const CASES: &[Case] = &[
         name: "connection.every_part_works_again",
         claim: "After a cut each part fails at most once, with an unknown outcome, and then works again; what was held is \
                 acked or comes back, as the contract says, and every job is done once.",
-        requires: &[Requirement::Server],
+        requires: &[Requirement::Server, Requirement::OwnConnections],
         body: |stage| Box::pin(every_part_works_again(stage)),
     },
     Case {
         name: "connection.cuts_under_load",
         claim: "While connections are cut amid enqueues, claims and acks, no confirmed job is lost (at least once) or \
                 delivered twice (at most once), and no job is acked twice.",
-        requires: &[Requirement::Server],
+        requires: &[Requirement::Server, Requirement::OwnConnections],
         body: |stage| Box::pin(cuts_under_load(stage)),
     },
 ];
@@ -78,7 +78,7 @@ async fn every_part_works_again(stage: Stage) -> Checked {
         // The leases went with the connection.
         Recovery::ConnectionLoss => AckStatus::Stale,
         // They are the server's, or nobody's, and the cut came before the first ack was sent.
-        Recovery::LeaseExpiry | Recovery::None => AckStatus::Acked,
+        Recovery::LeaseExpiry | Recovery::None | Recovery::Heartbeat => AckStatus::Acked,
     };
     ensure(statuses == vec![expected; held.len()], || {
         format!("acks of {} leases held over a cut gave {statuses:?}", held.len())

@@ -49,6 +49,12 @@ pub(super) const CASES: &[Case] = &[
         body: |stage| Box::pin(connection_loss(stage)),
     },
     Case {
+        name: "lease.silent_consumer_s_job_comes_back",
+        claim: "A job whose consumer vanished without an ack is claimed by another one after the lease, intact, and can be acked.",
+        requires: &[Requirement::Heartbeat],
+        body: |stage| Box::pin(comes_back_by_claim(stage)),
+    },
+    Case {
         name: "lease.vanished_consumer_s_job_is_gone",
         claim: "Where the contract is at most once, the job of a consumer that vanished is never delivered again.",
         requires: &[Requirement::NoRecovery],
@@ -71,6 +77,19 @@ async fn comes_back(stage: Stage) -> Checked {
     tokio::time::sleep(LEASE_EXPIRED).await;
     let again = reclaim_one(&mut heir).await?;
     ensure(again.job == lost.job, || format!("job 3 vanished, and job {} came back", again.job.0))?;
+    ensure_intact(&again)?;
+    ack_held(&mut heir, &[again]).await?;
+    ensure_empty(&mut heir).await
+}
+
+async fn comes_back_by_claim(stage: Stage) -> Checked {
+    let mut queue = stage.set_up(Knobs::short_lease()).await?;
+    let mut vanishing = queue.consumer().await?;
+    queue.claim_new(3, &mut vanishing).await?;
+    drop(vanishing);
+    let mut heir = queue.consumer().await?;
+    let again = claim_one(&mut heir).await?;
+    ensure(again.job.0 == 3, || format!("job 3 vanished, and job {} came back", again.job.0))?;
     ensure_intact(&again)?;
     ack_held(&mut heir, &[again]).await?;
     ensure_empty(&mut heir).await

@@ -10,6 +10,10 @@ pub enum Requirement {
     LeaseExpiry,
     /// The server takes jobs back when a connection ends.
     ConnectionLoss,
+    /// Jobs of a silent consumer come back by ordinary claims.
+    Heartbeat,
+    /// Its connections are the backend's own, which opens them anew.
+    OwnConnections,
     /// Jobs of a vanished consumer are gone.
     NoRecovery,
     /// Leases do not expire.
@@ -48,6 +52,8 @@ impl Requirement {
         match self {
             Requirement::LeaseExpiry => capabilities.recovery == Recovery::LeaseExpiry,
             Requirement::ConnectionLoss => capabilities.recovery == Recovery::ConnectionLoss,
+            Requirement::Heartbeat => capabilities.recovery == Recovery::Heartbeat,
+            Requirement::OwnConnections => capabilities.recovery != Recovery::Heartbeat,
             Requirement::NoRecovery => capabilities.recovery == Recovery::None,
             Requirement::NoLeaseExpiry => capabilities.recovery != Recovery::LeaseExpiry,
             Requirement::Nack => capabilities.nack,
@@ -71,6 +77,8 @@ impl Requirement {
         match self {
             Requirement::LeaseExpiry => "recovery is not by lease expiry",
             Requirement::ConnectionLoss => "recovery is not by connection loss",
+            Requirement::Heartbeat => "recovery is not by a library's heartbeats",
+            Requirement::OwnConnections => "a library keeps the connections",
             Requirement::NoRecovery => "jobs of a vanished consumer come back",
             Requirement::NoLeaseExpiry => "recovery is by lease expiry",
             Requirement::Nack => "nack is not supported",

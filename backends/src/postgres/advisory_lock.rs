@@ -24,7 +24,7 @@ use super::rows::{self, Bind};
 use super::statements::Statements;
 use super::target::Target;
 use super::waiting::{Source, WAKES, WaitingClaimer};
-use crate::capability::{Capabilities, Order, Recovery};
+use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
 use crate::config::BackendConfig;
 use crate::error::{Error, Result};
 use crate::job::{Lease, WorkerId};
@@ -56,7 +56,7 @@ pub(crate) const ENTRY: Entry = Entry {
         },
     ],
     variants: &[&[("lock", "session")], &[("statistics", "append")]],
-    open: |config| Ok(Arc::new(open(config)?)),
+    open: &|config| Ok(Arc::new(open(config)?)),
 };
 
 /// Most jobs in one claim or ack. A batch is a loop of statements here, so it only holds its locks longer.
@@ -119,6 +119,8 @@ fn open(config: &BackendConfig) -> Result<PgBackend<OneByOne>> {
             detects_stale_ack: true,
             counts_attempts: true,
             sees_in_flight: true,
+            records_failures: false,
+            ack_buffer: AckBuffer::NONE,
             order: Order::Fifo,
         },
         enqueue: sql.get(sql::QUEUE, "enqueue"),

@@ -50,7 +50,7 @@ pub(crate) const ENTRY: Entry = Entry {
         },
     ],
     variants: &[&[("priorities", "4"), ("entrypoints", "3")]],
-    open: |config| Ok(Arc::new(open(config)?)),
+    open: &|config| Ok(Arc::new(open(config)?)),
 };
 
 /// Most priorities and entrypoints. Each is a branch of the depth or an element of every claim's argument.

@@ -41,7 +41,7 @@ pub(crate) const ENTRY: Entry = Entry {
                once: the transaction stays open while the job runs, one job per connection)",
     }],
     variants: &[&[("commit", "ack")]],
-    open: |config| Ok(Arc::new(open(config)?)),
+    open: &|config| Ok(Arc::new(open(config)?)),
 };
 
 /// When the delete is committed.

@@ -42,7 +42,7 @@ pub(crate) const ENTRY: Entry = Entry {
         },
     ],
     variants: &[&[("partitions", "32")], &[("steal", "true")]],
-    open: |config| Ok(Arc::new(open(config)?)),
+    open: &|config| Ok(Arc::new(open(config)?)),
 };
 
 const DEFAULT_PARTITIONS: u32 = 16;

@@ -26,7 +26,7 @@ pub(crate) const ENTRY: Entry = Entry {
     summary: "one table with a status column; SELECT … FOR UPDATE SKIP LOCKED; done jobs stay in it",
     options: &[],
     variants: &[],
-    open: |config| Ok(Arc::new(open(config)?)),
+    open: &|config| Ok(Arc::new(open(config)?)),
 };
 
 fn open(config: &BackendConfig) -> Result<PgBackend<OneTable>> {

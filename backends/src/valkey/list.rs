@@ -49,7 +49,7 @@ pub(crate) const ENTRY: Entry = Entry {
     summary: "a reliable queue on lists: LMOVE from ready to a list per consumer, leases in a sorted set, scripts",
     options: &[],
     variants: &[],
-    open: |config| Ok(Arc::new(ValkeyList { setting: Setting::new(ENTRY.id, config)? })),
+    open: &|config| Ok(Arc::new(ValkeyList { setting: Setting::new(ENTRY.id, config)? })),
 };
 
 struct ValkeyList {

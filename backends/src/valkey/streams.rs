@@ -49,7 +49,7 @@ pub(crate) const ENTRY: Entry = Entry {
                `trim` cuts the stream before the oldest unfinished entry every 1,000 acks (XTRIM MINID), `none` keeps all",
     }],
     variants: &[&[("delete", "trim")], &[("delete", "none")]],
-    open: |config| Ok(Arc::new(ValkeyStreams::open(config)?)),
+    open: &|config| Ok(Arc::new(ValkeyStreams::open(config)?)),
 };
 
 /// The only consumer group of the stream.

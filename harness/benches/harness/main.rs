@@ -3,10 +3,12 @@
 //! Every comparison is a ratio of medians of runs that took turns on the same private server, because a shared machine
 //! is not the same machine a minute later. What a ratio should be stands beside it; what it is, is printed as it is.
 //!
-//! `make bench` runs everything; `make bench ONLY=pgbench` one part: pgbench, valkey-benchmark, ceiling, recording, pacing, roles.
+//! `make bench` runs everything; `make bench ONLY=pgbench` one part: pgbench, valkey-benchmark, ceiling, external,
+//! recording, pacing, roles.
 
 mod allocations;
 mod ceiling;
+mod external;
 mod pacing;
 mod peer;
 mod pgbench;
@@ -24,10 +26,11 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 type Part = (&'static str, fn() -> anyhow::Result<Vec<Table>>);
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("pgbench", pgbench::compare),
     ("valkey-benchmark", valkey_benchmark::compare),
     ("ceiling", ceiling::measure),
+    ("external", external::measure),
     ("recording", recording::compare),
     ("pacing", pacing::measure),
     ("roles", roles::measure),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use qbench_backends::ServerUrl;
 use qbench_backends::registry::{self, BACKENDS, EngineKind, Entry};
+use qbench_backends::{ServerUrl, external};
 use qbench_scenarios::{Layer, Origin, Overrides, Pairs, Profile, RunPlan, Scenario, Source, did_you_mean, resolve};
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
@@ -27,7 +27,7 @@ const DEFAULT_PROFILE: &str = "quick";
 const OTHER_NAMES: [&str; 7] = ["profile", "pg-url", "valkey-url", "durability", "pin", "set", "out"];
 
 /// Variables that are read where they are needed and mean nothing in a file.
-const ONLY_VARIABLES: [&str; 3] = ["tmpdir", "progress", secrets::MOVED_FLAGS_NAME];
+const ONLY_VARIABLES: [&str; 4] = ["tmpdir", "progress", "adapters", secrets::MOVED_FLAGS_NAME];
 
 /// Flags that `run`, `matrix` and `quick` share.
 #[derive(Debug, Clone, Args)]
@@ -209,7 +209,10 @@ impl SettingsArgs {
 
 /// Keys of all backends' options.
 pub fn option_keys() -> Vec<&'static str> {
-    BACKENDS.iter().flat_map(|entry| entry.options).map(|option| option.key).collect()
+    // An adapter that cannot be read says so where it is asked for.
+    let adapters = external::all();
+    let entries = BACKENDS.iter().chain(adapters.iter().flatten().copied());
+    entries.flat_map(|entry| entry.options).map(|option| option.key).collect()
 }
 
 fn is_option(key: &str) -> bool {
@@ -374,10 +377,13 @@ impl Settings {
 /// The registry's entry of `id`.
 ///
 /// # Errors
-/// [`Usage`] with the nearest known id.
+/// [`Usage`] with the nearest known id, or with what is wrong with an adapter.
 pub fn find_backend(id: &str) -> Result<&'static Entry, Usage> {
-    registry::find(id).ok_or_else(|| {
-        Usage(format!("unknown backend `{id}`{}", did_you_mean(id, BACKENDS.iter().map(|entry| entry.id))))
+    let found = registry::resolve(id).map_err(|error| Usage(error.to_string()))?;
+    found.ok_or_else(|| {
+        let adapters: Vec<&str> = external::all().into_iter().flatten().map(|entry| entry.id).collect();
+        let known = BACKENDS.iter().map(|entry| entry.id).chain(adapters);
+        Usage(format!("unknown backend `{id}`{}", did_you_mean(id, known)))
     })
 }
 

@@ -1,7 +1,8 @@
 //! `qbench list`: what there is.
 
 use clap::{Args, ValueEnum};
-use qbench_backends::registry::{BACKENDS, EngineKind};
+use qbench_backends::external;
+use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
 use qbench_scenarios::{KEYS, PlanFile, Profile, Scenario, Variant};
 
 use super::Status;
@@ -33,19 +34,27 @@ pub fn main(args: ListArgs) -> anyhow::Result<Status> {
 }
 
 fn backends() -> anyhow::Result<()> {
-    for entry in BACKENDS {
-        let engine = match entry.engine {
-            EngineKind::Postgres => "PostgreSQL",
-            EngineKind::Valkey => "Valkey",
-            EngineKind::Sqlite => "SQLite",
-            EngineKind::InProcess => "in process",
-        };
-        println!("{:<17} {:<11} {}", entry.id, engine, entry.summary);
-        for option in entry.options {
-            println!("{:<29} --set {}={}  {}", "", option.key, option.default, option.help);
+    BACKENDS.iter().for_each(show);
+    for adapter in external::all() {
+        match adapter {
+            Ok(entry) => show(entry),
+            Err(error) => println!("{:<17} {:<11} cannot be used: {error}", external::PREFIX, ""),
         }
     }
     Ok(())
+}
+
+fn show(entry: &Entry) {
+    let engine = match entry.engine {
+        EngineKind::Postgres => "PostgreSQL",
+        EngineKind::Valkey => "Valkey",
+        EngineKind::Sqlite => "SQLite",
+        EngineKind::InProcess => "in process",
+    };
+    println!("{:<17} {:<11} {}", entry.id, engine, entry.summary);
+    for option in entry.options {
+        println!("{:<29} --set {}={}  {}", "", option.key, option.default, option.help);
+    }
 }
 
 fn scenarios() -> anyhow::Result<()> {

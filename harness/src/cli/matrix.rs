@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use qbench_backends::external;
 use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
 use qbench_orchestration::{Cell, MatrixOutcome, Plan, Progress, RunCommand, execute, survey};
 use qbench_scenarios::Scenario;
@@ -177,7 +178,11 @@ pub(super) fn select_backends(names: &[String]) -> Result<Vec<&'static Entry>, U
             "pg" => of(&[EngineKind::Postgres]).collect(),
             "valkey" => of(&[EngineKind::Valkey]).collect(),
             "all" => of(&[EngineKind::Postgres, EngineKind::Valkey]).collect(),
-            id => vec![find_backend(id)?],
+            id => {
+                let entry = find_backend(id)?;
+                external::require_findable(id, entry).map_err(|error| Usage(error.to_string()))?;
+                vec![entry]
+            }
         };
         for entry in group {
             if !selected.iter().any(|known| known.id == entry.id) {

@@ -151,6 +151,7 @@ fn cost(result: &RunResult) -> String {
     [
         (cost.server_cpu_us, "us of server CPU", 1),
         (cost.harness_cpu_us, "us of harness CPU", 1),
+        (result.cpu_us_per_job.adapter, "us of adapter CPU", 1),
         (cost.round_trips, "round trips", 2),
         (cost.log_bytes, "bytes of log", 0),
         (cost.fsyncs, "fsyncs", 2),

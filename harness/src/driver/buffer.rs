@@ -21,6 +21,8 @@ pub(super) struct Buffer<T> {
     most: usize,
     /// Jobs at which it claims again.
     low: usize,
+    /// Whether a job keeps its room until its ack was answered.
+    until_ack: bool,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,14 @@ impl<T> Buffer<T> {
             changed: Notify::new(),
             most,
             low: low as usize,
+            until_ack: true,
         }
+    }
+
+    /// Jobs keep their room until they are acked (claim, work, ack, claim …), or only until their work is done: where there
+    /// is a completion buffer, our own or the library's, the worker goes on meanwhile.
+    pub(super) fn holding_until_ack(self, until_ack: bool) -> Self {
+        Buffer { until_ack, ..self }
     }
 
     /// Jobs that the worker has room for.
@@ -80,7 +89,21 @@ impl<T> Buffer<T> {
         room.filling = got >= asked && room.held < self.most;
     }
 
-    /// `jobs` jobs are settled, or so far that the next ones may be claimed.
+    /// The work of one job is done.
+    pub(super) fn worked(&self) {
+        if !self.until_ack {
+            self.settled(1);
+        }
+    }
+
+    /// The ack of `jobs` jobs was answered.
+    pub(super) fn acked(&self, jobs: usize) {
+        if self.until_ack {
+            self.settled(jobs);
+        }
+    }
+
+    /// `jobs` jobs need no room any more.
     pub(super) fn settled(&self, jobs: usize) {
         let mut room = self.room();
         room.held = room.held.saturating_sub(jobs);

@@ -93,7 +93,7 @@ impl Patience {
     pub fn advise(&mut self, error: &Error, operation: &str, incidents: &Incidents, now: Instant) -> Advice {
         incidents.count(error);
         let failing_since = *self.failing_since.get_or_insert(now);
-        let hopeless = matches!(error.kind(), ErrorKind::Config | ErrorKind::Foreign);
+        let hopeless = matches!(error.kind(), ErrorKind::Config | ErrorKind::Foreign | ErrorKind::Gone);
         if hopeless || now.duration_since(failing_since) >= PATIENCE {
             incidents.fail(if hopeless {
                 error.to_string()

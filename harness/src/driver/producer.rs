@@ -54,7 +54,11 @@ pub async fn run(context: Arc<ProducerContext>, mut producer: Box<dyn Producer>)
                     // Only what certainly did not happen may be sent again: the job could else be in the queue twice.
                     let unanswered = !matches!(
                         error.kind(),
-                        ErrorKind::Rejected | ErrorKind::Connect | ErrorKind::Config | ErrorKind::Foreign
+                        ErrorKind::Rejected
+                            | ErrorKind::Connect
+                            | ErrorKind::Config
+                            | ErrorKind::Foreign
+                            | ErrorKind::Gone
                     );
                     if unanswered {
                         ledger.unknown(&range);

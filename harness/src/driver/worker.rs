@@ -4,6 +4,8 @@
 //! `concurrency` slots work, `ack_loop` settles what is finished. They share a task so that handing on costs no wake-up
 //! of another thread.
 
+mod overlapping_acks;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -62,14 +64,6 @@ pub struct WorkerContext {
     pub valve: Arc<Valve>,
 }
 
-impl WorkerContext {
-    /// A worker without a completion buffer holds its room until the ack returned (claim, work, ack, claim …); one with a
-    /// buffer goes on as soon as the work is done.
-    fn holds_room_until_ack(&self) -> bool {
-        self.ack_batch == 1
-    }
-}
-
 /// A job between its claim and its work.
 struct ClaimedJob {
     lease: Lease,
@@ -88,9 +82,10 @@ enum Settled {
 /// Runs one worker until it is told to stop, then lets running work finish, acks it, and hands back what was claimed and
 /// never begun. `sink` takes the records.
 pub async fn run(context: Arc<WorkerContext>, worker: u32, consumer: Consumer, sink: RecordSink) {
-    let buffer = Buffer::new(context.concurrency, context.prefetch, context.refill, context.claim_batch);
-    let (settled, to_settle) = mpsc::channel(buffer.most() + context.ack_batch as usize);
     let Consumer { claimer, acker } = consumer;
+    let buffer = Buffer::new(context.concurrency, context.prefetch, context.refill, context.claim_batch)
+        .holding_until_ack(context.ack_batch == 1 && !acker.gathers());
+    let (settled, to_settle) = mpsc::channel(buffer.most() + context.ack_batch as usize);
     tokio::join!(
         ack_loop(&context, worker, acker, &buffer, to_settle, sink),
         work_loop(&context, &buffer, settled),
@@ -161,9 +156,7 @@ async fn work_slot(context: &WorkerContext, buffer: &Buffer<ClaimedJob>, settled
         let started_us = context.clock.now_us();
         let end = work::run(job.lease.job.0, context.work, &context.failures).await;
         let finished_us = if context.work.is_zero() { started_us } else { context.clock.now_us() };
-        if !context.holds_room_until_ack() {
-            buffer.settled(1);
-        }
+        buffer.worked();
         if settled.send(Settled::Finished { job, started_us, finished_us, end }).await.is_err() {
             return;
         }
@@ -219,6 +212,10 @@ async fn ack_loop(
     mut to_settle: mpsc::Receiver<Settled>,
     mut sink: RecordSink,
 ) {
+    if acker.overlapping().is_some() {
+        overlapping_acks::run(context, worker, acker, buffer, to_settle, sink).await;
+        return buffer.no_more_room();
+    }
     let mut batch = AckBatch::default();
     let mut outcomes = AckOutcomes::default();
     while let Some(first) = to_settle.recv().await {
@@ -240,38 +237,45 @@ async fn ack_loop(
             ack_until_answered(context, acker.as_mut(), &batch, &mut outcomes).await;
             let acked_us = context.clock.now_us();
             record_batch(context, worker, &batch, &outcomes, acked_us, &mut sink);
-            if context.holds_room_until_ack() {
-                buffer.settled(batch.leases.len());
-            }
+            buffer.acked(batch.leases.len());
             batch.clear_finished();
         }
         if !batch.unstarted.is_empty() {
-            hand_back(context, acker.as_mut(), &batch.unstarted).await;
-            buffer.settled(batch.unstarted.len());
-            batch.unstarted.clear();
+            hand_back(context, acker.as_mut(), buffer, &mut batch.unstarted).await;
         }
     }
     // A claim loop that waits for room must not wait for an ack loop that has ended.
     buffer.no_more_room();
 }
 
-/// Gives back `leases`, whose work never began. Tried again only where nothing had happened, as in a deadlock: a second nack
+/// Gives back `unstarted`, whose work never began. Tried again only where nothing had happened, as in a deadlock: a second nack
 /// after one without an answer could put a job back twice. What is not given back comes back when its lease ends.
-async fn hand_back(context: &WorkerContext, acker: &mut dyn Acker, leases: &[Lease]) {
+async fn hand_back(
+    context: &WorkerContext,
+    acker: &mut dyn Acker,
+    buffer: &Buffer<ClaimedJob>,
+    unstarted: &mut Vec<Lease>,
+) {
     let mut patience = Patience::default();
     loop {
-        let error = match acker.nack(leases).await {
-            Ok(()) => return leases.iter().for_each(|lease| context.ledger.handed_back(lease)),
+        let error = match acker.nack(unstarted).await {
+            Ok(()) => {
+                unstarted.iter().for_each(|lease| context.ledger.handed_back(lease));
+                break;
+            }
             Err(error) => error,
         };
         if !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Connect) {
-            return context.incidents.count(&error);
+            context.incidents.count(&error);
+            break;
         }
         match patience.advise(&error, "a worker's nack", &context.incidents, Instant::now()) {
             Advice::RetryAfter(pause) => sleep(pause).await,
-            Advice::GiveUp => return,
+            Advice::GiveUp => break,
         }
     }
+    buffer.settled(unstarted.len());
+    unstarted.clear();
 }
 
 /// Acks the finished jobs of `batch`, trying again after errors, and appends what is known of each.
@@ -309,7 +313,7 @@ async fn ack_until_answered(
                 return;
             }
             Err(error) => {
-                unanswered |= !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Connect);
+                unanswered |= !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Connect | ErrorKind::Gone);
                 match patience.advise(&error, "a worker's ack", &context.incidents, Instant::now()) {
                     Advice::RetryAfter(pause) => sleep(pause).await,
                     Advice::GiveUp => {

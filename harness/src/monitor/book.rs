@@ -30,6 +30,7 @@ pub(crate) struct RoleBook {
 struct Accounts {
     server: RoleCpu,
     background: RoleCpu,
+    adapter: RoleCpu,
     bystanders: BystanderCpu,
     server_footprint: FootprintReader,
     background_footprint: FootprintReader,
@@ -40,6 +41,7 @@ impl RoleBook {
         let accounts = Accounts {
             server: RoleCpu::new(&roles.server),
             background: RoleCpu::new(&roles.background),
+            adapter: RoleCpu::of_children(roles.adapter),
             bystanders: BystanderCpu::new(),
             server_footprint: FootprintReader::new(notes),
             background_footprint: FootprintReader::new(notes),
@@ -82,6 +84,9 @@ impl RoleBook {
                 (cpu.server_ns, server) = accounts.server.read(&table, &members);
                 (cpu.background_ns, background) = accounts.background.read(&table, &members);
                 members.extend(server.iter().chain(&background).map(|member| member.pid));
+                let adapter;
+                (cpu.adapter_ns, adapter) = accounts.adapter.read_children(&table, &members);
+                members.extend(adapter.iter().map(|member| member.pid));
                 (cpu.kernel_ns, cpu.others_ns) = accounts.bystanders.read(&table, &members);
             }
             Err(error) => self.notes.add("list the processes of the host", error),

@@ -11,6 +11,7 @@ pub(crate) struct CpuSnapshot {
     pub(crate) server_ns: Option<u64>,
     pub(crate) harness_ns: Option<u64>,
     pub(crate) background_ns: Option<u64>,
+    pub(crate) adapter_ns: Option<u64>,
     /// Threads of the kernel.
     pub(crate) kernel_ns: Option<u64>,
     /// Processes that are in no role.
@@ -28,6 +29,8 @@ pub struct CpuSeconds {
     pub harness: Option<f64>,
     /// Background load.
     pub background: Option<f64>,
+    /// Adapter processes.
+    pub adapter: Option<f64>,
     /// Threads of the kernel: writeback, block devices, timers. Empty where they are not visible, as in a container.
     pub kernel: Option<f64>,
     /// Processes that have nothing to do with the run.
@@ -37,7 +40,10 @@ pub struct CpuSeconds {
 impl CpuSeconds {
     /// All roles together; empty when none of them is known.
     fn roles(&self) -> Option<f64> {
-        [self.server, self.harness, self.background].into_iter().flatten().reduce(|sum, cpu_s| sum + cpu_s)
+        [self.server, self.harness, self.background, self.adapter]
+            .into_iter()
+            .flatten()
+            .reduce(|sum, cpu_s| sum + cpu_s)
     }
 
     /// The roles' share of the host's busy time, in percent. Empty where one of the two is not known.
@@ -91,6 +97,7 @@ impl CpuSpan {
                 server: seconds(from.server_ns, to.server_ns),
                 harness: seconds(from.harness_ns, to.harness_ns),
                 background: seconds(from.background_ns, to.background_ns),
+                adapter: seconds(from.adapter_ns, to.adapter_ns),
                 kernel: seconds(from.kernel_ns, to.kernel_ns),
                 others: seconds(from.others_ns, to.others_ns),
             },
@@ -134,6 +141,7 @@ mod tests {
             server: Some(6.0),
             harness: Some(3.0),
             background: None,
+            adapter: None,
             kernel: Some(0.25),
             others: Some(0.5),
         };

@@ -209,6 +209,7 @@ impl Monitors {
                 host: span.pct_of_a_core(span.cpu_s.host),
                 server: span.pct_of_a_core(span.cpu_s.server),
                 harness: span.pct_of_a_core(span.cpu_s.harness),
+                adapter: span.pct_of_a_core(span.cpu_s.adapter),
                 background: span.pct_of_a_core(span.cpu_s.background),
             };
             summary.host_cpu_pct = summary.cpu_pct.host;

@@ -16,6 +16,9 @@ pub struct Roles {
     pub server: Vec<u32>,
     /// pgbench, and the server it runs on where that is not the one under test.
     pub background: Vec<u32>,
+    /// Whether children of this process that are in no other role do the queue's client work
+    /// ([`qbench_backends::Backend::works_in_processes`]). They come and go with the connections that are opened.
+    pub adapter: bool,
 }
 
 /// Root of the processes of users. In a container it may be the harness itself.
@@ -118,6 +121,25 @@ impl RoleCpu {
             foreign_ns: 0,
             highest_ns: 0,
         }
+    }
+
+    /// An account of the children of this process that are in no other role.
+    pub(crate) fn of_children(exists: bool) -> Self {
+        RoleCpu { exists, ..RoleCpu::new(&[]) }
+    }
+
+    /// [`RoleCpu::read`] of an account of children, with those that were started since the latest reading.
+    pub(crate) fn read_children(
+        &mut self,
+        table: &ProcessTable,
+        elsewhere: &HashSet<i32>,
+    ) -> (Option<u64>, Vec<Member>) {
+        if self.exists {
+            let own = std::process::id() as i32;
+            let children = table.by_parent.get(&own).into_iter().flatten();
+            self.roots.extend(children.filter(|pid| !elsewhere.contains(*pid)));
+        }
+        self.read(table, elsewhere)
     }
 
     /// Whether the role exists in this run. It still does when all its processes have exited.

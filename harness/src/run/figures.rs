@@ -58,6 +58,7 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
     let cpu_us_per_job = CpuUsPerJob {
         server: monitors.cpu_s.server.and_then(|cpu_s| per_job(cpu_s * 1e6)),
         harness: monitors.cpu_s.harness.and_then(|cpu_s| per_job(cpu_s * 1e6)),
+        adapter: monitors.cpu_s.adapter.and_then(|cpu_s| per_job(cpu_s * 1e6)),
     };
 
     let (status, error) = match incidents.fatal() {
@@ -147,8 +148,8 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
             harness_cpu_us: cpu_us_per_job.harness,
             log_bytes: count_per_job(cost.wal_bytes.or(cost.aof_bytes)),
             fsyncs: count_per_job(cost.fsyncs),
-            // A queue in this process may have nothing that is asked.
-            round_trips: count_per_job(Some(load.round_trips).filter(|asked| !in_process || *asked > 0)),
+            // A queue in this process may have nothing that is asked, and what an adapter's library asks is not seen.
+            round_trips: count_per_job(Some(load.round_trips).filter(|asked| *asked > 0)),
             dead_tuples: count_per_job(cost.dead_tuples),
             server_memory_bytes: cost.valkey_memory_growth_bytes.and_then(|bytes| per_job(bytes as f64)),
             server_ctx_switches: count_per_job(cost.server_ctx_switches),

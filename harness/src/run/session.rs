@@ -275,7 +275,8 @@ async fn drive(
         Some(prepared) => Some(BackgroundRun::start(prepared, clock).await?),
     };
     let phase = PhaseCell::default();
-    let (roles, role_notes) = roles(request, setting.servers, background.as_ref());
+    let (mut roles, role_notes) = roles(request, setting.servers, background.as_ref());
+    roles.adapter = setting.backend.works_in_processes();
     session.notes.extend(role_notes);
     let monitors = Monitors::start(MonitorConfig {
         clock,

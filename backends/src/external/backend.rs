@@ -1,0 +1,221 @@
+//! The seam's side of an adapter.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+
+use super::channel::{Channel, ExternalProducer, Payloads, consumer};
+use super::manifest::{Manifest, Processes};
+use super::process::Process;
+use super::protocol::{Consume, Described, Hello, Request, Role, VERSION, WireCensus, WireDepth};
+use crate::capability::Capabilities;
+use crate::config::BackendConfig;
+use crate::error::Result;
+use crate::job::{ProducerId, WorkerId};
+use crate::seam::{Admin, Backend, Census, Consumer, Depth, Description, Producer};
+
+/// How long a request of the control side may take beyond an ordinary one: it may make and drop tables, and end workers.
+const CONTROL_EXTRA: Duration = Duration::from_secs(30);
+
+/// Opens the adapter with a configuration. Starts nothing.
+///
+/// # Errors
+/// [`crate::ErrorKind::Config`] for an option that it does not have so.
+pub(super) fn open(manifest: &'static Manifest, config: &BackendConfig) -> Result<Arc<dyn Backend>> {
+    let words: Vec<&str> = manifest.processes.iter().map(|way| way.name()).collect();
+    let chosen = config.options.choice("processes", &words)?;
+    let processes = manifest.processes.iter().copied().find(|way| way.name() == chosen);
+    let words: Vec<&str> = manifest.consume.iter().map(|way| way.name()).collect();
+    let chosen = config.options.choice("consume", &words)?;
+    let consume = manifest.consume.iter().copied().find(|way| way.name() == chosen);
+    let mut options = BTreeMap::new();
+    for spec in manifest.options {
+        options.insert(spec.key, config.options.parse(spec.key, spec.default.to_owned(), "text")?);
+    }
+    Ok(Arc::new(ExternalBackend {
+        processes: processes.unwrap_or(Processes::Shared),
+        queue: Arc::new(Queue {
+            manifest,
+            consume: consume.unwrap_or(Consume::Pull),
+            options,
+            config: config.clone(),
+            payloads: Arc::default(),
+            first: OnceCell::new(),
+        }),
+    }))
+}
+
+struct ExternalBackend {
+    processes: Processes,
+    queue: Arc<Queue>,
+}
+
+/// What everything that was opened of one backend shares.
+struct Queue {
+    manifest: &'static Manifest,
+    consume: Consume,
+    options: BTreeMap<&'static str, String>,
+    config: BackendConfig,
+    payloads: Arc<Payloads>,
+    /// The process of the control side, and of everybody where all share one, with the library's name.
+    first: OnceCell<(Arc<Process>, String)>,
+}
+
+impl Queue {
+    /// Starts a process of the adapter.
+    async fn start(&self) -> Result<(Arc<Process>, String)> {
+        let config = &self.config;
+        let hello = Hello {
+            protocol: VERSION,
+            url: config.url.as_ref().map(|url| url.expose()),
+            namespace: &config.namespace,
+            durability: config.durability,
+            consume: self.consume,
+            lease_ms: config.lease.as_millis() as u64,
+            wake: config.wake.name(),
+            poll_ms: config.poll_interval.as_millis() as u64,
+            workers: config.workers,
+            timeout_ms: config.timeout.as_millis() as u64,
+            options: self.options.clone(),
+        };
+        Process::start(self.manifest, hello, config.url.as_ref(), &self.payloads).await
+    }
+
+    async fn first(&self) -> Result<&(Arc<Process>, String)> {
+        self.first.get_or_try_init(|| self.start()).await
+    }
+}
+
+impl ExternalBackend {
+    async fn channel(&self, role: Role, number: u32) -> Result<Channel> {
+        let process = match self.processes {
+            Processes::Shared => Arc::clone(&self.queue.first().await?.0),
+            Processes::Each => self.queue.start().await?.0,
+        };
+        Channel::open(process, role, number, self.queue.config.timeout).await
+    }
+}
+
+#[async_trait]
+impl Backend for ExternalBackend {
+    fn id(&self) -> &'static str {
+        self.queue.manifest.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.queue.manifest.capabilities.clone()
+    }
+
+    async fn admin(&self) -> Result<Box<dyn Admin>> {
+        self.queue.first().await?;
+        Ok(Box::new(ExternalAdmin { processes: self.processes, queue: Arc::clone(&self.queue) }))
+    }
+
+    async fn producer(&self, id: ProducerId) -> Result<Box<dyn Producer>> {
+        let channel = self.channel(Role::Producer, id.0).await?;
+        Ok(Box::new(ExternalProducer::new(channel, Arc::clone(&self.queue.payloads))))
+    }
+
+    async fn consumer(&self, id: WorkerId) -> Result<Consumer> {
+        let channel = self.channel(Role::Consumer, id.0).await?;
+        Ok(consumer(channel, self.queue.consume, self.queue.manifest))
+    }
+
+    fn works_in_processes(&self) -> bool {
+        true
+    }
+}
+
+struct ExternalAdmin {
+    processes: Processes,
+    queue: Arc<Queue>,
+}
+
+impl ExternalAdmin {
+    async fn ask<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T> {
+        let (process, _) = self.queue.first().await?;
+        let answer = process.ask(&request, self.queue.config.timeout + CONTROL_EXTRA).await?;
+        process.read_result(request.op(), answer.result)
+    }
+
+    /// Asks for something after which no earlier job may be delivered.
+    async fn clear(&self, request: Request<'_>) -> Result<()> {
+        self.ask::<()>(request).await?;
+        self.queue.payloads.processes().iter().for_each(|process| process.forget_untaken());
+        Ok(())
+    }
+
+    /// Jobs that a library started and no worker took yet: ready, as far as this side is concerned.
+    fn untaken(&self) -> u64 {
+        self.queue.payloads.processes().iter().map(|process| process.untaken()).sum()
+    }
+}
+
+#[async_trait]
+impl Admin for ExternalAdmin {
+    async fn describe(&mut self) -> Result<Description> {
+        let described: Described = self.ask(Request::Describe).await?;
+        let (_, library) = self.queue.first().await?;
+        let mut settings = described.settings;
+        settings.insert("adapter.library".to_owned(), library.clone());
+        settings.insert("adapter.processes".to_owned(), self.processes.name().to_owned());
+        let spread = match self.processes {
+            Processes::Shared => "one process holds all producers and workers",
+            Processes::Each => "every producer and worker has a process of its own",
+        };
+        let mut notes = vec![format!(
+            "{} runs {library} in adapter processes beside this one ({spread}); their CPU is the role `adapter`, and on other \
+             backends the same work is part of `harness`",
+            self.queue.manifest.id
+        )];
+        notes.extend(described.notes);
+        Ok(Description {
+            engine: described.engine,
+            version: described.version,
+            queue_type: self.queue.manifest.name,
+            durability: described.durability,
+            settings,
+            objects: described.objects,
+            notes,
+        })
+    }
+
+    async fn setup(&mut self) -> Result<()> {
+        self.clear(Request::Setup).await
+    }
+
+    async fn reset(&mut self) -> Result<()> {
+        self.clear(Request::Reset).await
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        self.ask(Request::Settle).await
+    }
+
+    async fn depth(&mut self) -> Result<Depth> {
+        let WireDepth { ready, in_flight } = self.ask(Request::Depth).await?;
+        let untaken = self.untaken().min(in_flight);
+        Ok(Depth { ready: ready + untaken, in_flight: in_flight - untaken })
+    }
+
+    async fn census(&mut self) -> Result<Census> {
+        let WireCensus { enqueued, ready, in_flight, done, dead } = self.ask(Request::Census).await?;
+        let untaken = self.untaken().min(in_flight);
+        Ok(Census {
+            enqueued,
+            ready: ready + untaken,
+            in_flight: in_flight - untaken,
+            done,
+            dead,
+            partitions: Vec::new(),
+        })
+    }
+
+    async fn teardown(&mut self) -> Result<()> {
+        self.clear(Request::Teardown).await
+    }
+}

@@ -1,0 +1,298 @@
+//! Producers and consumers within an adapter: the hot path of the protocol.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::manifest::Manifest;
+use super::process::{Mailbox, Process};
+use super::protocol::{Consume, Delivery, IncomingPayload, OutgoingPayload, Request, Role};
+use crate::capability::Recovery;
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{JobId, Lease, LeaseToken, NewJob};
+use crate::seam::{AckStatus, Acker, Claimer, Consumer, Producer};
+
+/// Payloads that are registered at most. A run has one; more only come from tests.
+const REGISTERED_MAX: usize = 16;
+
+/// Payloads that every process of a backend knows by number, so that their bytes do not travel with every job.
+#[derive(Default)]
+pub(super) struct Payloads(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    payloads: Vec<Bytes>,
+    processes: Vec<Weak<Process>>,
+}
+
+impl Payloads {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells a new process what the others know, and from now on what becomes known.
+    pub(super) fn introduce(&self, process: &Arc<Process>) {
+        let mut known = self.lock();
+        known.payloads.iter().enumerate().for_each(|(number, payload)| register(process, number, payload));
+        known.processes.push(Arc::downgrade(process));
+    }
+
+    /// The processes that are in use.
+    pub(super) fn processes(&self) -> Vec<Arc<Process>> {
+        self.lock().processes.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The number of `payload`, registered where there is room.
+    fn number_of(&self, payload: &Bytes) -> Option<u32> {
+        let mut known = self.lock();
+        if let Some(number) = known.payloads.iter().position(|other| other == payload) {
+            return Some(number as u32);
+        }
+        let number = known.payloads.len();
+        if number == REGISTERED_MAX {
+            return None;
+        }
+        known.payloads.push(payload.clone());
+        known.processes.iter().filter_map(Weak::upgrade).for_each(|process| register(&process, number, payload));
+        Some(number as u32)
+    }
+
+    /// A lease of what an adapter delivered; a sentence when it cannot be.
+    pub(super) fn lease(&self, Delivery(delivery, job, attempt, payload): Delivery<'_>) -> Result<Lease, String> {
+        let payload = match payload {
+            IncomingPayload::Registered(number) => (self.lock().payloads.get(number as usize).cloned())
+                .ok_or_else(|| format!("payload {number} was never registered"))?,
+            IncomingPayload::Base64(text) => {
+                Bytes::from(STANDARD.decode(text).map_err(|error| format!("a payload is no base64: {error}"))?)
+            }
+        };
+        let job = JobId(job.parse().map_err(|_| format!("`{job}` is no job number"))?);
+        Ok(Lease { job, attempt, payload, token: LeaseToken([delivery, 0]) })
+    }
+}
+
+fn register(process: &Process, number: usize, payload: &Bytes) {
+    process.tell(&Request::Payload { number: number as u32, base64: STANDARD.encode(payload) });
+}
+
+/// A channel of an adapter; dropping it closes it.
+pub(super) struct Channel {
+    process: Arc<Process>,
+    number: u32,
+    timeout: Duration,
+}
+
+impl Channel {
+    /// Opens a channel for producer or worker `number` of the run.
+    pub(super) async fn open(process: Arc<Process>, role: Role, number: u32, timeout: Duration) -> Result<Self> {
+        let channel = Channel { number: process.new_channel(), process, timeout };
+        // Before it is opened: jobs may arrive together with the answer.
+        channel.process.mailbox(channel.number);
+        channel.process.ask(&Request::Open { channel: channel.number, role, number }, timeout).await?;
+        Ok(channel)
+    }
+
+    async fn ask(&self, request: &Request<'_>) -> Result<super::process::Answer> {
+        self.process.ask(request, self.timeout).await
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.process.close(self.number);
+    }
+}
+
+/// The producer of one channel.
+pub(super) struct ExternalProducer {
+    channel: Channel,
+    payloads: Arc<Payloads>,
+    /// The latest payload that was asked for its number.
+    latest: Option<(Bytes, Option<u32>)>,
+}
+
+impl ExternalProducer {
+    pub(super) fn new(channel: Channel, payloads: Arc<Payloads>) -> Self {
+        ExternalProducer { channel, payloads, latest: None }
+    }
+
+    /// The number of the one payload of all `jobs`, if they have one.
+    fn common_number(&mut self, jobs: &[NewJob]) -> Option<u32> {
+        let first = &jobs.first()?.payload;
+        // The payload of a run is shared, so that a look at the address mostly settles it.
+        let same =
+            |one: &Bytes, other: &Bytes| (one.as_ptr() == other.as_ptr() && one.len() == other.len()) || one == other;
+        if !jobs.iter().all(|job| same(&job.payload, first)) {
+            return None;
+        }
+        match &self.latest {
+            Some((latest, number)) if same(latest, first) => *number,
+            _ => {
+                let number = self.payloads.number_of(first);
+                self.latest = Some((first.clone(), number));
+                number
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Producer for ExternalProducer {
+    async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<()> {
+        let payload = match self.common_number(jobs) {
+            Some(number) => OutgoingPayload::Registered(number),
+            None => OutgoingPayload::Each(jobs.iter().map(|job| STANDARD.encode(&job.payload)).collect()),
+        };
+        let jobs = jobs.iter().map(|job| job.job.0.to_string()).collect();
+        self.channel.ask(&Request::Enqueue { channel: self.channel.number, jobs, payload }).await?;
+        Ok(())
+    }
+}
+
+/// What claimer and ackers of one channel share.
+struct Held {
+    channel: Channel,
+    consume: Consume,
+    manifest: &'static Manifest,
+    mailbox: Arc<Mailbox>,
+    /// Deliveries that a worker took and did not settle.
+    count: AtomicU32,
+    /// Deliveries that the library was told it may have unsettled at once.
+    demanded: AtomicU32,
+}
+
+/// The two sides of one channel.
+pub(super) fn consumer(channel: Channel, consume: Consume, manifest: &'static Manifest) -> Consumer {
+    let mailbox = channel.process.mailbox(channel.number);
+    let (count, demanded) = (AtomicU32::new(0), AtomicU32::new(0));
+    let held = Arc::new(Held { channel, consume, manifest, mailbox, count, demanded });
+    Consumer { claimer: Box::new(ExternalClaimer { held: Arc::clone(&held) }), acker: Box::new(ExternalAcker { held }) }
+}
+
+impl Held {
+    fn demand(&self, jobs: u32) {
+        if self.demanded.swap(jobs, Ordering::AcqRel) != jobs {
+            self.channel.process.tell(&Request::Demand { channel: self.channel.number, jobs });
+        }
+    }
+
+    fn settled(&self, count: usize) {
+        let less = |held: u32| Some(held.saturating_sub(count as u32));
+        let _ = self.count.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+    }
+}
+
+struct ExternalClaimer {
+    held: Arc<Held>,
+}
+
+impl ExternalClaimer {
+    /// Takes what the library has started.
+    fn take_started(&self, limit: u32, out: &mut Vec<Lease>) -> bool {
+        let mut jobs = self.held.mailbox.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = jobs.len().min(limit as usize);
+        out.extend(jobs.drain(..count));
+        self.held.count.fetch_add(count as u32, Ordering::AcqRel);
+        count > 0
+    }
+
+    async fn await_started(&self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
+        let process = &self.held.channel.process;
+        // The library may fill all the room that this worker ever had: it is not told to shrink between two claims.
+        let wanted = self.held.count.load(Ordering::Acquire) + limit;
+        self.held.demand(wanted.max(self.held.demanded.load(Ordering::Acquire)));
+        let deadline = Instant::now() + wait;
+        while !self.take_started(limit, out) {
+            if process.is_gone() {
+                return Err(process.gone_error("claim"));
+            }
+            if timeout_at(deadline, self.held.mailbox.arrived.notified()).await.is_err() {
+                self.take_started(limit, out);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Claimer for ExternalClaimer {
+    async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
+        let channel = &self.held.channel;
+        if self.held.consume == Consume::Push {
+            return self.await_started(limit, wait, out).await;
+        }
+        let request = Request::Claim { channel: channel.number, limit, wait_ms: wait.as_millis() as u64 };
+        let answer = channel.process.ask(&request, wait + channel.timeout).await?;
+        out.extend(answer.jobs);
+        Ok(())
+    }
+
+    async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        if self.held.manifest.capabilities.recovery != Recovery::LeaseExpiry {
+            return Ok(());
+        }
+        let answer = self.held.channel.ask(&Request::Reclaim { channel: self.held.channel.number, limit }).await?;
+        out.extend(answer.jobs);
+        Ok(())
+    }
+}
+
+struct ExternalAcker {
+    held: Arc<Held>,
+}
+
+/// The adapter's numbers of what it delivered.
+pub(super) fn deliveries<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> Vec<u64> {
+    leases.into_iter().map(|lease| lease.token.0[0]).collect()
+}
+
+#[async_trait]
+impl Acker for ExternalAcker {
+    async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
+        let channel = &self.held.channel;
+        let request = Request::Ack { channel: channel.number, deliveries: deliveries(leases) };
+        let answer = channel.ask(&request).await?;
+        self.held.settled(leases.len());
+        let from = out.len();
+        out.resize(from + leases.len(), AckStatus::Acked);
+        for position in answer.stale {
+            match out[from..].get_mut(position as usize) {
+                Some(status) => *status = AckStatus::Stale,
+                None => {
+                    let message = format!("it calls delivery {position} of {} stale", leases.len());
+                    return Err(Error::new(ErrorKind::Server, "ack", message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
+        if !self.held.manifest.capabilities.nack {
+            return Err(Error::config(format!("{}: its library cannot take a job back", self.held.manifest.id)));
+        }
+        self.held.settled(leases.len());
+        if self.held.consume == Consume::Push {
+            // Whoever gives jobs back wants no others for now; the library would hand him the same ones again.
+            self.held.demand(self.held.count.load(Ordering::Acquire));
+        }
+        let channel = &self.held.channel;
+        channel.ask(&Request::Nack { channel: channel.number, deliveries: deliveries(leases) }).await?;
+        Ok(())
+    }
+
+    fn overlapping(&self) -> Option<Box<dyn Acker>> {
+        (self.held.consume == Consume::Push).then(|| Box::new(ExternalAcker { held: Arc::clone(&self.held) }) as Box<_>)
+    }
+
+    fn gathers(&self) -> bool {
+        self.held.manifest.completion_buffer
+    }
+}

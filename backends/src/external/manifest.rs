@@ -1,0 +1,401 @@
+//! `adapter.toml`: what an adapter states about itself, before anything of it runs.
+//!
+//! The contract stands here and not in the handshake, because limits are refused, matrices planned and lists printed
+//! without starting anything.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use qbench_schema::result::Delivery;
+use serde::Deserialize;
+
+use super::PREFIX;
+use super::protocol::{Consume, VERSION};
+use crate::capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
+use crate::error::{Error, Result};
+use crate::registry::{EngineKind, OptionSpec};
+
+/// Variable with folders of adapters, separated by `:`, that are looked into before the others.
+pub const FOLDERS_VARIABLE: &str = "QBENCH_ADAPTERS";
+
+/// File that makes a folder an adapter.
+const FILE: &str = "adapter.toml";
+
+/// Largest batch where the manifest names none: nothing in the protocol limits it.
+const MAX_BATCH: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
+
+/// How the run's producers and workers are spread over processes of the adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Processes {
+    /// All of them in one.
+    Shared,
+    /// Each in one of its own.
+    Each,
+}
+
+impl Processes {
+    /// The word in manifests and options.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Processes::Shared => "shared",
+            Processes::Each => "each",
+        }
+    }
+}
+
+/// One adapter, checked. Lives as long as the program.
+#[derive(Debug)]
+pub(super) struct Manifest {
+    /// Name, without the prefix.
+    pub(super) name: &'static str,
+    /// `external:<name>`.
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) engine: EngineKind,
+    /// Where `adapter.toml` is.
+    pub(super) folder: PathBuf,
+    pub(super) command: Vec<String>,
+    /// Must exist; what the install command makes.
+    installed: Option<PathBuf>,
+    /// Command that makes it, as the user would type it.
+    install: Option<String>,
+    /// Supported ways, the default first.
+    pub(super) processes: Vec<Processes>,
+    /// Likewise.
+    pub(super) consume: Vec<Consume>,
+    /// Whether the library gathers completions of finished jobs by itself.
+    pub(super) completion_buffer: bool,
+    pub(super) capabilities: Capabilities,
+    pub(super) options: &'static [OptionSpec],
+    pub(super) variants: &'static [&'static [(&'static str, &'static str)]],
+}
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    /// Looked at before the rest.
+    #[serde(rename = "protocol")]
+    _protocol: u32,
+    name: String,
+    summary: String,
+    engine: Engine,
+    command: Vec<String>,
+    installed: Option<String>,
+    install: Option<String>,
+    #[serde(default = "shared")]
+    processes: Vec<Processes>,
+    consume: Vec<Consume>,
+    #[serde(default)]
+    completion_buffer: bool,
+    contract: Contract,
+    #[serde(default)]
+    options: BTreeMap<String, WireOption>,
+}
+
+fn shared() -> Vec<Processes> {
+    vec![Processes::Shared]
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Engine {
+    Postgresql,
+    Valkey,
+    None,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireOption {
+    default: String,
+    help: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Contract {
+    delivery: Delivery,
+    recovery: WireRecovery,
+    wakes: Vec<WireWake>,
+    #[serde(default = "largest")]
+    max_enqueue_batch: NonZeroU32,
+    #[serde(default = "largest")]
+    max_claim_batch: NonZeroU32,
+    #[serde(default = "largest")]
+    max_ack_batch: NonZeroU32,
+    nack: bool,
+    detects_stale_ack: bool,
+    counts_attempts: bool,
+    sees_in_flight: bool,
+    order: WireOrder,
+}
+
+fn largest() -> NonZeroU32 {
+    MAX_BATCH
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WireRecovery {
+    None,
+    LeaseExpiry,
+    ConnectionLoss,
+    Heartbeat,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WireWake {
+    Poll,
+    Notify,
+    Block,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WireOrder {
+    None,
+    Fifo,
+}
+
+impl Manifest {
+    /// Reads and checks `adapter.toml` in `folder`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] naming the file and what is wrong with it.
+    pub(super) fn read(folder: &Path) -> Result<Self> {
+        let file = folder.join(FILE);
+        let refused = |problem: String| Error::config(format!("adapter {}: {problem}", file.display()));
+        let text = std::fs::read_to_string(&file).map_err(|error| refused(error.to_string()))?;
+        let folder = folder.canonicalize().map_err(|error| refused(error.to_string()))?;
+        // Looked at first: a file for another version may have other fields.
+        #[derive(Deserialize)]
+        struct Version {
+            protocol: u32,
+        }
+        let version: Version = toml::from_str(&text).map_err(|error| refused(error.message().to_owned()))?;
+        if version.protocol != VERSION {
+            return Err(refused(format!("it is for protocol {}, and this qbench speaks {VERSION}", version.protocol)));
+        }
+        let wire: Wire = toml::from_str(&text).map_err(|error| refused(error.to_string().trim_end().to_owned()))?;
+        Self::check(wire, folder).map_err(refused)
+    }
+
+    fn check(wire: Wire, folder: PathBuf) -> Result<Self, String> {
+        let Wire { name, summary, engine, command, installed, install, processes, consume, .. } = wire;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err(format!("the name `{name}` must be of small letters, digits and _"));
+        }
+        for (key, is_empty) in [
+            ("command", command.is_empty()),
+            ("processes", processes.is_empty()),
+            ("consume", consume.is_empty()),
+            ("contract.wakes", wire.contract.wakes.is_empty()),
+        ] {
+            if is_empty {
+                return Err(format!("`{key}` is an empty list"));
+            }
+        }
+        let cache = cache_folder();
+        let expand = |text: &str| text.replace("{cache}", &cache);
+        let mut options: Vec<OptionSpec> = (wire.options.into_iter())
+            .map(|(key, option)| OptionSpec { key: leak(key), default: leak(option.default), help: leak(option.help) })
+            .collect();
+        let mut variants: Vec<&'static [(&'static str, &'static str)]> = Vec::new();
+        let ways: [(&str, Vec<&'static str>, &str); 2] = [
+            (
+                "processes",
+                processes.iter().map(|way| way.name()).collect(),
+                "producers and workers in processes of the adapter",
+            ),
+            ("consume", consume.iter().map(|way| way.name()).collect(), "who moves first when a job goes to a worker"),
+        ];
+        for (key, words, help) in ways {
+            if words.len() > 1 {
+                let key: &'static str = leak(key.to_owned());
+                let help = leak(format!("{help}: {}", words.join(" or ")));
+                options.push(OptionSpec { key, default: words[0], help });
+                variants.extend(words[1..].iter().map(|word| &*Vec::leak(vec![(key, *word)])));
+            }
+        }
+        Ok(Manifest {
+            id: leak(format!("{PREFIX}{name}")),
+            name: leak(name),
+            summary: leak(summary),
+            engine: match engine {
+                Engine::Postgresql => EngineKind::Postgres,
+                Engine::Valkey => EngineKind::Valkey,
+                Engine::None => EngineKind::InProcess,
+            },
+            command: command.iter().map(|part| expand(part)).collect(),
+            installed: installed.map(|path| PathBuf::from(expand(&path))),
+            install: install.map(|script| folder.join(script).display().to_string()),
+            folder,
+            processes,
+            consume,
+            completion_buffer: wire.completion_buffer,
+            capabilities: wire.contract.into_capabilities(),
+            options: Vec::leak(options),
+            variants: Vec::leak(variants),
+        })
+    }
+
+    /// What must be there to run it.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] naming what is missing and the command that installs it.
+    pub(super) fn require_installed(&self) -> Result<()> {
+        match &self.installed {
+            Some(path) if !path.exists() => {
+                let remedy = match &self.install {
+                    Some(command) => format!("install it with: {command}"),
+                    None => "its adapter.toml names no command that installs it".to_owned(),
+                };
+                Err(Error::config(format!("{} is not installed ({} is missing); {remedy}", self.id, path.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where its library was installed, for the adapter's environment.
+    pub(super) fn installed(&self) -> Option<&Path> {
+        self.installed.as_deref()
+    }
+}
+
+impl Contract {
+    fn into_capabilities(self) -> Capabilities {
+        let wakes: Vec<Wake> = (self.wakes.iter())
+            .map(|wake| match wake {
+                WireWake::Poll => Wake::Poll,
+                WireWake::Notify => Wake::Notify,
+                WireWake::Block => Wake::Block,
+            })
+            .collect();
+        Capabilities {
+            delivery: self.delivery,
+            recovery: match self.recovery {
+                WireRecovery::None => Recovery::None,
+                WireRecovery::LeaseExpiry => Recovery::LeaseExpiry,
+                WireRecovery::ConnectionLoss => Recovery::ConnectionLoss,
+                WireRecovery::Heartbeat => Recovery::Heartbeat,
+            },
+            wakes: Vec::leak(wakes),
+            max_enqueue_batch: self.max_enqueue_batch,
+            max_claim_batch: self.max_claim_batch,
+            max_ack_batch: self.max_ack_batch,
+            one_claim_at_a_time: false,
+            nack: self.nack,
+            detects_stale_ack: self.detects_stale_ack,
+            counts_attempts: self.counts_attempts,
+            sees_in_flight: self.sees_in_flight,
+            records_failures: false,
+            ack_buffer: AckBuffer::NONE,
+            order: match self.order {
+                WireOrder::None => Order::None,
+                WireOrder::Fifo => Order::Fifo,
+            },
+        }
+    }
+}
+
+fn leak(text: String) -> &'static str {
+    String::leak(text)
+}
+
+/// Folder for what install commands make: `qbench/adapters` in the user's cache. `adapters/cache.sh` says the same.
+fn cache_folder() -> String {
+    let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|path| !path.is_empty());
+    let cache = cache.or_else(|| Some(format!("{}/.cache", std::env::var("HOME").ok()?)));
+    format!("{}/qbench/adapters", cache.unwrap_or_else(|| "/tmp".to_owned()))
+}
+
+/// Where adapters are looked for, in this order: what the variable names, `adapters` in the working directory, and
+/// `adapters` of the checkout that this program was built from.
+fn places() -> Vec<PathBuf> {
+    let named = std::env::var_os(FOLDERS_VARIABLE).unwrap_or_default();
+    let mut places: Vec<PathBuf> =
+        std::env::split_paths(&named).filter(|place| !place.as_os_str().is_empty()).collect();
+    places.push(PathBuf::from("adapters"));
+    places.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../adapters"));
+    places
+}
+
+/// The folder of the adapter `name`.
+pub(super) fn folder_of(name: &str) -> Option<PathBuf> {
+    places().into_iter().map(|place| place.join(name)).find(|folder| folder.join(FILE).is_file())
+}
+
+/// Folders of all adapters, by name; where two have one name, the one that [`folder_of`] gives.
+pub(super) fn folders() -> Vec<PathBuf> {
+    let mut found = BTreeMap::new();
+    for entry in places().iter().filter_map(|place| place.read_dir().ok()).flatten().flatten() {
+        if entry.path().join(FILE).is_file() {
+            found.entry(entry.file_name()).or_insert_with(|| entry.path());
+        }
+    }
+    found.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        protocol = 1
+        name = "toy"
+        summary = "a toy"
+        engine = "none"
+        command = ["toy"]
+        installed = "{cache}/toy"
+        install = "install.sh"
+        consume = ["pull", "push"]
+        [contract]
+        delivery = "at_least_once"
+        recovery = "lease_expiry"
+        wakes = ["block"]
+        nack = true
+        detects_stale_ack = true
+        counts_attempts = true
+        sees_in_flight = true
+        order = "fifo"
+    "#;
+
+    fn check(text: &str) -> Result<Manifest, String> {
+        Manifest::check(toml::from_str(text).map_err(|error| error.to_string())?, PathBuf::from("/adapters/toy"))
+    }
+
+    #[test]
+    fn a_choice_of_ways_is_an_option_and_a_variant() {
+        let manifest = check(GOOD).unwrap();
+        assert_eq!((manifest.id, manifest.engine), ("external:toy", EngineKind::InProcess));
+        let keys: Vec<_> = manifest.options.iter().map(|option| (option.key, option.default)).collect();
+        assert_eq!(keys, [("consume", "pull")], "there is one way for processes, so nothing to choose");
+        assert_eq!(manifest.variants, [&[("consume", "push")]]);
+        assert_eq!(manifest.capabilities.max_claim_batch, MAX_BATCH);
+    }
+
+    #[test]
+    fn what_is_not_installed_is_named_with_the_remedy() {
+        let error = check(GOOD).unwrap().require_installed().unwrap_err().to_string();
+        assert!(error.contains("qbench/adapters/toy is missing"), "{error}");
+        assert!(error.ends_with("install it with: /adapters/toy/install.sh"), "{error}");
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_is_named() {
+        for (from, to, said) in [
+            ("\"toy\"\n        summary", "\"T oy\"\n        summary", "must be of small letters"),
+            ("[\"toy\"]", "[]", "`command` is an empty list"),
+            ("order = \"fifo\"", "order = \"lifo\"", "unknown variant `lifo`"),
+            ("nack = true", "nack = true\n        nak = true", "unknown field `nak`"),
+        ] {
+            let error = check(&GOOD.replace(from, to)).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

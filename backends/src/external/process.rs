@@ -1,0 +1,392 @@
+//! A running adapter: requests and their answers, jobs that its library started, and what is known when it breaks.
+//!
+//! Three threads serve its streams, so that a pipe which is full or silent never holds up a thread of the driver. The first
+//! trouble ends the adapter: what was asked and not answered is then of unknown outcome, and everything asked later fails at
+//! once with the same sentence.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
+
+use super::channel::{Payloads, deliveries};
+use super::child::{self, Child, Streams};
+use super::manifest::Manifest;
+use super::protocol::{Hello, Line, Numbered, Request, VERSION, Welcome};
+use crate::config::ServerUrl;
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::Lease;
+
+/// How long an adapter may take to load its library and answer `hello`.
+const HELLO_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long it may take to end after the end of its input.
+const END_LIMIT: Duration = Duration::from_secs(3);
+
+/// Longest line that is read. No answer comes near it: a claim of 1,000 jobs of 48 KiB each.
+const LINE_MAX_BYTES: u64 = 64 << 20;
+
+/// Lines of its own words that are kept for an error, and how much of each.
+const KEPT_LINES: usize = 6;
+const KEPT_CHARS: usize = 300;
+
+/// What an adapter answered.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) jobs: Vec<Lease>,
+    pub(super) stale: Vec<u32>,
+    pub(super) result: Value,
+}
+
+/// Jobs that the library started and no worker took yet.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    pub(super) jobs: Mutex<VecDeque<Lease>>,
+    pub(super) arrived: Notify,
+}
+
+/// A request on its way.
+struct Pending {
+    op: &'static str,
+    answer: oneshot::Sender<Result<Answer>>,
+}
+
+#[derive(Default)]
+struct State {
+    pending: HashMap<u64, Pending>,
+    mailboxes: HashMap<u32, Arc<Mailbox>>,
+    last_id: u64,
+    /// Why it answers nothing any more.
+    gone: Option<String>,
+}
+
+/// A running adapter. Dropping it drops the sender of its lines; that ends the adapter's input, and the adapter with it.
+pub(super) struct Process {
+    id: &'static str,
+    child: Arc<Child>,
+    outgoing: mpsc::Sender<String>,
+    state: Arc<Mutex<State>>,
+    payloads: Arc<Payloads>,
+    last_words: Arc<Mutex<VecDeque<String>>>,
+    last_channel: AtomicU32,
+    url: Option<ServerUrl>,
+}
+
+impl Process {
+    /// Starts the adapter and greets it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when it is not installed, cannot be started or speaks another version; [`ErrorKind::Gone`] when
+    /// it ended, printed something else or did not answer; what it says itself, for instance that there is no server.
+    pub(super) async fn start(
+        manifest: &'static Manifest,
+        hello: Hello<'_>,
+        url: Option<&ServerUrl>,
+        payloads: &Arc<Payloads>,
+    ) -> Result<(Arc<Self>, String)> {
+        manifest.require_installed()?;
+        let (child, streams) = child::spawn(command(manifest)).map_err(|error| {
+            Error::config(format!("{} cannot be started: {}: {error}", manifest.id, manifest.command.join(" ")))
+        })?;
+        let (outgoing, lines) = mpsc::channel();
+        let process = Arc::new(Process {
+            id: manifest.id,
+            child: Arc::new(child),
+            outgoing,
+            state: Arc::default(),
+            payloads: Arc::clone(payloads),
+            last_words: Arc::default(),
+            last_channel: AtomicU32::new(0),
+            url: url.cloned(),
+        });
+        process.serve(streams, lines)?;
+        let hello = Request::Hello(hello);
+        let answer = match process.ask(&hello, HELLO_LIMIT).await {
+            // Nothing has happened yet that could be unknown.
+            Err(error) if error.kind() == ErrorKind::Unknown => return Err(process.gone_error("hello")),
+            answer => answer?,
+        };
+        let welcome: Welcome = process.read_result("hello", answer.result)?;
+        if welcome.protocol != VERSION {
+            let sentence = format!("it speaks protocol {}, and this qbench speaks {VERSION}", welcome.protocol);
+            process.give_up(sentence.clone());
+            return Err(Error::config(format!("{}: {sentence}", process.id)));
+        }
+        payloads.introduce(&process);
+        Ok((process, welcome.library))
+    }
+
+    /// Starts the threads of its streams.
+    fn serve(self: &Arc<Self>, streams: Streams, lines: mpsc::Receiver<String>) -> Result<()> {
+        let Streams { input, output, errors } = streams;
+        let thread = |name: &str, body: Box<dyn FnOnce() + Send>| {
+            let started = std::thread::Builder::new().name(format!("qbench-{name}")).spawn(body);
+            started.map(drop).map_err(|error| Error::new(ErrorKind::Connect, self.id, error.to_string()))
+        };
+        let child = Arc::clone(&self.child);
+        thread("adapter-in", Box::new(move || write_lines(input, &lines, &child)))?;
+        let last_words = Arc::clone(&self.last_words);
+        let url = self.url.clone();
+        thread("adapter-err", Box::new(move || keep_last_words(errors, &last_words, url.as_ref())))?;
+        let process = Arc::downgrade(self);
+        thread("adapter-out", Box::new(move || read_lines(output, &process)))
+    }
+
+    /// A number for a channel.
+    pub(super) fn new_channel(&self) -> u32 {
+        self.last_channel.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Where jobs that the library starts on `channel` arrive.
+    pub(super) fn mailbox(&self, channel: u32) -> Arc<Mailbox> {
+        Arc::clone(self.lock().mailboxes.entry(channel).or_default())
+    }
+
+    /// Closes a channel, and hands back what had arrived on it.
+    pub(super) fn close(&self, channel: u32) {
+        let mailbox = self.lock().mailboxes.remove(&channel);
+        let untaken = mailbox.map_or_else(Vec::new, |mailbox| deliveries(lock(&mailbox.jobs).iter()));
+        self.tell(&Request::Close { channel, untaken });
+    }
+
+    /// Jobs that were started and not taken, over all channels.
+    pub(super) fn untaken(&self) -> u64 {
+        self.lock().mailboxes.values().map(|mailbox| lock(&mailbox.jobs).len() as u64).sum()
+    }
+
+    /// Forgets jobs that were started and not taken.
+    pub(super) fn forget_untaken(&self) {
+        self.lock().mailboxes.values().for_each(|mailbox| lock(&mailbox.jobs).clear());
+    }
+
+    /// Sends what is not answered. An adapter that has gone misses nothing.
+    pub(super) fn tell(&self, notice: &Request<'_>) {
+        if let Ok(line) = serde_json::to_string(notice) {
+            let _ = self.outgoing.send(line);
+        }
+    }
+
+    /// Sends `request` and waits for its answer, at most `limit`: an adapter that takes longer is taken for hung and ended.
+    ///
+    /// # Errors
+    /// What the adapter says; [`ErrorKind::Unknown`] when it broke before it answered; [`ErrorKind::Gone`] when it had
+    /// broken before, and nothing was asked.
+    pub(super) async fn ask(&self, request: &Request<'_>, limit: Duration) -> Result<Answer> {
+        let op = request.op();
+        let (answer, answered) = oneshot::channel();
+        let id = {
+            let mut state = self.lock();
+            if state.gone.is_some() {
+                drop(state);
+                return Err(self.gone_error(op));
+            }
+            state.last_id += 1;
+            let id = state.last_id;
+            state.pending.insert(id, Pending { op, answer });
+            id
+        };
+        let line = serde_json::to_string(&Numbered { id, request })
+            .map_err(|error| Error::new(ErrorKind::Server, op, error.to_string()))?;
+        let _ = self.outgoing.send(line);
+        match timeout(limit, answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(self.unknown_error(op)),
+            Err(_) => {
+                self.give_up(format!("it did not answer `{op}` within {} s and was ended", limit.as_secs_f64()));
+                Err(self.unknown_error(op))
+            }
+        }
+    }
+
+    /// Reads a control answer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Gone`]: an adapter that answers something else is ended.
+    pub(super) fn read_result<T: serde::de::DeserializeOwned>(&self, op: &str, result: Value) -> Result<T> {
+        serde_json::from_value(result).map_err(|error| {
+            self.give_up(format!("its answer to `{op}` is none of the protocol: {error}"));
+            self.gone_error(op)
+        })
+    }
+
+    /// Why nothing can be asked of it, for a request that was not sent.
+    pub(super) fn gone_error(&self, op: &str) -> Error {
+        Error::new(ErrorKind::Gone, self.context(op), self.why_gone())
+    }
+
+    fn unknown_error(&self, op: &str) -> Error {
+        Error::new(ErrorKind::Unknown, self.context(op), self.why_gone())
+    }
+
+    fn context(&self, op: &str) -> String {
+        format!("{} {op}", self.id)
+    }
+
+    fn why_gone(&self) -> String {
+        let reason = self.lock().gone.clone().unwrap_or_else(|| "it has ended".to_owned());
+        let words: Vec<String> = lock(&self.last_words).iter().cloned().collect();
+        match words.is_empty() {
+            true => format!("{reason}; it left no words on standard error"),
+            false => format!("{reason}; its last words: {}", words.join(" / ")),
+        }
+    }
+
+    /// Ends the adapter for a reason, of which the first one stands, and lets go of everybody who waits for it.
+    fn give_up(&self, reason: String) {
+        let (pending, mailboxes) = {
+            let mut state = self.lock();
+            state.gone.get_or_insert(reason);
+            (std::mem::take(&mut state.pending), state.mailboxes.values().cloned().collect::<Vec<_>>())
+        };
+        self.child.kill();
+        for (_, Pending { op, answer }) in pending {
+            let _ = answer.send(Err(self.unknown_error(op)));
+        }
+        mailboxes.iter().for_each(|mailbox| mailbox.arrived.notify_one());
+    }
+
+    /// Whether it still answers.
+    pub(super) fn is_gone(&self) -> bool {
+        self.lock().gone.is_some()
+    }
+
+    /// Takes one line of its output in; a sentence says why it is none of the protocol.
+    fn take_in(&self, text: &str) -> Result<(), String> {
+        let rubbish = |problem: String| {
+            let shown: String = text.chars().take(120).collect();
+            format!("it printed a line that is no message of the protocol ({problem}): `{}`", self.conceal(&shown))
+        };
+        let line: Line<'_> = serde_json::from_str(text).map_err(|error| rubbish(error.to_string()))?;
+        let jobs = (line.jobs.into_iter())
+            .map(|delivery| self.payloads.lease(delivery))
+            .collect::<Result<Vec<Lease>, String>>()
+            .map_err(&rubbish)?;
+        match (line.id, line.event) {
+            (Some(id), None) => {
+                let pending = self.lock().pending.remove(&id);
+                let Pending { op, answer } = pending.ok_or_else(|| rubbish(format!("nothing was asked as {id}")))?;
+                let _ = answer.send(match line.error {
+                    Some(error) => Err(error.into_error(&self.context(op))),
+                    None => Ok(Answer { jobs, stale: line.stale, result: line.result }),
+                });
+                Ok(())
+            }
+            (None, Some("started")) => {
+                let channel = line.channel.ok_or_else(|| rubbish("`started` without a channel".to_owned()))?;
+                // On a channel that was closed meanwhile, nobody waits for them.
+                let mailbox = self.lock().mailboxes.get(&channel).cloned();
+                if let Some(mailbox) = mailbox {
+                    lock(&mailbox.jobs).extend(jobs);
+                    mailbox.arrived.notify_one();
+                }
+                Ok(())
+            }
+            _ => Err(rubbish("neither an answer nor an event `started`".to_owned())),
+        }
+    }
+
+    fn conceal(&self, text: &str) -> String {
+        self.url.as_ref().map_or_else(|| text.to_owned(), |url| url.conceal_in(text))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks can panic half way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What to run. The adapter sees the user's PATH and home, and nothing else of the environment: no PGHOST, no address.
+fn command(manifest: &Manifest) -> Command {
+    let mut command = Command::new(&manifest.command[0]);
+    command.args(&manifest.command[1..]).current_dir(&manifest.folder).env_clear().env("LC_ALL", "C.UTF-8");
+    for key in ["PATH", "HOME", "TMPDIR"] {
+        if let Some(value) = std::env::var_os(key) {
+            command.env(key, value);
+        }
+    }
+    if let Some(installed) = manifest.installed() {
+        command.env("QBENCH_ADAPTER_INSTALLED", installed);
+    }
+    command
+}
+
+/// Writes what comes, several lines at once where they have piled up. When nobody can send any more, the adapter's input
+/// ends, and it has a moment to end with it.
+fn write_lines(mut input: ChildStdin, lines: &mpsc::Receiver<String>, child: &Child) {
+    let mut buffer = String::new();
+    while let Ok(line) = lines.recv() {
+        buffer.clear();
+        for line in std::iter::once(line).chain(lines.try_iter()) {
+            buffer.push_str(&line);
+            buffer.push('\n');
+        }
+        if input.write_all(buffer.as_bytes()).is_err() {
+            // It has ended, which the reader of its output notices.
+            return;
+        }
+    }
+    drop(input);
+    if child.wait(END_LIMIT).is_none() {
+        child.kill();
+    }
+}
+
+/// Keeps the end of what it says on standard error.
+fn keep_last_words(errors: ChildStderr, last_words: &Mutex<VecDeque<String>>, url: Option<&ServerUrl>) {
+    let mut reader = BufReader::new(errors);
+    let mut line = Vec::new();
+    while (&mut reader).take(1 << 16).read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        let text: String = String::from_utf8_lossy(&line).trim().chars().take(KEPT_CHARS).collect();
+        line.clear();
+        if !text.is_empty() {
+            let mut kept = lock(last_words);
+            if kept.len() == KEPT_LINES {
+                kept.pop_front();
+            }
+            kept.push_back(url.map_or_else(|| text.clone(), |url| url.conceal_in(&text)));
+        }
+    }
+}
+
+/// Reads answers and events until the adapter's output ends or is none of the protocol.
+fn read_lines(output: ChildStdout, process: &Weak<Process>) {
+    let mut reader = BufReader::with_capacity(1 << 16, output);
+    let mut line = Vec::new();
+    let reason = loop {
+        line.clear();
+        let read = (&mut reader).take(LINE_MAX_BYTES).read_until(b'\n', &mut line);
+        let Some(process) = process.upgrade() else { return };
+        let taken = match read {
+            Err(error) => Err(format!("its output cannot be read: {error}")),
+            Ok(0) => break "it closed its output".to_owned(),
+            Ok(_) if line.last() != Some(&b'\n') => {
+                Err("its output ended amid a line, or a line has no end".to_owned())
+            }
+            Ok(_) => match std::str::from_utf8(&line) {
+                Ok(text) => process.take_in(text.trim_end()),
+                Err(_) => Err("it printed a line that is no text".to_owned()),
+            },
+        };
+        if let Err(reason) = taken {
+            break reason;
+        }
+    };
+    let Some(process) = process.upgrade() else { return };
+    // One that is ending says more by how it ended; its last words are still being read.
+    let ended = process.child.wait(Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(50));
+    process.give_up(match ended {
+        Some(status) => format!("{reason}: it ended by itself ({status})"),
+        None => reason,
+    });
+}
