@@ -49,6 +49,8 @@ class Adapter:
         os.environ["PGQUEUER_CHANNEL"] = f"ch_{namespace}"
         os.environ["PGQUEUER_DURABILITY"] = "volatile" if durability == "d0" else "durable"
         self.control = await self.connect()
+        # The run and its monitors ask at the same time, and a connection answers one question after the other.
+        self.asking = asyncio.Lock()
         return {"result": {"protocol": PROTOCOL, "library": f"pgqueuer {version('pgqueuer')}"}}
 
     async def connect(self):
@@ -71,9 +73,10 @@ class Adapter:
     async def ask(self, request, *arguments):
         """A statement of the control side; its connection is opened anew after it was lost."""
         try:
-            if self.control.is_closed():
-                self.control = await self.connect()
-            return await request(self.control, *arguments)
+            async with self.asking:
+                if self.control.is_closed():
+                    self.control = await self.connect()
+                return await request(self.control, *arguments)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError) as error:
             raise refusal(error) from None
 
