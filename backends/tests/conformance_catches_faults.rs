@@ -44,6 +44,7 @@ enum Fault {
     NeverReclaims,
     ReclaimsTooMany,
     BringsGoneJobsBack,
+    PromisesHeartbeats,
     SaysAttemptOne,
     ReversesBatches,
     CountsNothing,
@@ -96,6 +97,7 @@ impl Backend for Faulty {
         let mut capabilities = self.inner.capabilities();
         match self.fault {
             Fault::BringsGoneJobsBack => capabilities.recovery = qbench_backends::Recovery::None,
+            Fault::PromisesHeartbeats => capabilities.recovery = qbench_backends::Recovery::Heartbeat,
             Fault::AcceptsNacksItCannotDo => capabilities.nack = false,
             Fault::AcceptsFailuresItCannotRecord => capabilities.records_failures = false,
             _ => {}
@@ -418,6 +420,7 @@ async fn leases_that_mean_nothing() {
     caught(faulty!(ReclaimsTooMany), "lease.reclaim_keeps_its_limit", "a reclaim of at most 4 gave 5").await;
     caught(faulty!(BringsGoneJobsBack), "lease.vanished_consumer_s_job_is_gone", "came back").await;
     caught(faulty!(BringsGoneJobsBack), "lease.nothing_to_reclaim_without_leases", "reclaim gave").await;
+    caught(faulty!(PromisesHeartbeats), "lease.silent_consumer_s_job_comes_back", "a claim of one job gave 0").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,8 +66,12 @@ impl CpuSeconds {
         parts.extend(self.others.map(|cpu_s| format!("other processes {}", share(cpu_s))));
         let nobody_s = host_s - roles_s - self.kernel.unwrap_or(0.0) - self.others.unwrap_or(0.0);
         parts.push(format!("idle cores that woke up for interrupts and tasks {}", share(nobody_s.max(0.0))));
+        let roles = match self.adapter {
+            Some(_) => "server, harness, adapters and background load",
+            None => "server, harness and background load",
+        };
         Some(format!(
-            "server, harness and background load used {} of the host's busy time in the measured window; the rest: {}",
+            "{roles} used {} of the host's busy time in the measured window; the rest: {}",
             share(roles_s),
             parts.join(", ")
         ))
