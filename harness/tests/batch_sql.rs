@@ -107,11 +107,26 @@ async fn the_highest_priority_comes_first_and_within_it_the_order_of_arrival() {
     let expected: Vec<u64> = (0..4).rev().flat_map(|priority| (0..10).map(move |step| step * 4 + priority)).collect();
     assert_eq!(order, expected[..35]);
 
-    // Five jobs of priority 0 are left. One of priority 3 that comes later goes before them, as soon as the worker looks at the
-    // front again.
+    // Five jobs of priority 0 are left. One of priority 3 that comes later goes before them.
     enqueue(&*backend, 43..44).await;
-    tokio::time::sleep(Duration::from_millis(150)).await;
     assert_eq!(numbers(&claim(&mut consumer, 2).await), [43, expected[35]]);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_was_given_back_comes_first_again_when_the_worker_looks_at_the_front() {
+    let rig = Rig::start().await;
+    let backend = set_up(&rig.config(&[])).await;
+    enqueue(&*backend, 0..40).await;
+    let mut consumer = backend.consumer(WorkerId(0)).await.unwrap();
+    let held = claim(&mut consumer, 10).await;
+    consumer.acker.nack(&held[2..3]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!(numbers(&claim(&mut consumer, 3).await), [2, 10, 11]);
+    // At once when nothing else is left.
+    assert_eq!(claim(&mut consumer, 100).await.len(), 28);
+    consumer.acker.nack(&held[3..4]).await.unwrap();
+    assert_eq!(numbers(&claim(&mut consumer, 3).await), [3]);
     rig.stop().await;
 }
 

@@ -187,7 +187,7 @@ pub static KEYS: &[KeySpec] = &[
         "fail-pct",
         Some("P"),
         fail_pct,
-        |text| percent(text, "the jobs whose work fails"),
+        |text| percent(text, "the share of jobs whose work fails"),
         print,
         "Percentage of the jobs whose work fails, chosen by the job's number and the seed"
     ),
@@ -195,7 +195,7 @@ pub static KEYS: &[KeySpec] = &[
         "panic-pct",
         Some("P"),
         panic_pct,
-        |text| percent(text, "the jobs whose work panics"),
+        |text| percent(text, "the share of jobs whose work panics"),
         print,
         "Percentage of the jobs whose work panics, chosen likewise"
     ),

@@ -76,7 +76,8 @@ FROM unnest($1::bigint[], $2::bytea[]) AS new (job, payload);
 -- the two are never more than the limit. (The original may return twice the limit.)
 -- $4 negated priority, $5 id: the place in the order of claims from which on this claim looks. From the very front it would
 -- step over every entry that was claimed since the last vacuum; so a worker begins where its last claim ended, and looks at
--- the very front a few times a second, and whenever it finds nothing.
+-- the very front a few times a second, and whenever it finds nothing. With several priorities it always looks at the very front,
+-- because that is where new jobs of a higher one are.
 WITH stale AS MATERIALIZED (
     SELECT id FROM {schema}.jobs
     WHERE $3::float8 IS NOT NULL

@@ -94,6 +94,7 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
         reclaim: get("reclaim"),
         complete: get("complete"),
         nack: get("nack"),
+        priorities,
         entrypoints: (0..entrypoints).map(|entrypoint| format!("entrypoint_{entrypoint}")).collect(),
     };
     Ok(PgBackend {
@@ -126,6 +127,7 @@ struct Hot {
     reclaim: SqlStr,
     complete: SqlStr,
     nack: SqlStr,
+    priorities: u32,
     entrypoints: Vec<String>,
 }
 
@@ -140,7 +142,7 @@ impl Consumers for Batches {
             hot: Arc::clone(&self.0),
             lease: target.lease,
             retry_at: Instant::now(),
-            front: Front::new(),
+            front: Front::new(self.0.priorities),
         };
         Consumer {
             claimer: Box::new(WaitingClaimer::new(queue, target)),

@@ -2,9 +2,11 @@
 //!
 //! Claims take jobs from the front of an index, and what they took stays there as dead entries until the next vacuum: at
 //! 15,000 jobs/s, a claim after ten seconds would step over 150,000 of them, a page at a time, before it finds its first job.
-//! A worker that remembers where it found its last one begins there. What may since have appeared before that place (a job of
-//! a higher priority, one that was given back, one whose insert was committed late) is found by the next claim that begins
-//! at the very front: after [`REFRESH`] at the latest, and at once when nothing is found behind.
+//! A worker that remembers where it found its last one begins there. What may since have appeared before that place (a job
+//! that was given back, one whose insert was committed late) is found by the next claim that begins at the very front: after
+//! [`REFRESH`] at the latest, and at once when nothing is found behind.
+//!
+//! With several priorities nothing is remembered: every new job of a higher one appears before that place, and would wait.
 
 use std::time::Duration;
 
@@ -28,14 +30,15 @@ impl Place {
 /// What one worker knows about the front.
 #[derive(Debug)]
 pub(super) struct Front {
+    remembers: bool,
     at: Place,
     refresh_at: Instant,
 }
 
 impl Front {
-    /// Knows nothing yet.
-    pub(super) fn new() -> Self {
-        Front { at: Place::FIRST, refresh_at: Instant::now() }
+    /// Knows nothing yet, and never will where there are several `priorities`.
+    pub(super) fn new(priorities: u32) -> Self {
+        Front { remembers: priorities == 1, at: Place::FIRST, refresh_at: Instant::now() }
     }
 
     /// Where a claim at `now` begins.
@@ -49,7 +52,9 @@ impl Front {
 
     /// A claim found jobs, `last` of them furthest behind; or it found none.
     pub(super) fn found(&mut self, last: Option<Place>) {
-        self.at = last.unwrap_or(Place::FIRST);
+        if self.remembers {
+            self.at = last.unwrap_or(Place::FIRST);
+        }
     }
 }
 
@@ -59,7 +64,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_claim_begins_where_the_last_one_ended_and_at_the_very_front_now_and_then() {
-        let mut front = Front::new();
+        let mut front = Front::new(1);
         assert_eq!(front.begin(Instant::now()), Place::FIRST);
         let last = Place { rank: 0, id: 70 };
         front.found(Some(last));
@@ -73,10 +78,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_claim_that_found_nothing_makes_the_next_one_begin_at_the_very_front() {
-        let mut front = Front::new();
+        let mut front = Front::new(1);
         front.begin(Instant::now());
         front.found(Some(Place { rank: 0, id: 70 }));
         front.found(None);
+        assert_eq!(front.begin(Instant::now()), Place::FIRST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn with_several_priorities_every_claim_begins_at_the_very_front() {
+        let mut front = Front::new(2);
+        front.begin(Instant::now());
+        front.found(Some(Place { rank: 0, id: 70 }));
         assert_eq!(front.begin(Instant::now()), Place::FIRST);
     }
 }
