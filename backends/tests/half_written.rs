@@ -23,6 +23,8 @@ enum Written {
     NoWakes,
     /// Nothing that works, and removing the queue panics.
     OnlyCapabilities,
+    /// Claims answer, at once and with nothing.
+    EmptyClaim,
     /// Jobs go in, out, and are acked.
     UpToAck,
 }
@@ -62,7 +64,7 @@ impl Backend for HalfWritten {
         match self.written {
             Written::Nothing => panic!("what can it do?"),
             Written::NoWakes => Capabilities { wakes: &[], ..self.inner.capabilities() },
-            Written::OnlyCapabilities | Written::UpToAck => self.inner.capabilities(),
+            Written::OnlyCapabilities | Written::EmptyClaim | Written::UpToAck => self.inner.capabilities(),
         }
     }
 
@@ -76,7 +78,7 @@ impl Backend for HalfWritten {
 
     async fn consumer(&self, id: WorkerId) -> Result<Consumer> {
         let Consumer { claimer, acker } = self.inner.consumer(id).await?;
-        Ok(Consumer { claimer: Box::new(HalfClaimer(claimer)), acker: Box::new(HalfAcker(acker)) })
+        Ok(Consumer { claimer: Box::new(HalfClaimer(claimer, self.written)), acker: Box::new(HalfAcker(acker)) })
     }
 }
 
@@ -93,7 +95,7 @@ impl Admin for HalfAdmin {
 
     async fn setup(&mut self) -> Result<()> {
         match self.written {
-            Written::UpToAck => self.inner.setup().await,
+            Written::EmptyClaim | Written::UpToAck => self.inner.setup().await,
             _ => Err(Error::not_written("setup")),
         }
     }
@@ -116,18 +118,21 @@ impl Admin for HalfAdmin {
 
     async fn teardown(&mut self) -> Result<()> {
         match self.written {
-            Written::UpToAck => self.inner.teardown().await,
+            Written::EmptyClaim | Written::UpToAck => self.inner.teardown().await,
             _ => panic!("no teardown yet"),
         }
     }
 }
 
-struct HalfClaimer(Box<dyn Claimer>);
+struct HalfClaimer(Box<dyn Claimer>, Written);
 
 #[async_trait]
 impl Claimer for HalfClaimer {
     async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
-        self.0.claim(limit, wait, out).await
+        match self.1 {
+            Written::EmptyClaim => Ok(()),
+            _ => self.0.claim(limit, wait, out).await,
+        }
     }
 
     async fn reclaim(&mut self, _limit: u32, _out: &mut Vec<Lease>) -> Result<()> {
@@ -184,6 +189,15 @@ async fn a_panic_while_cleaning_up_does_not_end_the_suite() {
     assert_eq!(report.passed(), 0);
     assert!(failed_with(&report, "setup: not written yet").contains("round_trip.one_job"));
     assert!(failed_with(&report, "panicked: no teardown yet").contains("ownership.teardown_of_nothing_is_fine"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_answers_at_once_with_nothing_fails_its_cases_and_holds_nothing_up() {
+    let report = report_of(half_written!(EmptyClaim)).await.expect("can be checked");
+    assert_eq!(report.results.len(), conformance::cases().count());
+    assert!(failed_with(&report, "a claim of one job gave 0").contains("round_trip.one_job"));
+    assert!(failed_with(&report, "0 of 500 jobs came").contains("round_trip.every_job_once"));
+    assert!(failed_with(&report, "came back after").contains("wake.empty_queue_gives_nothing_after_the_wait"));
 }
 
 #[tokio::test(start_paused = true)]

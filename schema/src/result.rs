@@ -366,7 +366,7 @@ pub struct RunResult {
     pub error: Option<String>,
     /// Backend id, for instance `skip_locked`.
     pub backend: String,
-    /// Server product as it names itself, for instance `postgresql`, `valkey`, `redis`, `in_process`.
+    /// Server product as it names itself, for instance `postgresql`, `valkey`, `redis`, `sqlite`, `in_process`.
     pub engine: String,
     /// The queue's design within its engine, for instance `skip_locked` or `streams`.
     pub queue_type: String,
@@ -481,7 +481,7 @@ pub struct RunIdentity {
     pub run_id: String,
     /// Backend id.
     pub backend: String,
-    /// Server product; its kind (`postgresql`, `valkey`, `in_process`) before the live server named itself.
+    /// Server product; its kind (`postgresql`, `valkey`, `sqlite`, `in_process`) before the live server named itself.
     pub engine: String,
     /// The queue's design; the backend id before the backend described itself.
     pub queue_type: String,

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use super::Case;
 use super::requirement::Requirement;
 use super::stage::{
-    Checked, Failure, Knobs, PATIENCE, SILENCE, Stage, ack_held, claim, drain, ensure, ensure_empty, jobs, numbers,
+    BREATH, Checked, Failure, Knobs, PATIENCE, SILENCE, Stage, ack_held, claim, drain, ensure, ensure_empty, jobs,
+    numbers,
 };
 use crate::capability::{Capabilities, Recovery};
 use crate::error::{Error, ErrorKind};
@@ -160,7 +161,9 @@ async fn consume(mut consumer: Consumer, shared: Shared, capabilities: Capabilit
         {
             return Err(error.into());
         }
-        if !leases.is_empty() {
+        if leases.is_empty() {
+            tokio::time::sleep(BREATH).await;
+        } else {
             shared.note(|account| {
                 for lease in &leases {
                     *account.deliveries.entry(lease.job.0).or_default() += 1;

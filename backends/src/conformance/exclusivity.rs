@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Case;
-use super::stage::{Checked, Failure, Knobs, PATIENCE, Stage, ack, ensure, jobs};
+use super::stage::{BREATH, Checked, Failure, Knobs, PATIENCE, Stage, ack, ensure, jobs};
 use crate::job::{ProducerId, WorkerId};
 use crate::seam::AckStatus;
 
@@ -86,6 +86,8 @@ async fn churn(stage: &Stage) -> Checked<Seen> {
                     seen.lock().unwrap_or_else(PoisonError::into_inner).stale_acks += stale;
                 } else if delivered == JOBS || last_job.elapsed() > PATIENCE {
                     return Checked::Ok(());
+                } else {
+                    tokio::time::sleep(BREATH).await;
                 }
             }
         });

@@ -23,6 +23,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a case waits to see that nothing comes.
 pub(super) const SILENCE: Duration = Duration::from_millis(300);
 
+/// Pause after a claim that gave nothing: one that is not written yet may come back at once, and would be asked in a circle that
+/// nothing else gets out of.
+pub(super) const BREATH: Duration = Duration::from_millis(5);
+
 /// A lease that expires within a case.
 pub(super) const SHORT_LEASE: Duration = Duration::from_millis(400);
 
@@ -210,7 +214,11 @@ pub(super) async fn claim_all(consumer: &mut Consumer, count: usize) -> Checked<
     let mut held = Vec::new();
     while held.len() < count {
         ensure(start.elapsed() < PATIENCE, || format!("{} of {count} jobs came within {PATIENCE:?}", held.len()))?;
-        held.extend(claim(consumer, (count - held.len()) as u32, SILENCE).await?);
+        let leases = claim(consumer, (count - held.len()) as u32, SILENCE).await?;
+        if leases.is_empty() {
+            tokio::time::sleep(BREATH).await;
+        }
+        held.extend(leases);
     }
     Ok(held)
 }
@@ -263,7 +271,9 @@ pub(super) async fn drain(consumer: &mut Consumer, count: usize, limit: u32) -> 
     while done.len() < count {
         ensure(start.elapsed() < PATIENCE, || format!("{} of {count} jobs came within {PATIENCE:?}", done.len()))?;
         let leases = claim(consumer, limit, SILENCE).await?;
-        if !leases.is_empty() {
+        if leases.is_empty() {
+            tokio::time::sleep(BREATH).await;
+        } else {
             ack_held(consumer, &leases).await?;
         }
         done.extend(leases);

@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`locate`] (which programs), [`postgres`] and [`valkey`] (one server each, its settings and its
 //! durability class), `server` (what they share), `private_dir` (where their data is), then the two mechanisms that keep
-//! them from outliving the harness: [`process`] and `guard`. [`store`] is a directory without a server. [`external`] is for servers that run already, and
-//! `lock` keeps a second run away from them. [`keeper`] is for private servers that outlive a command.
+//! them from outliving the harness: [`process`] and `guard`. [`store`] is a directory without a server. [`external`] is for
+//! servers that run already, and `lock` keeps a second run away from them. [`keeper`] is for private servers that outlive a
+//! command.
 
 pub mod error;
 pub mod external;
