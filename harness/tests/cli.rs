@@ -407,7 +407,7 @@ fn an_interrupted_run_ends_its_servers_and_says_so() {
     let result = result_of(&files);
     assert_eq!(result.status, RunStatus::Interrupted);
     assert!(!result.validity.valid);
-    assert_eq!(result.audit.verdict, Verdict::Inconclusive);
+    assert_eq!(result.audit.verdict, Verdict::Ok, "{:?}", result.audit);
     assert!(result.jobs.sent > 0 && result.jobs.sent <= result.jobs.intended);
     assert!(!records_of(&files).is_empty());
 }

@@ -57,7 +57,70 @@ async fn a_stop_finishes_what_runs_and_hands_back_what_was_never_begun() {
     assert_eq!(census.done, Some(totals.completed), "every finished job was acked");
     assert_eq!(census.ready, totals.confirmed - totals.completed, "every unstarted job was handed back");
     assert!(totals.completed > 0 && census.ready > 0);
-    assert_eq!(driven.audit.verdict, Verdict::Inconclusive);
+    assert_eq!((driven.audit.verdict, driven.audit.lost), (Verdict::Ok, 0), "{:?}", driven.audit);
+}
+
+/// 400 jobs/s on two workers that hold many and work 100 ms on each, stopped while their buffers are full.
+async fn stopped_with_full_buffers(change: impl FnOnce(&mut LoadPlan)) -> (Driven, Duration) {
+    const UNTIL_STOP: Duration = Duration::from_millis(700);
+    let mut held = plan(400.0);
+    (held.workers, held.concurrency, held.claim_batch, held.prefetch, held.refill) = (2, 1, 1, 0, 0);
+    held.work = Duration::from_millis(100);
+    change(&mut held);
+    let begun = Instant::now();
+    let driven = drive(memory(), held, Some(UNTIL_STOP)).await;
+    (driven, begun.elapsed().saturating_sub(UNTIL_STOP))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_quick_and_leaves_nothing_behind_whatever_a_worker_holds() {
+    type Change = fn(&mut LoadPlan);
+    let knobs: [(&str, Change); 5] = [
+        ("a claimed batch", |plan| plan.claim_batch = 50),
+        ("a buffer", |plan| (plan.claim_batch, plan.prefetch, plan.refill) = (10, 40, 20)),
+        ("many at a time", |plan| (plan.concurrency, plan.claim_batch, plan.prefetch) = (5, 20, 20)),
+        ("a completion buffer that would wait for long", |plan| {
+            (plan.ack_batch, plan.ack_linger) = (1_000, Duration::from_secs(10));
+        }),
+        ("all of them", |plan| {
+            (plan.concurrency, plan.claim_batch, plan.prefetch, plan.refill) = (3, 10, 30, 5);
+            (plan.ack_batch, plan.ack_linger, plan.enqueue_batch) = (1_000, Duration::from_secs(10), 10);
+        }),
+    ];
+    for (what, change) in knobs {
+        let (driven, took) = stopped_with_full_buffers(change).await;
+        let census = driven.outcome.census.unwrap();
+        let totals = driven.outcome.totals;
+        assert_eq!((driven.audit.verdict, driven.audit.lost), (Verdict::Ok, 0), "{what}: {:?}", driven.audit);
+        assert_eq!((census.in_flight, census.done), (0, Some(totals.completed)), "{what}: {census:?}");
+        assert_eq!(census.ready, totals.confirmed - totals.completed, "{what}");
+        assert!(totals.completed > 0 && census.ready > 0, "{what}: {totals:?}");
+        assert!(took < Duration::from_millis(100) + Duration::from_secs(1), "{what}: {took:?} after the stop");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_wait_in_a_worker_s_buffer_have_a_local_wait_and_others_none() {
+    let local_wait = async |claim_batch, prefetch| {
+        let mut buffered = plan(300.0);
+        (buffered.workers, buffered.concurrency, buffered.work) = (1, 4, Duration::from_millis(10));
+        (buffered.claim_batch, buffered.prefetch, buffered.refill) = (claim_batch, prefetch, prefetch / 2);
+        buffered.schedule = Arc::new(Schedule::new(
+            None,
+            100,
+            MeasuredLoad::OnSchedule {
+                rate_jobs_s: 300.0,
+                duration: Duration::from_secs(1),
+                arrivals: Arrivals::Constant,
+            },
+        ));
+        let driven = drive(memory(), buffered, None).await;
+        assert_eq!(driven.audit.verdict, Verdict::Ok, "{:?}", driven.audit);
+        driven.outcome.recording.histograms.percentiles_ms(Stage::LocalWait)
+    };
+    let (without, with) = (local_wait(1, 0).await, local_wait(10, 40).await);
+    assert!(without.p50 < 5.0, "{without:?}");
+    assert!(with.p50 > 10.0, "{with:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

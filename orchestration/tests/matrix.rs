@@ -11,6 +11,7 @@ use std::path::Path;
 use fake::{Fake, cells, configuration};
 use qbench_orchestration::{Plan, Progress, RunCommand, execute, survey};
 use qbench_schema::result::RunStatus;
+use qbench_schema::variant::RunVariant;
 
 fn order(seed: u64, blocks: u32) -> Vec<(u32, String)> {
     let cells = cells(&["a", "b", "c", "d"], &["cold", "warm", "load"]);
@@ -207,4 +208,35 @@ fn the_dry_run_shows_order_folders_and_time() {
     let plan = Plan::new(&cells, NonZeroU32::new(2).unwrap(), 1, Path::new("results/vm1_pg")).unwrap();
     let survey = survey(&plan, false, &configuration("500")).unwrap();
     insta::assert_snapshot!(plan.render(&survey));
+}
+
+#[test]
+fn variants_of_a_cell_have_folders_of_their_own_below_the_block_and_are_named_by_them() {
+    let fake = Fake::new();
+    let variants = ["workers=2", "workers=4"];
+    let mut all = Vec::new();
+    for (place, name) in (1..).zip(variants) {
+        for mut cell in cells(&["good"], &["cold"]) {
+            let variant = RunVariant { plan: String::new(), name: name.to_owned(), place, climbs: false };
+            cell.identity.variant = Some(variant);
+            cell.arguments = vec!["--set".to_owned(), name.to_owned()];
+            all.push(cell);
+        }
+    }
+    let plan = Plan::new(&all, NonZeroU32::new(2).unwrap(), 1, &fake.out()).unwrap();
+    let first = fake.survey(&plan, false).unwrap();
+    assert!(plan.render(&first).contains("workers=4/good_cold"), "{}", plan.render(&first));
+    let outcome = fake.execute(&plan, &first);
+    assert_eq!(outcome.finished, 4, "{outcome}");
+    for block in ["rep-01", "rep-02"] {
+        for name in variants {
+            assert!(fake.out().join(block).join(name).join("good_cold_result.json").exists(), "{block} {name}");
+        }
+    }
+    assert_eq!(fake.execute(&plan, &fake.survey(&plan, true).unwrap()).skipped, 4);
+    assert!(fake.survey(&plan, false).unwrap_err().to_string().contains("already holds files of good_cold"));
+
+    all.push(all[0].clone());
+    let twice = Plan::new(&all, NonZeroU32::MIN, 1, &fake.out()).unwrap_err().to_string();
+    assert!(twice.contains("workers=2/good_cold_*"), "{twice}");
 }

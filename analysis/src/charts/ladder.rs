@@ -96,9 +96,13 @@ fn draw_panel(canvas: &Canvas, ladder: &Ladder, measure: &Measure, panel: Rect) 
     let plot = panel.inset(0.0, 0.0, FIGURE_WIDTH, 0.0);
     let figure = |row: &SummaryRow| (measure.value)(row).filter(|value| row.runs > 0 && value.is_finite());
     let figures = ladder.series.iter().flat_map(|climber| climber.rows.iter().flatten().filter_map(|row| figure(row)));
-    let scale = Scale::linear(figures);
-    frame::grid_x(canvas, plot, &scale)?;
-    frame::axis_x(canvas, plot, &scale, measure.unit)?;
+    let figures: Vec<f64> = figures.collect();
+    let scale = Scale::linear(figures.iter().copied());
+    // An axis without a figure on it would only pretend.
+    if !figures.is_empty() {
+        frame::grid_x(canvas, plot, &scale)?;
+        frame::axis_x(canvas, plot, &scale, measure.unit)?;
+    }
     let colours = theme::places(&ladder.series.iter().map(|climber| climber.backend).collect::<Vec<_>>());
     for (rung, slot) in plot.rows(ladder.rungs.len(), 14.0).into_iter().enumerate() {
         let lines = slot.rows(ladder.series.len(), 4.0);

@@ -30,6 +30,8 @@ struct Drawable<'a> {
 struct Panel<'a> {
     title: &'a str,
     unit: &'a str,
+    /// Whether the figure is a share of the first one.
+    is_share: bool,
     value: fn(&Curve, &Point) -> Option<f64>,
 }
 
@@ -37,9 +39,15 @@ const PANELS: [Panel; 2] = [
     Panel {
         title: "Throughput",
         unit: "jobs completed per second",
+        is_share: false,
         value: |_, point| Some(point.row.throughput_jobs_s).filter(|_| point.row.runs > 0),
     },
-    Panel { title: "Scaling efficiency", unit: "% of linear", value: |curve, point| curve.efficiency_pct(point) },
+    Panel {
+        title: "Scaling efficiency",
+        unit: "% of linear",
+        is_share: true,
+        value: |curve, point| curve.efficiency_pct(point),
+    },
 ];
 
 pub(super) fn draw(canvas: &Canvas, scaling: &Scaling) -> Drawn {
@@ -95,9 +103,9 @@ fn draw_panel(canvas: &Canvas, curves: &[Drawable], counts: &[u32], panel: &Pane
         let placed: Vec<(&Point, f64)> =
             of.curve.points.iter().filter_map(|point| Some((point, (panel.value)(of.curve, point)?))).collect();
         if let Some((first, value)) = placed.first() {
-            let linear = |workers: f64| match panel.unit {
-                "% of linear" => 100.0,
-                _ => value * workers / f64::from(first.workers),
+            let linear = |workers: f64| match panel.is_share {
+                true => 100.0,
+                false => value * workers / f64::from(first.workers),
             };
             draw_linear(canvas, (f64::from(first.workers), most), &linear, &x, (plot.y0, &y), of.colour)?;
         }
@@ -132,7 +140,7 @@ fn draw_linear(
     Ok(())
 }
 
-/// The figures at one number of workers, moved apart where they would run into each other.
+/// The figures at one number of workers: above their points, or below where another figure is in the way.
 fn draw_figures(
     canvas: &Canvas,
     curves: &[Drawable],
@@ -143,18 +151,27 @@ fn draw_figures(
 ) -> Drawn {
     let mut figures: Vec<(f64, String, RGBColor)> = Vec::new();
     for of in curves {
-        for point in of.curve.points.iter().filter(|point| point.workers == count) {
+        for (index, point) in of.curve.points.iter().enumerate().filter(|(_, point)| point.workers == count) {
             let Some(value) = (panel.value)(of.curve, point) else { continue };
+            // Everybody begins at 100 %.
+            if panel.is_share && index == 0 {
+                continue;
+            }
             let mark = if point.row.valid { "" } else { " ✕" };
-            figures.push((y(value) - FIGURE_RISE, format!("{}{mark}", number(value)), of.colour));
+            figures.push((y(value), format!("{}{mark}", number(value)), of.colour));
         }
     }
     figures.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut free_from = f64::NEG_INFINITY;
-    for (wanted, text, colour) in figures {
-        let place = wanted.max(free_from);
-        let colour = if curves.len() == 1 { theme::INK } else { colour };
-        canvas.text(x, place, &text, theme::LABEL.colour(colour).align(Align::Centre))?;
+    for (point_y, text, colour) in figures {
+        let above = point_y - FIGURE_RISE;
+        let place = if above >= free_from { above } else { free_from.max(point_y + FIGURE_RISE) };
+        let look = theme::LABEL.colour(if curves.len() == 1 { theme::INK } else { colour }).align(Align::Centre);
+        let half = canvas.text_width(&text, look)? / 2.0 + 6.0;
+        // A line that passes behind a figure would strike it through.
+        let behind = Rect::new(x - half, place - FIGURE_HEIGHT / 2.0, x + half, place + FIGURE_HEIGHT / 2.0);
+        canvas.fill(behind, theme::PAPER)?;
+        canvas.text(x, place, &text, look)?;
         free_from = place + FIGURE_HEIGHT;
     }
     Ok(())
@@ -165,9 +182,7 @@ fn legend(curves: &[Drawable]) -> Vec<Entry> {
         .iter()
         .map(|of| Entry { text: of.curve.name.clone(), colour: of.colour, patch: Patch::Marker(of.marker) })
         .collect();
-    entries.push(Entry { text: "linear".to_owned(), colour: theme::tint(theme::FAINT), patch: Patch::Solid });
-    let invalid = curves.iter().flat_map(|of| &of.curve.points).map(|point| State::of(point.row));
-    entries.extend(frame::marks_of(invalid.filter(|state| matches!(state, State::Invalid(_)))));
+    entries.push(Entry { text: "linear".to_owned(), colour: theme::FAINT, patch: Patch::Dashed });
     entries
 }
 

@@ -1,11 +1,13 @@
 //! Completed jobs per second as bars, grouped by scenario, with the offered load beside them.
 
+use qbench_schema::summary::SummaryRow;
+
 use super::canvas::{Align, Canvas, Drawn, Rect};
 use super::frame::{self, Entry, Patch};
 use super::model::Model;
 use super::scale::Scale;
 use super::theme;
-use crate::tables::number;
+use crate::tables::{SATURATION, number};
 
 /// Share of a group's width that stays empty on each side.
 const GROUP_MARGIN: f64 = 0.06;
@@ -14,9 +16,16 @@ const FIGURE_HEIGHT: f64 = 60.0;
 /// Widest bar, so that one backend alone does not fill the picture.
 const BAR_MAX: f64 = 260.0;
 
+/// Whether a row was offered a load: flat out the producers send what the queue takes.
+fn has_offer(row: &SummaryRow) -> bool {
+    row.runs > 0 && row.mode != SATURATION && row.offered_jobs_s.is_finite()
+}
+
 pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     let mut legend = frame::legend(model, |_| Patch::Solid);
-    legend.push(Entry { text: "offered load".to_owned(), colour: theme::INK, patch: Patch::Dashed });
+    if model.rows().iter().any(has_offer) {
+        legend.push(Entry { text: "offered load".to_owned(), colour: theme::INK, patch: Patch::Dashed });
+    }
     let area = frame::surround(
         canvas,
         "Throughput by scenario",
@@ -27,7 +36,8 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     let plot = area.inset(frame::AXIS_Y_WIDTH, 60.0, 0.0, 80.0);
     let figures = model.rows().iter().filter(|row| row.runs > 0);
     // Room above the highest bar for its figure.
-    let scale = Scale::linear(figures.flat_map(|row| [row.throughput_jobs_s * 1.05, row.offered_jobs_s * 1.05]));
+    let offered = |row: &SummaryRow| if has_offer(row) { row.offered_jobs_s } else { 0.0 };
+    let scale = Scale::linear(figures.flat_map(|row| [row.throughput_jobs_s * 1.05, offered(row) * 1.05]));
     frame::axis_y(canvas, plot, &scale, "jobs completed per second")?;
     let y = |value: f64| plot.y1 - plot.height() * scale.share(value);
 
@@ -48,7 +58,7 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
             let figure = format!("{}{}", number(row.throughput_jobs_s), state.mark());
             let look = theme::LABEL.align(Align::Centre);
             // A figure between the bar and the line of the offered load just above it would be struck through.
-            let offered = y(row.offered_jobs_s);
+            let offered = y(offered(row));
             let base = if (top - FIGURE_HEIGHT..top).contains(&offered) { offered } else { top };
             // Narrow bars carry their figure inside, upright text would run into the neighbours.
             if canvas.text_width(&figure, look)? <= slot.width() + 10.0 {
@@ -61,7 +71,7 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
         let mut offered: Vec<f64> = model
             .rows()
             .iter()
-            .filter(|row| row.scenario == *scenario && row.runs > 0 && row.offered_jobs_s.is_finite())
+            .filter(|row| row.scenario == *scenario && has_offer(row))
             .map(|row| row.offered_jobs_s)
             .collect();
         offered.sort_by(f64::total_cmp);

@@ -2,7 +2,7 @@
 
 use comfy_table::Table;
 
-use super::{ABSENT, STYLE, align, lines_of, number, runs_label, verdict};
+use super::{ABSENT, STYLE, align, lines_of, number, runs_label};
 use crate::sweep::{Curve, Scaling};
 
 const HEADER: [&str; 8] = [
@@ -37,9 +37,12 @@ fn render_curve(scenario: &str, curve: &Curve) -> String {
             figure(row.workers_max_over_min),
             figure(row.cpu_server_us_per_job),
             figure(row.round_trips_per_job),
-            match row.valid {
-                true => "yes".to_owned(),
-                false => verdict(row, &format!("{} workers", point.workers), &mut notes),
+            match (row.runs, row.valid) {
+                (0.., true) => "yes".to_owned(),
+                (runs, false) => {
+                    notes.push(format!("[{}] {} workers: {}", notes.len() + 1, point.workers, row.reasons));
+                    format!("{} [{}]", if runs == 0 { "no run" } else { "NO" }, notes.len())
+                }
             },
         ]);
     }

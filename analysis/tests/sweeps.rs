@@ -1,0 +1,159 @@
+//! Folders of a matrix that varied settings: a row per variant, what a climb brought, how a queue scaled.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::Run;
+use qbench_analysis::{Analysis, analyze, graph};
+use qbench_schema::result::{Activity, LoadMode, Regime, Skew, WakeCounts};
+use qbench_schema::variant::RunVariant;
+
+/// A run of a variant, in the folder that the matrix would give it.
+fn write(run: Run, variant: RunVariant, settings: &[(&str, &str)], block: u32, dir: &Path) {
+    let folder = dir.join(format!("rep-{block:02}")).join(variant.folder());
+    let words: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    run.block(block)
+        .with(|result| {
+            result.configuration = words.join(" ");
+            result.configuration_hash = format!("{:08x}", words.join(" ").bytes().map(u32::from).sum::<u32>());
+            result.run_id = format!("{} {} {block}", result.backend, variant.name);
+            result.variant = Some(variant);
+        })
+        .write(&folder);
+}
+
+/// Three rungs, of which the top one is told by what the runs counted to be the cheapest.
+fn write_climb(dir: &Path) {
+    let rungs = [
+        ("poll", [("ack-batch", "1"), ("claim-batch", "1"), ("wake", "poll")], 40.0, 3.2, 400),
+        ("notify", [("ack-batch", "1"), ("claim-batch", "1"), ("wake", "notify")], 4.0, 3.0, 20),
+        ("batch-ack", [("ack-batch", "10"), ("claim-batch", "1"), ("wake", "notify")], 2.0, 2.1, 20),
+    ];
+    for block in 1..=2 {
+        for (place, (name, settings, wait_ms, round_trips, empty_claims)) in (1..).zip(rungs) {
+            let mut run = Run::new("skip_locked", "warm").with(|result| {
+                result.cost_per_job.round_trips = Some(round_trips);
+                result.wake = Some(WakeCounts { empty_claims, ..WakeCounts::default() });
+            });
+            run.wait_ms = wait_ms;
+            let variant = RunVariant { plan: "ladder".into(), name: name.into(), place, climbs: true };
+            write(run, variant, &settings, block, dir);
+        }
+    }
+}
+
+/// Two backends flat out, one of which falls behind and has deadlocks; the order of the text is not that of the numbers.
+fn write_scaling(dir: &Path) {
+    for (backend, jobs_s, deadlocks) in
+        [("skip_locked", [4_000.0, 7_600.0, 9_000.0], [0, 0, 0]), ("advisory_lock", [900.0, 700.0, 300.0], [0, 3, 41])]
+    {
+        for (place, (workers, (jobs_s, deadlocks))) in
+            (1..).zip(["2", "8", "16"].into_iter().zip(jobs_s.into_iter().zip(deadlocks)))
+        {
+            let run = Run::new(backend, "warm").with(|result| {
+                result.mode = LoadMode::Saturation;
+                result.activity = Activity::Both;
+                result.regime = Regime::Overload;
+                result.utilisation = None;
+                result.throughput_jobs_s = jobs_s;
+                result.offered_jobs_s = jobs_s + f64::from(place);
+                result.deadlocks = Some(deadlocks);
+                result.skew = Skew { workers_max_over_min: Some(1.0 + f64::from(place) / 10.0), ..Skew::default() };
+            });
+            let variant =
+                RunVariant { plan: "scaling".into(), name: format!("workers={workers}"), place, climbs: false };
+            write(run, variant, &[("saturate", "true"), ("workers", workers)], 1, dir);
+        }
+    }
+}
+
+fn analyzed(write: impl FnOnce(&Path)) -> (Analysis, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("results"));
+    let analysis = analyze(&[folder.path().join("results")], &folder.path().join("analysis")).unwrap();
+    (analysis, folder)
+}
+
+/// The blocks of the table that begin so.
+fn blocks(analysis: &Analysis, beginning: &str) -> String {
+    analysis.table.split("\n\n").filter(|block| block.starts_with(beginning)).collect::<Vec<_>>().join("\n\n")
+}
+
+#[test]
+fn every_variant_is_a_row_of_its_own_in_the_order_in_which_it_was_listed() {
+    let (analysis, _folder) = analyzed(write_scaling);
+    let rows: Vec<_> = analysis.summary.iter().map(|row| (row.backend.as_str(), row.variant.as_str())).collect();
+    assert_eq!(rows[..3], [("skip_locked", "workers=2"), ("skip_locked", "workers=8"), ("skip_locked", "workers=16")]);
+    assert_eq!(rows.len(), 6);
+    assert!(analysis.table.contains("skip_locked (workers=16)"), "{}", analysis.table);
+
+    let (analysis, _folder) = analyzed(write_climb);
+    let rows: Vec<_> = analysis.summary.iter().map(|row| (row.variant.as_str(), row.runs)).collect();
+    assert_eq!(rows, [("poll", 2), ("notify", 2), ("batch-ack", 2)], "blocks of one variant are one row");
+}
+
+#[test]
+fn a_variant_that_changes_only_the_seed_is_not_pooled_with_the_others() {
+    let (analysis, _folder) = analyzed(|dir| {
+        for (place, name) in (1..).zip(["seed=1", "seed=2"]) {
+            let variant = RunVariant { plan: String::new(), name: name.into(), place, climbs: false };
+            write(Run::new("skip_locked", "warm"), variant, &[("rate", "500")], 1, dir);
+        }
+    });
+    assert_eq!(analysis.summary.len(), 2);
+    assert!(analysis.table.contains("skip_locked (seed=2)"), "{}", analysis.table);
+}
+
+#[test]
+fn flat_out_repeats_that_sent_at_different_rates_are_as_valid_as_each_of_them() {
+    let (analysis, _folder) = analyzed(|dir| {
+        for block in 1..=2 {
+            Run::new("skip_locked", "warm")
+                .block(block)
+                .with(|result| {
+                    result.mode = LoadMode::Saturation;
+                    result.offered_jobs_s = 1_000.0 * f64::from(block);
+                })
+                .write(&dir.join(format!("rep-{block:02}")));
+        }
+    });
+    assert!(analysis.summary[0].valid, "{}", analysis.summary[0].reasons);
+}
+
+#[test]
+fn the_table_of_a_climb_says_what_each_rung_changed_and_brought() {
+    let (analysis, _folder) = analyzed(write_climb);
+    insta::assert_snapshot!(blocks(&analysis, "Climb"));
+}
+
+#[test]
+fn the_table_of_a_scaling_sweep_says_what_is_left_of_linear_growth_and_counts_deadlocks() {
+    let (analysis, _folder) = analyzed(|dir| {
+        write_scaling(dir);
+        let variant = RunVariant { plan: "scaling".into(), name: "workers=32".into(), place: 4, climbs: false };
+        let broken = Run::new("skip_locked", "warm").with(|result| result.mode = LoadMode::Saturation);
+        write(broken.failed("too many connections"), variant, &[("saturate", "true"), ("workers", "32")], 1, dir);
+    });
+    insta::assert_snapshot!(blocks(&analysis, "Scaling"));
+}
+
+#[test]
+fn a_climb_and_a_scaling_sweep_have_a_picture_each_and_other_results_have_none() {
+    let pictures = |write: fn(&Path)| -> Vec<String> {
+        let (_, folder) = analyzed(write);
+        let written = graph(&folder.path().join("analysis/summary.csv"), &folder.path().join("graphs")).unwrap();
+        let extra = written[qbench_analysis::charts::NAMES.len()..].iter();
+        extra
+            .map(|path| {
+                assert!(fs::metadata(path).unwrap().len() > 20_000, "{} holds something", path.display());
+                path.file_name().unwrap().to_str().unwrap().to_owned()
+            })
+            .collect()
+    };
+    assert_eq!(pictures(write_climb), ["ladder.png"]);
+    assert_eq!(pictures(write_scaling), ["scaling.png"]);
+    assert_eq!(pictures(common::write_matrix), [] as [&str; 0]);
+}

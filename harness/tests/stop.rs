@@ -1,0 +1,102 @@
+//! Ctrl-C while workers hold as much as they can, against real servers: what was finished is acked, what was not begun is
+//! handed back, and the account of the server agrees.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod program;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use program::{qbench, result_in};
+use qbench_schema::files::RunFiles;
+use qbench_schema::result::{RunStatus, Verdict};
+
+/// Long enough that a stop always finds jobs in work.
+const WORK_S: f64 = 0.2;
+
+/// Four workers with two slots each carry 40 jobs/s; the rest of 200 jobs/s waits in their buffers and in the queue. Acks
+/// would wait five seconds for a batch that never fills.
+const LOAD: [&str; 24] = [
+    "--rate",
+    "200",
+    "--duration",
+    "60s",
+    "--workers",
+    "4",
+    "--concurrency",
+    "2",
+    "--work",
+    "200ms",
+    "--claim-batch",
+    "10",
+    "--prefetch",
+    "20",
+    "--refill",
+    "5",
+    "--ack-batch",
+    "100",
+    "--ack-linger",
+    "5s",
+    "--enqueue-batch",
+    "10",
+    "--allow-overload",
+    "--json",
+];
+
+fn stop_with_full_buffers(backend: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let out = dir.path().join("out");
+    let mut child = qbench()
+        .args(["run", "--backend", backend, "--scenario", "cold"])
+        .args(LOAD)
+        .arg("--out")
+        .arg(&out)
+        .env("QBENCH_TMPDIR", dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let files = RunFiles::new(&out, backend, "cold");
+    let begun = Instant::now();
+    while !fs::metadata(files.metrics()).is_ok_and(|metadata| metadata.len() > 0) {
+        assert!(begun.elapsed() < Duration::from_secs(90), "{backend} did not begin to measure");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // The first acks came after five seconds of linger, so buffers have been full for long.
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    child.wait().unwrap();
+
+    let result = result_in(&out, backend, "cold");
+    assert_eq!(result.status, RunStatus::Interrupted);
+    assert_eq!((result.audit.verdict, result.audit.lost), (Verdict::Ok, 0), "{backend}: {:?}", result.audit);
+    assert_eq!((result.audit.duplicated, result.audit.redelivered), (0, 0), "{backend}");
+    assert!(result.jobs.completed > 0 && result.jobs.completed + 100 < result.jobs.enqueued, "{:?}", result.jobs);
+    assert!(result.drain_s < WORK_S + 1.0, "{backend}: the last ack came {} s after the stop", result.drain_s);
+    assert!(result.local_wait_ms.p50 > 100.0, "{backend}: buffers were full: {:?}", result.local_wait_ms);
+}
+
+#[test]
+fn skip_locked_hands_back_what_was_not_begun() {
+    stop_with_full_buffers("skip_locked");
+}
+
+#[test]
+fn delete_returning_hands_back_what_was_not_begun() {
+    stop_with_full_buffers("delete_returning");
+}
+
+#[test]
+fn partitioned_hands_back_what_was_not_begun() {
+    stop_with_full_buffers("partitioned");
+}
+
+#[test]
+fn valkey_streams_hands_back_what_was_not_begun() {
+    stop_with_full_buffers("valkey_streams");
+}
