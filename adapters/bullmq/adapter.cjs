@@ -233,7 +233,6 @@ async function settleAll(numbers, verdict) {
 async function counts() {
   const of = await withQueue((queue) => queue.getJobCounts('waiting', 'prioritized', 'delayed', 'active', 'completed', 'failed'));
   const ready = of.waiting + of.prioritized + of.delayed;
-  if (settings.options.processes === 'each') return { of, ready, in_flight: of.active };
   // The library may have fetched jobs that it has not begun to process: nobody has these. As of the answer, because what
   // is started until then is reported before it.
   const started = Math.min(ready + of.active, deliveries.size);

@@ -153,8 +153,8 @@ class Adapter:
         await self.ask(self.calm)
 
     async def calm(self, control):
-        for name in ("pgqueuer", "pgqueuer_log"):
-            await control.execute(f"ANALYZE {self.table(name)}")
+        # No ANALYZE: the tables are empty or nearly so at this point, and with statistics of an empty table the library's
+        # dequeue costs the server several times as much. Without any, the server guesses, as it does for the library's users.
         try:
             await control.execute("CHECKPOINT")
         except asyncpg.InsufficientPrivilegeError:
