@@ -41,7 +41,7 @@ pub fn of_runs(rows: &[RunRow]) -> Result<DataFrame> {
         cpu_harness_us_per_job, rss_server_mb, verdict, lost, duplicated, redelivered, valid, regime, durability,
         delivery, drain_s, deadlocks, background_tps, mode, activity, host, configuration_hash, configuration, log_bytes_per_job, fsyncs_per_job,
         round_trips_per_job, dead_tuples_per_job, server_memory_bytes_per_job, backlog_slope_jobs_s, reasons, plan, variant, place,
-        climbs, workers_max_over_min, idle_queries_s)?)
+        climbs, workers_max_over_min, empty_claims_s)?)
 }
 
 /// `summary.csv` as a frame.
@@ -52,7 +52,7 @@ pub fn of_cells(rows: &[SummaryRow]) -> Result<DataFrame> {
         cpu_harness_us_per_job, schedule_lag_p99_ms, backlog_max, background_tps, background_latency_ms, failed_runs,
         mode, activity, host, configuration_hash, configuration, log_bytes_per_job, fsyncs_per_job,
         round_trips_per_job, dead_tuples_per_job, server_memory_bytes_per_job, backlog_slope_jobs_s, drain_s, reasons, plan,
-        variant, place, climbs, deadlocks, workers_max_over_min, idle_queries_s)?)
+        variant, place, climbs, deadlocks, workers_max_over_min, empty_claims_s)?)
 }
 
 /// `distribution.csv` as a frame.

@@ -226,7 +226,7 @@ fn summarize_cell(members: &[(&Run, &RunRow)], frame: &DataFrame, summary: &mut 
         climbs: first.climbs,
         deadlocks: counted.sum_known("deadlocks")?,
         workers_max_over_min: counted.max("workers_max_over_min")?,
-        idle_queries_s: counted.mean("idle_queries_s")?,
+        empty_claims_s: counted.mean("empty_claims_s")?,
     };
     if let Some(latency) = latency {
         summary.distribution.extend(latency.quantiles().into_iter().map(|(quantile, latency_ms)| DistributionRow {
@@ -381,7 +381,7 @@ fn run_row(result: &RunResult) -> RunRow {
         place: variant.place,
         climbs: variant.climbs,
         workers_max_over_min: result.skew.workers_max_over_min,
-        idle_queries_s: result
+        empty_claims_s: result
             .wake
             .filter(|_| result.measured_s > 0.0)
             .map(|wake| wake.empty_claims as f64 / result.measured_s),

@@ -113,9 +113,9 @@ pub struct SummaryRow {
     /// Busiest worker over idlest, the largest of the runs.
     #[serde(default)]
     pub workers_max_over_min: Option<f64>,
-    /// Looks at the queue that found nothing, per second, mean over runs.
+    /// Looks at the queue that found nothing, per second, over all workers, mean over runs.
     #[serde(default)]
-    pub idle_queries_s: Option<f64>,
+    pub empty_claims_s: Option<f64>,
 }
 
 /// A row of `distribution.csv`: one quantile of the end-to-end latency of one cell, over all its runs together.
@@ -248,6 +248,6 @@ pub struct RunRow {
     pub climbs: bool,
     /// Busiest worker over idlest.
     pub workers_max_over_min: Option<f64>,
-    /// Looks at the queue that found nothing, per second.
-    pub idle_queries_s: Option<f64>,
+    /// Looks at the queue that found nothing, per second of the measured phase, over all workers.
+    pub empty_claims_s: Option<f64>,
 }

@@ -23,7 +23,7 @@ const MEASURES: [Measure; 6] = [
     Measure { title: "Latency p99", unit: "ms, end to end", value: |row| Some(row.latency_p99_ms) },
     Measure { title: "Server CPU", unit: "us per job", value: |row| row.cpu_server_us_per_job },
     Measure { title: "Statements", unit: "round trips per job", value: |row| row.round_trips_per_job },
-    Measure { title: "Idle queries", unit: "empty claims per second", value: |row| row.idle_queries_s },
+    Measure { title: "Idle queries", unit: "empty claims per second", value: |row| row.empty_claims_s },
 ];
 
 /// Panels in a row of the picture.

@@ -164,6 +164,7 @@ mod tests {
             host: String::new(),
             configuration_hash: String::new(),
             configuration: String::new(),
+            variant: None,
             block: 1,
             started_at: String::new(),
             measured_s: completed.len() as f64,
