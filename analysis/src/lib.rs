@@ -77,8 +77,9 @@ pub fn analyze(inputs: &[PathBuf], output_dir: &Path) -> Result<Analysis> {
     })
 }
 
-/// Draws the six charts from `summary_csv`, those of climbs and of numbers of workers where such were run, and from the `distribution.csv` beside it where there is one, into
-/// `output_dir`. Returns the files, those of [`charts::NAMES`] first and in that order.
+/// Draws the six charts from `summary_csv`, and from the `distribution.csv` beside it where there is one, into
+/// `output_dir`; and those of climbs and of numbers of workers, where such were run. Returns the files, those of
+/// [`charts::NAMES`] first and in that order.
 ///
 /// # Errors
 /// [`Error::Input`] when a CSV file cannot be read or is not what `qbench analyze` writes, [`Error::Draw`] when a chart

@@ -42,8 +42,8 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
 }
 
-/// Reads every run in `inputs`, in the `rep-NN` folders below them, and in the folders of variants below these. A folder that is given twice, or a run that was
-/// copied to a second folder, counts once.
+/// Reads every run in `inputs`, in the `rep-NN` folders below them, and in the folders of variants below these. A folder
+/// that is given twice, or a run that was copied to a second folder, counts once.
 ///
 /// # Errors
 /// [`Error::Input`] when a folder cannot be read; [`Error::NothingToAnalyze`] when there is not one readable run.

@@ -99,6 +99,7 @@ fn draw_panel(canvas: &Canvas, curves: &[Drawable], counts: &[u32], panel: &Pane
     }
     canvas.text(plot.centre_x(), plot.y1 + 84.0, "workers, log scale", theme::SMALL.align(Align::Centre))?;
 
+    let mut markers = Vec::new();
     for of in curves {
         let placed: Vec<(&Point, f64)> =
             of.curve.points.iter().filter_map(|point| Some((point, (panel.value)(of.curve, point)?))).collect();
@@ -112,12 +113,14 @@ fn draw_panel(canvas: &Canvas, curves: &[Drawable], counts: &[u32], panel: &Pane
         let line: Vec<(f64, f64)> =
             placed.iter().map(|(point, value)| (x(f64::from(point.workers)), y(*value))).collect();
         canvas.line(&line, of.colour, 7)?;
-        for ((point, _), at) in placed.iter().zip(&line) {
-            canvas.marker(of.marker, *at, 20.0, of.colour, point.row.valid)?;
-        }
+        markers.extend(placed.iter().zip(line).map(|((point, _), at)| (of, *point, at)));
     }
     for count in counts {
         draw_figures(canvas, curves, *count, panel, x(f64::from(*count)), &y)?;
+    }
+    // Last of all, so that no figure cuts into a point.
+    for (of, point, at) in markers {
+        canvas.marker(of.marker, at, 20.0, of.colour, point.row.valid)?;
     }
     Ok(())
 }

@@ -79,7 +79,10 @@ fn finished(row: &SummaryRow, value: fn(&SummaryRow) -> Option<f64>) -> Option<f
 /// By how many percent a figure changed; nothing where one of the two is missing or the first is nothing.
 fn change(before: Option<f64>, now: Option<f64>) -> String {
     match (before, now) {
-        (Some(before), Some(now)) if before > 0.0 => format!("{:+.0}", (now / before - 1.0) * 100.0),
+        (Some(before), Some(now)) if before > 0.0 => match ((now / before - 1.0) * 100.0).round() {
+            0.0 => "0".to_owned(),
+            pct => format!("{pct:+.0}"),
+        },
         _ => String::new(),
     }
 }
