@@ -75,7 +75,8 @@ FROM unnest($1::bigint[], $2::bytea[]) AS new (job, payload);
 -- jobs that were picked too long ago. Those come first, because under a backlog they would otherwise never come; together
 -- the two are never more than the limit. (The original may return twice the limit.)
 -- $4 negated priority, $5 id: the place in the order of claims from which on this claim looks. From the very front it would
--- step over every entry that was claimed since the last vacuum; so a worker begins where its last claim ended, and looks at
+-- step over every entry that was claimed since the last vacuum: behind 150,000 of them, a claim of ten jobs took 1.2 ms and 620
+-- pages from the very front, and 0.3 ms and 46 pages from its place. So a worker begins where its last claim ended, and looks at
 -- the very front a few times a second, and whenever it finds nothing. With several priorities it always looks at the very front,
 -- because that is where new jobs of a higher one are.
 WITH stale AS MATERIALIZED (
