@@ -122,9 +122,12 @@ impl Curve<'_> {
     }
 }
 
+/// A curve in the making: its first row, and its points.
+type FirstAndPoints<'a> = (&'a SummaryRow, Vec<Point<'a>>);
+
 /// Where the number of workers was varied under a load without a schedule, by scenario.
 pub(crate) fn scalings(rows: &[SummaryRow]) -> Vec<Scaling<'_>> {
-    let mut by_scenario: Vec<(&str, Vec<(&SummaryRow, Vec<Point>)>)> = Vec::new();
+    let mut by_scenario: Vec<(&str, Vec<FirstAndPoints>)> = Vec::new();
     for row in rows.iter().filter(|row| row.mode == SATURATION) {
         let Some(workers) = varied_workers(row) else { continue };
         let at = by_scenario.iter().position(|(scenario, _)| *scenario == row.scenario).unwrap_or_else(|| {
@@ -145,7 +148,7 @@ pub(crate) fn scalings(rows: &[SummaryRow]) -> Vec<Scaling<'_>> {
 }
 
 /// Curves of more than one point, each from its first row and its points.
-fn curves_of<'a>(mut curves: Vec<(&'a SummaryRow, Vec<Point<'a>>)>) -> Vec<Curve<'a>> {
+fn curves_of<'a>(mut curves: Vec<FirstAndPoints<'a>>) -> Vec<Curve<'a>> {
     curves.retain(|(_, points)| points.len() > 1);
     let names = names(&curves.iter().map(|(first, _)| *first).collect::<Vec<_>>(), &[WORKERS]);
     let curve = |((first, mut points), name): ((&'a SummaryRow, Vec<Point<'a>>), String)| {

@@ -11,7 +11,7 @@ use qbench_backends::conformance::{self, Outcome, Report};
 use qbench_backends::registry::{self, EngineKind, Entry};
 use qbench_backends::{
     AckStatus, Acker, Admin, Backend, BackendConfig, Capabilities, Census, Claimer, Consumer, Depth, Description,
-    Error, Lease, Producer, ProducerId, Result, WorkerId,
+    Error, Lease, Producer, ProducerId, Result, WorkResult, WorkerId,
 };
 
 /// How far somebody has come with a backend. What there is, is the reference backend's.
@@ -146,6 +146,10 @@ struct HalfAcker(Box<dyn Acker>);
 impl Acker for HalfAcker {
     async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
         self.0.ack(leases, out).await
+    }
+
+    async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
+        self.0.ack_results(leases, results, out).await
     }
 
     async fn nack(&mut self, _leases: &[Lease]) -> Result<()> {
