@@ -95,7 +95,7 @@ impl RunRequest {
         threads_beside(self.leaves_a_core())
     }
 
-    /// [`RunRequest::threads`] with the reason, for the manifest.
+    /// How many threads carry producers and workers, and why, for the manifest.
     pub fn threads_in_words(&self) -> String {
         let why = if self.leaves_a_core() { "a core is left to the server on this host" } else { "one per core" };
         format!("threads of producers and workers: {} ({why})", self.threads())
