@@ -294,8 +294,9 @@ const requests = {
   },
 
   async census() {
-    const { of, ready, in_flight } = await counts();
     const enqueued = Number((await control.get(`${settings.namespace}:${QUEUE}:id`)) ?? 0);
+    // Last, because it is true as of the answer.
+    const { of, ready, in_flight } = await counts();
     return { result: { enqueued, ready, in_flight, done: of.completed, dead: of.failed } };
   },
 

@@ -177,14 +177,14 @@ class Adapter:
         return {"result": await self.ask(self.account)}
 
     async def account(self, control):
-        counts = await self.counts(control)
         row = await control.fetchrow(
             f"""SELECT count(DISTINCT job_id) FILTER (WHERE status = 'queued') AS enqueued,
                        count(*) FILTER (WHERE status = 'successful') AS done,
                        count(*) FILTER (WHERE status IN ('exception', 'canceled', 'deleted', 'failed')) AS dead
                 FROM {self.table("pgqueuer_log")}"""
         )
-        return {**counts, **dict(row)}
+        # Last, because it is true as of the answer.
+        return {**await self.counts(control), **dict(row)}
 
     # Channels.
 

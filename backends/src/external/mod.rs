@@ -1,9 +1,9 @@
 //! `external:<name>`: a queue library of any language, behind a child process that speaks a line protocol.
 //!
 //! The child, called an *adapter*, is producer and consumer of its own library; schedule, clock and audit stay here.
-//! docs/EXTERNAL_ADAPTERS.md is the protocol's reference. Reading order: [`manifest`] (what an adapter states about itself,
-//! and where adapters are found), [`protocol`] (the messages), [`process`] (a running adapter: requests, answers, what is
-//! known when it breaks), [`child`] (that it cannot outlive us), [`channel`] (a producer or consumer within it), [`backend`]
+//! docs/EXTERNAL_ADAPTERS.md is the protocol's reference. Reading order: `manifest` (what an adapter states about itself,
+//! and where adapters are found), `protocol` (the messages), `process` (a running adapter: requests, answers, what is
+//! known when it breaks), `child` (that it cannot outlive us), `channel` (a producer or consumer within it), `backend`
 //! (the seam).
 
 mod backend;
