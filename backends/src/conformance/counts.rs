@@ -97,10 +97,10 @@ async fn depth_of_a_large_backlog(stage: Stage) -> Checked {
     for batch in all.chunks(capabilities.max_enqueue_batch.get().min(2_000) as usize) {
         producer.enqueue(batch).await?;
     }
-    // One job at a time, thousands of them take long and tell nothing more.
+    // A few jobs at a time, thousands of them take long and tell nothing more.
     let (limit, last) = match capabilities.max_claim_batch.get() {
-        1 => (1, JOBS - 200),
-        most => (most.min(1_000), 0),
+        few @ ..1_000 => (few, JOBS - u64::from(few).saturating_mul(20).clamp(200, JOBS)),
+        _ => (1_000, 0),
     };
     let mut left = JOBS;
     while left > last {

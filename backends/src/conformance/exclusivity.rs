@@ -8,9 +8,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Case;
-use super::stage::{BREATH, Checked, Failure, Knobs, PATIENCE, Stage, ack, ensure, jobs};
-use crate::job::{ProducerId, WorkerId};
-use crate::seam::AckStatus;
+use super::stage::{BREATH, Checked, Failure, Knobs, PATIENCE, Stage, ensure, jobs};
+use crate::error::ErrorKind;
+use crate::job::{Lease, ProducerId, WorkerId};
+use crate::seam::{AckStatus, Consumer};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -54,6 +55,19 @@ struct Seen {
     stale_acks: usize,
 }
 
+/// What became of `leases`. A queue may reject an ack while others ack as well (a deadlock, for instance): nothing has
+/// happened then, and trying again is what a worker does.
+async fn ack_again_where_rejected(consumer: &mut Consumer, leases: &[Lease]) -> Checked<Vec<AckStatus>> {
+    let start = Instant::now();
+    loop {
+        let mut statuses = Vec::new();
+        match consumer.acker.ack(leases, &mut statuses).await {
+            Err(error) if error.kind() == ErrorKind::Rejected && start.elapsed() < PATIENCE => {}
+            answer => return answer.map(|()| statuses).map_err(Failure::from),
+        }
+    }
+}
+
 /// Lets producers and consumers loose on one queue until every job was delivered or nothing came for a while.
 async fn churn(stage: &Stage) -> Checked<Seen> {
     let queue = stage.set_up(Knobs { workers: CONSUMERS, ..Knobs::default() }).await?;
@@ -81,7 +95,7 @@ async fn churn(stage: &Stage) -> Checked<Seen> {
                     last_job = Instant::now();
                     // Holds the leases for a moment, so that other consumers meet jobs in flight.
                     tokio::time::sleep(Duration::from_millis(1)).await;
-                    let statuses = ack(&mut consumer, &leases).await?;
+                    let statuses = ack_again_where_rejected(&mut consumer, &leases).await?;
                     let stale = statuses.iter().filter(|status| **status == AckStatus::Stale).count();
                     seen.lock().unwrap_or_else(PoisonError::into_inner).stale_acks += stale;
                 } else if delivered == JOBS || last_job.elapsed() > PATIENCE {

@@ -190,8 +190,9 @@ async fn listener_is_cut(stage: Stage) -> Checked {
         for (number, when) in [(4 * round, "after the listener was cut"), (4 * round + 2, "some time after a cut")] {
             let sent = Instant::now();
             queue.enqueue(&jobs(number..number + 2)).await?;
-            first = wait_for_one(came_soon(first, sent, when).await?);
-            second = wait_for_one(came_soon(second, sent, when).await?);
+            // Both before either waits again, or one of them might take what the other waits for.
+            let came = (came_soon(first, sent, when).await?, came_soon(second, sent, when).await?);
+            (first, second) = (wait_for_one(came.0), wait_for_one(came.1));
             tokio::time::sleep(SILENCE).await;
         }
     }
