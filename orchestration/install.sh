@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what qbench needs and this machine lacks: PostgreSQL with pgbench, Valkey (or Redis), a C compiler, make.
+# Installs what qbench needs and this machine lacks: PostgreSQL with pgbench, Valkey (or Redis), a C compiler,
+# make, Python 3 (for the adapters of outside libraries and their tests).
 # Says what it does line by line, asks nothing, and does nothing when nothing is missing. Rust is checked, not installed.
 #
 #   orchestration/install.sh            installs
@@ -84,6 +85,8 @@ find_cc() {
     ((status == 0)) && printf '%s\n' "C compiler and linker as $(command -v cc)"
 }
 
+find_python() { python3 -c '' 2>/dev/null && printf '%s\n' "$(python3 --version) as $(command -v python3)"; }
+
 find_make() { command -v make >/dev/null && printf '%s\n' "make as $(command -v make)"; }
 
 rust_needed() { sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml"; }
@@ -108,7 +111,7 @@ missing=()
 look() {
     local found
     missing=()
-    for thing in postgres valkey cc make; do
+    for thing in postgres valkey cc make python; do
         if found=$("find_$thing"); then
             say "present: $found"
         else
@@ -124,6 +127,7 @@ wanted() {
     valkey) echo "Valkey $VALKEY_MIN or newer (or Redis $REDIS_MIN or newer)" ;;
     cc) echo "a C compiler and linker (cc)" ;;
     make) echo "make" ;;
+    python) echo "Python 3 (python3)" ;;
     esac
 }
 
@@ -133,6 +137,7 @@ packages_by_hand() {
     valkey) echo "valkey-server from bookworm-backports on Debian 12, redis-server on Ubuntu 24.04" ;;
     cc) echo "build-essential" ;;
     make) echo "make" ;;
+    python) echo "python3" ;;
     esac
 }
 
@@ -300,6 +305,7 @@ install_missing() {
             ;;
         cc) packages+=(build-essential) ;;
         make) packages+=(make) ;;
+        python) packages+=(python3) ;;
         esac
     done
     hold_services
