@@ -100,7 +100,7 @@ conforming! {
     advisory_lock: "advisory_lock" "" D1,
     advisory_lock_d0: "advisory_lock" "" D0,
     advisory_lock_d2: "advisory_lock" "" D2,
-    advisory_lock_session: "advisory_lock" "lock=session" D1,
+    advisory_lock_transaction: "advisory_lock" "lock=transaction,statistics=append" D1,
     advisory_lock_append: "advisory_lock" "statistics=append" D1,
     valkey_streams: "valkey_streams" "" D1,
     valkey_streams_d0: "valkey_streams" "" D0,

@@ -21,6 +21,7 @@ use super::depth::{self, Share};
 use super::leased;
 use super::link::Link;
 use super::namespace;
+use super::notify::Supply;
 use super::rows::{self, Bind};
 use super::statements::{Statements, prepared};
 use super::target::Target;
@@ -93,7 +94,7 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
         claim: get("claim"),
         reclaim: get("reclaim"),
         complete: get("complete"),
-        nack: get("nack"),
+        nack: sql.supply(sql::BATCH_SQL, "nack"),
         priorities,
         entrypoints: (0..entrypoints).map(|entrypoint| format!("entrypoint_{entrypoint}")).collect(),
     };
@@ -126,7 +127,7 @@ struct Hot {
     claim: SqlStr,
     reclaim: SqlStr,
     complete: SqlStr,
-    nack: SqlStr,
+    nack: Supply,
     priorities: u32,
     entrypoints: Vec<String>,
 }

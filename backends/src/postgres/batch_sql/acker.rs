@@ -79,7 +79,7 @@ impl Acker for BatchAcker {
             return Ok(());
         }
         let arguments = rows::ids_and_attempts(leases)?;
-        self.link.lock().await.run("nack", &self.hot.nack, arguments, |_| Ok(())).await?;
+        self.hot.nack.run(&mut *self.link.lock().await, "nack", arguments).await?;
         Ok(())
     }
 }
