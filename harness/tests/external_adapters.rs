@@ -206,5 +206,5 @@ fn the_echo_adapter_conforms_in_both_ways_of_consuming() {
     let output = qbench().args(["verify", "--backend", "external:echo"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("cases passed over 1 backends; 0 option sets failed"), "{said}");
+    assert!(said.contains("cases passed (backends: 1, option sets: 2, failed option sets: 0)"), "{said}");
 }
