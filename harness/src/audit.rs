@@ -7,23 +7,12 @@ use qbench_schema::result::{Audit, Delivery, Verdict};
 
 use crate::driver::incidents::Incidents;
 use crate::driver::ledger::Totals;
-
-/// How the load ended, which decides what can be said of the jobs that were not completed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// The queue was emptied to the end: what is missing is lost.
-    Drained,
-    /// The user stopped it: workers finished what they ran and handed back the rest, so what is not completed must be in the
-    /// queue, to be counted there.
-    Stopped,
-    /// Time ran out or something broke: what is missing may only be late.
-    Undrained,
-}
+use crate::driver::outcome::End;
 
 /// Judges a run from the harness's account, the incidents and the server's own account.
 ///
-/// Without a drain, and without a stop that handed every job back, the best verdict is `inconclusive` (A2). What cannot become right by waiting (an invented job, a changed payload) is a
-/// violation all the same.
+/// Without a drain, and without a stop that handed every job back, the best verdict is `inconclusive` (A2). What cannot
+/// become right by waiting (an invented job, a changed payload) is a violation all the same.
 pub fn judge(
     totals: &Totals,
     incidents: &Incidents,
@@ -70,8 +59,19 @@ pub fn judge(
             }
         }
         (End::Stopped, Ok(census)) => {
-            lost = lost.saturating_sub(census.ready + census.in_flight);
+            let left = census.ready + census.in_flight;
+            // A job whose enqueue or ack had no answer may be among those left, in the place of a confirmed one that is lost.
+            let unanswered = totals.unknown.saturating_sub(totals.settled_unconfirmed) + totals.unknown_acks;
+            let perhaps_lost = lost.min((lost + unanswered).saturating_sub(left));
+            lost = lost.saturating_sub(left);
             violation(lost, "jobs confirmed by enqueue, not settled, and not in the queue either");
+            if perhaps_lost > lost {
+                doubts.push(format!(
+                    "{unanswered} enqueues or acks had no answer: {} of the {left} jobs in the queue may be theirs, and as many \
+                     confirmed ones lost",
+                    perhaps_lost - lost
+                ));
+            }
             reconciliation = reconcile_stopped(totals, census);
             if census.in_flight > 0 {
                 doubts.push(format!("{} jobs were not handed back: they wait for their leases", census.in_flight));
@@ -253,6 +253,21 @@ mod tests {
         let acked_and_forgotten = Ok(Census { enqueued: Some(100), done: Some(59), ready: 40, ..Census::default() });
         assert_eq!(verdict(totals, acked_and_forgotten, End::Stopped).verdict, Verdict::Violated);
         assert_eq!(verdict(totals, Err("gone".into()), End::Stopped).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_job_without_an_answer_to_its_enqueue_or_ack_hides_no_loss_from_a_stop() {
+        let totals = Totals { completed: 60, lost: 40, ..clean() };
+        let left = |ready| Ok(Census { enqueued: Some(100), done: Some(60), ready, ..Census::default() });
+        for open in [Totals { unknown: 1, ..totals }, Totals { unknown_acks: 1, lost: 39, ..totals }] {
+            // The one without an answer is there and a confirmed one is gone, or the other way round: nobody can tell.
+            let audit = verdict(open, left(open.lost), End::Stopped);
+            assert_eq!((audit.verdict, audit.lost), (Verdict::Inconclusive, 0), "{:?}", audit.reasons);
+            assert!(audit.reasons[0].contains("1 enqueues or acks had no answer"), "{:?}", audit.reasons);
+        }
+        let surfaced = Totals { unknown: 1, settled_unconfirmed: 1, completed: 61, ..totals };
+        let census = Ok(Census { enqueued: Some(101), done: Some(61), ready: 40, ..Census::default() });
+        assert_eq!(verdict(surfaced, census, End::Stopped).verdict, Verdict::Ok, "it was completed: nothing is open");
     }
 
     #[test]

@@ -99,6 +99,33 @@ async fn a_stop_is_quick_and_leaves_nothing_behind_whatever_a_worker_holds() {
     }
 }
 
+/// A backlog of `jobs` that is put there first and then worked off.
+fn drain_of(jobs: u64) -> LoadPlan {
+    let load = MeasuredLoad::FlatOut { duration: Duration::from_secs(60), jobs_max: jobs };
+    LoadPlan { schedule: Arc::new(Schedule::new(None, 0, load)), activity: Activity::Drain, ..plan(1.0) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_the_queue_is_filled_sends_no_more_of_it() {
+    const JOBS: u64 = 6_000_000;
+    let driven = drive(memory(), drain_of(JOBS), Some(Duration::from_millis(500))).await;
+    let totals = driven.outcome.totals;
+    assert!(totals.confirmed > 0 && totals.confirmed < JOBS, "{totals:?}");
+    assert_eq!((totals.unknown, totals.completed, totals.measured.intended), (0, 0, 0), "{totals:?}");
+    assert_eq!((driven.audit.verdict, driven.audit.lost), (Verdict::Ok, 0), "{:?}", driven.audit);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_worked_off_when_its_last_job_is_acked_not_when_that_is_noticed() {
+    // Several rounds of work, so that the driver looks ever less often.
+    let slow = LoadPlan { work: Duration::from_millis(30), ..drain_of(50) };
+    let outcome = drive(memory(), slow, None).await.outcome;
+    assert!(outcome.drained);
+    assert_eq!((outcome.totals.completed, outcome.measured_end_us), (50, outcome.recording.last_acked_us));
+    let measured_s = (outcome.measured_end_us - outcome.measured_start_us.unwrap()) as f64 / 1e6;
+    assert!((outcome.rates.completed_jobs_s - 50.0 / measured_s).abs() < 1e-6, "{:?}", outcome.rates);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_that_wait_in_a_worker_s_buffer_have_a_local_wait_and_others_none() {
     let local_wait = async |claim_batch, prefetch| {

@@ -1,15 +1,19 @@
 //! The exact account of every job (METHODOLOGY A1), kept at full speed: one slot per job, plain atomics.
 
+mod totals;
+
 use std::ops::Range;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use qbench_backends::Lease;
 use qbench_schema::record::Phase;
-use qbench_schema::result::{ClaimOrder, JobCounts};
+use qbench_schema::result::ClaimOrder;
 
 use super::order::OrderWatch;
 use super::schedule::Schedule;
+
+pub use totals::Totals;
 
 /// Slots that are allocated together: 1.5 MB. A schedule's are all allocated before the run; a flat-out load, whose number
 /// of jobs nobody knows, allocates them as it goes, once in 65,536 jobs.
@@ -106,35 +110,6 @@ pub struct SentJob {
     pub sent_us: u64,
     /// When the backend's confirmation reached the producer, if it has.
     pub confirmed_us: Option<u64>,
-}
-
-/// The account at the end of a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Confirmed by enqueue, over all phases.
-    pub confirmed: u64,
-    /// Enqueues without an answer.
-    pub unknown: u64,
-    /// Enqueues that the backend refused for good.
-    pub refused: u64,
-    /// Distinct jobs completed.
-    pub completed: u64,
-    /// Distinct jobs settled as failed.
-    pub failed: u64,
-    /// Distinct jobs completed whose enqueue had no answer or none yet.
-    pub completed_unconfirmed: u64,
-    /// Confirmed, never settled, and no ack of theirs without an answer.
-    pub lost: u64,
-    /// Never settled for certain, but an ack of theirs had no answer: over or not.
-    pub unknown_acks: u64,
-    /// Jobs settled more than once.
-    pub duplicated: u64,
-    /// Deliveries beyond each job's first.
-    pub redelivered: u64,
-    /// Deliveries of numbers that were never attempted.
-    pub unexpected: u64,
-    /// Counts of the measured phase; `intended` is what the schedule asked for, or what was sent where there is none.
-    pub measured: JobCounts,
 }
 
 impl Ledger {
@@ -303,41 +278,6 @@ impl Ledger {
         self.backlog() == 0 && self.all_slots().all(|(_, slot)| !is_unaccounted_for(slot))
     }
 
-    /// The account of everything up to now.
-    pub fn totals(&self) -> Totals {
-        let mut totals = Totals { unexpected: self.unexpected.load(Ordering::Acquire), ..Totals::default() };
-        let measured = self.schedule.measured();
-        for (job, slot) in self.all_slots() {
-            let state = slot.enqueue.load(Ordering::Acquire);
-            let confirmed = state == Enqueue::Confirmed as u8;
-            let completions = slot.completions.load(Ordering::Acquire);
-            let failures = slot.failures.load(Ordering::Acquire);
-            let settlements = u32::from(completions) + u32::from(failures);
-            let unknown_ack = settlements == 0 && slot.unknown_acks.load(Ordering::Acquire) > 0;
-            let deliveries = slot.deliveries.load(Ordering::Acquire).max(slot.attempts.load(Ordering::Acquire));
-            let handed_back = slot.handed_back.load(Ordering::Acquire);
-            totals.confirmed += u64::from(confirmed);
-            totals.unknown += u64::from(state == Enqueue::Unknown as u8 || state == Enqueue::Attempted as u8);
-            totals.refused += u64::from(state == Enqueue::Refused as u8);
-            totals.completed += u64::from(completions > 0);
-            totals.failed += u64::from(failures > 0);
-            totals.completed_unconfirmed += u64::from(completions > 0 && !confirmed);
-            totals.duplicated += u64::from(settlements > 1);
-            totals.unknown_acks += u64::from(unknown_ack);
-            totals.lost += u64::from(is_unaccounted_for(slot) && !unknown_ack);
-            totals.redelivered += u64::from(deliveries.saturating_sub(handed_back).saturating_sub(1));
-            if job >= measured.first_job() {
-                totals.measured.sent += u64::from(state != Enqueue::NotAttempted as u8);
-                totals.measured.enqueued += u64::from(confirmed);
-                totals.measured.completed += u64::from(completions > 0);
-                totals.measured.failed += u64::from(failures > 0);
-                totals.measured.panicked += u64::from(slot.panics.load(Ordering::Acquire) > 0);
-            }
-        }
-        totals.measured.intended = if measured.is_flat_out() { totals.measured.sent } else { measured.jobs() };
-        totals
-    }
-
     /// Order of the first deliveries of measured jobs.
     pub fn claim_order(&self) -> ClaimOrder {
         let first = self.schedule.measured().first_job();
@@ -383,165 +323,4 @@ fn saturating_increment(counter: &AtomicU8) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use bytes::Bytes;
-    use qbench_backends::{JobId, LeaseToken};
-
-    use super::*;
-    use crate::driver::schedule::{Arrivals, MeasuredLoad};
-
-    fn ledger(jobs: u64) -> Ledger {
-        let measured = MeasuredLoad::OnSchedule {
-            rate_jobs_s: jobs as f64,
-            duration: Duration::from_secs(1),
-            arrivals: Arrivals::Constant,
-        };
-        let schedule = Schedule::new(None, 0, measured);
-        schedule.measured().begin(1);
-        Ledger::new(Arc::new(schedule))
-    }
-
-    fn lease(job: u64) -> Lease {
-        Lease { job: JobId(job), attempt: 1, payload: Bytes::new(), token: LeaseToken([job, 0]) }
-    }
-
-    fn through(ledger: &Ledger, jobs: Range<u64>) {
-        ledger.sent(&jobs, 5);
-        ledger.confirmed(&jobs, 6);
-        for job in jobs {
-            assert!(ledger.delivered(&lease(job)).is_some());
-            ledger.completed(job);
-        }
-    }
-
-    #[test]
-    fn a_run_without_incident_balances() {
-        let ledger = ledger(1_000);
-        through(&ledger, 0..1_000);
-        let totals = ledger.totals();
-        assert!(ledger.drained());
-        assert_eq!((totals.lost, totals.duplicated, totals.redelivered, totals.unexpected), (0, 0, 0, 0));
-        let measured = totals.measured;
-        assert_eq!(
-            (measured.intended, measured.sent, measured.enqueued, measured.completed),
-            (1_000, 1_000, 1_000, 1_000)
-        );
-    }
-
-    #[test]
-    fn a_confirmed_job_that_never_completes_is_lost_even_if_another_completes_twice() {
-        let ledger = ledger(10);
-        through(&ledger, 0..9);
-        ledger.sent(&(9..10), 5);
-        ledger.confirmed(&(9..10), 6);
-        ledger.completed(3);
-        assert!(!ledger.drained());
-        assert_eq!((ledger.totals().lost, ledger.totals().duplicated), (1, 1));
-    }
-
-    #[test]
-    fn a_number_that_was_never_attempted_is_unexpected() {
-        let ledger = ledger(10);
-        through(&ledger, 0..5);
-        assert!(ledger.delivered(&lease(7)).is_none(), "scheduled, not sent");
-        assert!(ledger.delivered(&lease(10)).is_none(), "beyond the schedule");
-        assert!(ledger.delivered(&lease(u64::MAX)).is_none());
-        assert_eq!(ledger.totals().unexpected, 3);
-    }
-
-    #[test]
-    fn an_enqueue_without_an_answer_may_surface_or_not_and_is_neither_lost_nor_unexpected() {
-        let ledger = ledger(2);
-        ledger.sent(&(0..2), 5);
-        ledger.unknown(&(0..2));
-        assert!(ledger.delivered(&lease(1)).is_some());
-        ledger.completed(1);
-        let totals = ledger.totals();
-        assert_eq!((totals.unknown, totals.lost, totals.unexpected, totals.completed_unconfirmed), (2, 0, 0, 1));
-    }
-
-    #[test]
-    fn a_delivery_that_was_handed_back_makes_the_next_one_no_redelivery() {
-        let ledger = ledger(1);
-        ledger.sent(&(0..1), 5);
-        ledger.confirmed(&(0..1), 6);
-        assert!(ledger.delivered(&lease(0)).is_some());
-        ledger.handed_back(&lease(0));
-        assert!(ledger.delivered(&lease(0)).is_some());
-        assert_eq!(ledger.totals().redelivered, 0);
-    }
-
-    #[test]
-    fn three_hundred_duplicates_do_not_wrap_to_none() {
-        let ledger = ledger(1);
-        through(&ledger, 0..1);
-        for _ in 0..300 {
-            ledger.completed(0);
-        }
-        assert_eq!(ledger.totals().duplicated, 1);
-    }
-
-    #[test]
-    fn a_delivery_whose_answer_never_arrived_is_known_from_the_backend_s_count() {
-        let ledger = ledger(1);
-        ledger.sent(&(0..1), 5);
-        ledger.confirmed(&(0..1), 6);
-        assert!(ledger.delivered(&Lease { attempt: 3, ..lease(0) }).is_some());
-        ledger.completed(0);
-        assert_eq!(ledger.totals().redelivered, 2);
-    }
-
-    #[test]
-    fn an_ack_without_an_answer_is_neither_a_completion_nor_a_loss_until_another_delivery_settles_it() {
-        let ledger = ledger(1);
-        ledger.sent(&(0..1), 5);
-        ledger.confirmed(&(0..1), 6);
-        assert!(ledger.delivered(&lease(0)).is_some());
-        ledger.ack_unknown(0);
-        let open = ledger.totals();
-        assert_eq!((open.completed, open.lost, open.unknown_acks), (0, 0, 1));
-        assert!(ledger.delivered(&Lease { attempt: 2, ..lease(0) }).is_some());
-        ledger.completed(0);
-        let settled = ledger.totals();
-        assert_eq!((settled.completed, settled.duplicated, settled.unknown_acks), (1, 0, 0));
-    }
-
-    #[test]
-    fn a_failed_job_is_settled_and_neither_lost_nor_completed() {
-        let ledger = ledger(3);
-        ledger.sent(&(0..3), 5);
-        ledger.confirmed(&(0..3), 6);
-        (0..3).for_each(|job| assert!(ledger.delivered(&lease(job)).is_some()));
-        ledger.completed(0);
-        ledger.failed(1, false);
-        assert!(!ledger.drained());
-        ledger.failed(2, true);
-        assert!(ledger.drained());
-        assert_eq!((ledger.counts().settled(), ledger.backlog()), (3, 0));
-        let totals = ledger.totals();
-        assert_eq!((totals.completed, totals.failed, totals.lost, totals.duplicated), (1, 2, 0, 0));
-        assert_eq!((totals.measured.completed, totals.measured.failed, totals.measured.panicked), (1, 2, 1));
-        ledger.completed(2);
-        assert_eq!(ledger.totals().duplicated, 1, "a job that failed and was completed is settled twice");
-    }
-
-    #[test]
-    fn a_flat_out_load_is_audited_over_the_borders_of_its_chunks() {
-        let jobs_max = 3 * CHUNK_SLOTS as u64;
-        let measured = MeasuredLoad::FlatOut { duration: Duration::from_secs(1), jobs_max };
-        let schedule = Schedule::new(None, 10, measured);
-        let ledger = Ledger::new(Arc::new(schedule));
-        let border = CHUNK_SLOTS as u64;
-        assert!(ledger.delivered(&lease(border)).is_none(), "not attempted, and not allocated");
-        through(&ledger, 0..border - 3);
-        through(&ledger, border - 3..border + 4);
-        let totals = ledger.totals();
-        assert_eq!(
-            (totals.confirmed, totals.completed, totals.lost, totals.unexpected),
-            (border + 4, border + 4, 0, 1)
-        );
-        assert_eq!((totals.measured.intended, totals.measured.completed), (border - 6, border - 6));
-    }
-}
+mod tests;

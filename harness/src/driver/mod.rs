@@ -6,10 +6,12 @@
 
 pub mod backlog;
 mod buffer;
+mod crew;
 pub mod gate;
 pub mod incidents;
 pub mod ledger;
 pub mod order;
+pub mod outcome;
 pub mod pacer;
 pub mod phases;
 pub mod plan;

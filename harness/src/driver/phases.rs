@@ -2,37 +2,28 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use qbench_backends::{Admin, Backend, Census, ProducerId, RoundTrips, WorkerId};
-use qbench_schema::result::{Activity, Backlog, ClaimOrder, Rates, TimelineRow, WakeCounts};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use qbench_backends::{Admin, Backend, RoundTrips};
+use qbench_schema::result::{Activity, Rates, WakeCounts};
+use tokio::time::{Instant, sleep};
 
-use super::backlog::BacklogSamples;
-use super::gate::ReleaseGate;
+use super::crew::Shared;
 use super::incidents::Incidents;
-use super::ledger::{Counts, Ledger, Totals};
-use super::pacer::{self, FlatOutLimit, PacerState};
+use super::ledger::Counts;
+use super::outcome::LoadOutcome;
+use super::pacer::{self, FlatOutLimit};
 use super::plan::LoadPlan;
-use super::producer::{self, ProducerContext};
 use super::schedule::Segment;
-use super::shards::Shards;
-use super::valve::Valve;
-use super::worker::{self, WorkerContext};
 use crate::clock::{PhaseCell, RunClock, RunPhase};
-use crate::record::{RecordFiles, Recorder, Recording};
+use crate::record::{RecordFiles, Recorder};
 
 /// How often the driver looks at backlog, interruption and fatal errors.
 const TICK: Duration = Duration::from_millis(100);
 
 /// An empty queue in which nothing completed for so long (and the length of the work) has given everything it will give.
 const QUIET: Duration = Duration::from_secs(1);
-
-/// How long producers and workers may take to end after they were told to, beyond the length of the work. A server that
-/// answers needs milliseconds; one that does not is not waited for.
-const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// With producers alone and flat out: jobs released and not yet answered. More than the producers can have in flight, and
 /// little to take back at the end.
@@ -48,43 +39,6 @@ pub trait Observer: Send {
     fn measured_end(&mut self);
 }
 
-/// What came of the load.
-pub struct LoadOutcome {
-    /// The account of every job.
-    pub totals: Totals,
-    /// Histograms and per-worker counts of the measured phase.
-    pub recording: Recording,
-    /// Jobs handed over, confirmed and completed between start and end of the measured phase, whatever phase they are of:
-    /// what the cost of that phase was spent on.
-    pub in_window: Counts,
-    /// Requests to the server in that time.
-    pub round_trips: u64,
-    /// How workers learned of work in that time.
-    pub wake: WakeCounts,
-    /// Jobs of `in_window` per second.
-    pub rates: Rates,
-    /// Jobs that were in the queue when the measured phase began, put there on purpose.
-    pub prefilled: u64,
-    /// Jobs in the system over the measured phase.
-    pub backlog: Backlog,
-    /// The measured phase and the drain, second by second.
-    pub timeline: Vec<TimelineRow>,
-    /// Order of first deliveries.
-    pub claim_order: ClaimOrder,
-    /// Start of the measured phase in microseconds of the run's clock; `None` when it was never reached.
-    pub measured_start_us: Option<u64>,
-    /// Its end: as planned, or when it was cut short.
-    pub measured_end_us: u64,
-    /// From the end of the measured phase to the last ack, or to giving up.
-    pub drain_s: f64,
-    /// Whether the queue was emptied to the end, so that what is missing now is lost.
-    pub drained: bool,
-    /// Whether the user stopped it.
-    pub interrupted: bool,
-    /// The server's own account, or why there is none.
-    pub census: Result<Census, String>,
-}
-
 /// Why a phase ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
@@ -94,31 +48,15 @@ enum Ended {
     Broken,
 }
 
-/// Everything that runs during a load.
-struct Crew {
-    producers: Vec<JoinHandle<()>>,
-    workers: Vec<JoinHandle<()>>,
-    stop: Arc<AtomicBool>,
-    /// Where they run; kept until they have ended.
-    _shards: Shards,
-}
-
 /// What happened between start and end of the measured phase.
 #[derive(Default)]
 struct Window {
     jobs: Counts,
     round_trips: u64,
     wake: WakeCounts,
-}
-
-/// What the parts of one run share.
-struct Shared {
-    ledger: Arc<Ledger>,
-    gate: Arc<ReleaseGate>,
-    pacer: Arc<PacerState>,
-    valve: Arc<Valve>,
-    producers: Arc<ProducerContext>,
-    samples: BacklogSamples,
+    busiest_thread_pct: Option<f64>,
+    /// Whether it was over because the backlog was worked off.
+    emptied: bool,
 }
 
 /// One load against one backend. Errors of single operations are in `incidents`; so is the reason when the run had to end
@@ -171,13 +109,17 @@ impl LoadRun<'_> {
         shared.valve.reopen();
         shared.pacer.stop();
         let released = shared.pacer.released();
-        shared.gate.close(released);
+        // What fell due and no producer has taken is not sent any more after a stop.
+        let given_up = if ended == Ended::AsPlanned { 0 } else { shared.gate.revoke() };
+        shared.gate.close(released - given_up);
         let mut drained = false;
         if ended == Ended::AsPlanned {
             drained = self.come_to_rest(&mut shared, admin, observer, RunPhase::Drain).await == Ended::AsPlanned;
         }
         self.dismiss(crew).await;
         let recording = recorder.finish();
+        // A backlog was worked off when its last job was acked, and that is noticed only later.
+        let measured_end_us = if window.emptied { recording.last_acked_us } else { measured_end_us };
         let ledger = &shared.ledger;
         let mut totals = ledger.totals();
         // An interrupted schedule only intended what had fallen due.
@@ -191,7 +133,8 @@ impl LoadRun<'_> {
             totals,
             in_window,
             round_trips: window.round_trips,
-            wake: window.wake,
+            wake: Some(window.wake).filter(|_| !self.backend.works_in_processes()),
+            busiest_thread_pct: window.busiest_thread_pct,
             rates: Rates {
                 sent_jobs_s: per_second(in_window.sent),
                 enqueued_jobs_s: per_second(in_window.confirmed),
@@ -212,82 +155,6 @@ impl LoadRun<'_> {
             census: admin.census().await.map_err(|error| error.to_string()),
             recording,
         })
-    }
-
-    /// Opens every connection and starts every task, before anything is measured.
-    async fn start_crew(&self, recorder: &Recorder) -> anyhow::Result<(Shared, Crew)> {
-        let plan = self.plan;
-        let ledger = Arc::new(Ledger::new(Arc::clone(&plan.schedule)));
-        let gate = Arc::new(ReleaseGate::new());
-        let valve = Arc::new(Valve::open());
-        let stop = Arc::new(AtomicBool::new(false));
-        let capabilities = self.backend.capabilities();
-        let producer_context = Arc::new(ProducerContext {
-            clock: self.clock,
-            gate: Arc::clone(&gate),
-            ledger: Arc::clone(&ledger),
-            incidents: Arc::clone(&self.incidents),
-            payload: plan.payload.clone(),
-            enqueue_batch: AtomicU32::new(plan.enqueue_batch),
-        });
-        // Where a consumer must settle a claim before the next one, every slot of a worker gets a consumer of its own.
-        let consumers_per_worker = if capabilities.one_claim_at_a_time { plan.concurrency } else { 1 };
-        let worker_context = Arc::new(WorkerContext {
-            clock: self.clock,
-            ledger: Arc::clone(&ledger),
-            incidents: Arc::clone(&self.incidents),
-            stop: Arc::clone(&stop),
-            payload: plan.payload.clone(),
-            work: plan.work,
-            failures: plan.failures,
-            concurrency: plan.concurrency / consumers_per_worker,
-            claim_batch: plan.claim_batch,
-            prefetch: plan.prefetch,
-            refill: plan.refill,
-            ack_batch: plan.ack_batch,
-            ack_linger: plan.ack_linger,
-            recovery: capabilities.recovery,
-            lease: plan.lease,
-            valve: Arc::clone(&valve),
-        });
-        let shards = Shards::start(self.threads)?;
-        // A connection lives on the thread that opened it, so it is opened where it will be used.
-        let mut producers = Vec::with_capacity(plan.producers as usize);
-        for id in 0..plan.producers {
-            let backend = Arc::clone(&self.backend);
-            producers.push(shards.spawn(id as usize, async move { backend.producer(ProducerId(id)).await }).await??);
-        }
-        let mut consumers = Vec::with_capacity((plan.workers * consumers_per_worker) as usize);
-        for worker in 0..plan.workers {
-            for _ in 0..consumers_per_worker {
-                let backend = Arc::clone(&self.backend);
-                let opened = shards.spawn(worker as usize, async move { backend.consumer(WorkerId(worker)).await });
-                consumers.push((worker, opened.await??));
-            }
-        }
-        let crew = Crew {
-            producers: (producers.into_iter().enumerate())
-                .map(|(id, producer)| shards.spawn(id, producer::run(Arc::clone(&producer_context), producer)))
-                .collect(),
-            workers: consumers
-                .into_iter()
-                .map(|(worker, consumer)| {
-                    let work = worker::run(Arc::clone(&worker_context), worker, consumer, recorder.sink());
-                    shards.spawn(worker as usize, work)
-                })
-                .collect(),
-            stop,
-            _shards: shards,
-        };
-        let shared = Shared {
-            ledger,
-            gate,
-            pacer: Arc::default(),
-            valve,
-            producers: producer_context,
-            samples: BacklogSamples::with_room_for(plan.schedule.measured().duration().as_secs()),
-        };
-        Ok((shared, crew))
     }
 
     /// Brings the queue into the state from which the measured phase starts.
@@ -345,15 +212,16 @@ impl LoadRun<'_> {
         observer.measured_start();
         let before = shared.ledger.counts();
         let (round_trips_before, wake_before) = (self.round_trips.count(), self.round_trips.wake());
+        let (begun, cpu_before) = (Instant::now(), shared.shards.cpu_s());
+        let mut emptied = false;
         let ended = match self.plan.activity {
             Activity::Drain => {
                 measured.begin(self.clock.now_us());
                 shared.valve.reopen();
-                match self.come_to_rest(shared, admin, observer, RunPhase::Measured).await {
-                    // What is left is the drain's to say.
-                    Ended::DeadlinePassed => Ended::AsPlanned,
-                    ended => ended,
-                }
+                let ended = self.come_to_rest(shared, admin, observer, RunPhase::Measured).await;
+                emptied = ended == Ended::AsPlanned;
+                // What is left is the drain's to say.
+                if ended == Ended::DeadlinePassed { Ended::AsPlanned } else { ended }
             }
             Activity::Both => {
                 shared.valve.reopen();
@@ -362,6 +230,7 @@ impl LoadRun<'_> {
             Activity::Enqueue => self.release(measured, shared, observer).await?,
         };
         let after = shared.ledger.counts();
+        let busiest_thread_pct = busiest_pct(cpu_before, shared.shards.cpu_s(), begun.elapsed());
         let round_trips = self.round_trips.count() - round_trips_before;
         let wake = self.round_trips.wake().since(wake_before);
         observer.measured_end();
@@ -374,7 +243,7 @@ impl LoadRun<'_> {
             completed: after.completed - before.completed,
             failed: after.failed - before.failed,
         };
-        Ok((ended, Window { jobs, round_trips, wake }))
+        Ok((ended, Window { jobs, round_trips, wake, busiest_thread_pct, emptied }))
     }
 
     /// Releases the jobs of `segment`, on its schedule or flat out, and waits for the end of its duration.
@@ -534,21 +403,10 @@ impl LoadRun<'_> {
             pause = (pause * 2).min(TICK);
         }
     }
+}
 
-    /// Ends every task: gracefully within [`STOP_GRACE`] and the length of the work, by abortion after that.
-    async fn dismiss(&self, crew: Crew) {
-        crew.stop.store(true, Ordering::Release);
-        let deadline = Instant::now() + STOP_GRACE + self.plan.work;
-        for mut task in crew.producers.into_iter().chain(crew.workers) {
-            match timeout_at(deadline, &mut task).await {
-                Ok(Ok(())) => {}
-                Ok(Err(panic)) => self.incidents.fail(format!("a task of the driver panicked: {panic}")),
-                Err(_) => {
-                    task.abort();
-                    // Waiting for the abortion lets its record sink go, so that the recorder can end.
-                    let _ = task.await;
-                }
-            }
-        }
-    }
+/// CPU of the busiest thread over `elapsed`, 100 is one core.
+fn busiest_pct(before_s: Option<Vec<f64>>, after_s: Option<Vec<f64>>, elapsed: Duration) -> Option<f64> {
+    let used_s = before_s?.into_iter().zip(after_s?).map(|(before_s, after_s)| after_s - before_s);
+    used_s.reduce(f64::max).map(|used_s| used_s / elapsed.as_secs_f64() * 100.0)
 }

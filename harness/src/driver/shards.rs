@@ -6,8 +6,11 @@
 
 use std::future::Future;
 use std::num::NonZeroUsize;
+use std::sync::mpsc;
 use std::thread;
 
+use nix::unistd::{Pid, gettid};
+use procfs::process::Process;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -19,6 +22,7 @@ pub struct Shards {
 
 struct Shard {
     handle: Handle,
+    thread: Pid,
     /// Dropped to end the thread.
     _alive: oneshot::Sender<()>,
 }
@@ -50,6 +54,17 @@ impl Shards {
     {
         self.shards[number % self.shards.len()].handle.spawn(future)
     }
+
+    /// CPU time of each thread since its start, in seconds; `None` where the system does not tell.
+    pub fn cpu_s(&self) -> Option<Vec<f64>> {
+        let process = Process::myself().ok()?;
+        let ticks_s = procfs::ticks_per_second() as f64;
+        let of = |shard: &Shard| {
+            let stat = process.task_from_tid(shard.thread.as_raw()).and_then(|task| task.stat()).ok()?;
+            Some((stat.utime + stat.stime) as f64 / ticks_s)
+        };
+        self.shards.iter().map(of).collect()
+    }
 }
 
 impl Shard {
@@ -57,13 +72,17 @@ impl Shard {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (alive, ended) = oneshot::channel::<()>();
+        let (tell, told) = mpsc::channel();
         thread::Builder::new().name("shard".to_owned()).spawn(move || {
+            // Whoever started the thread waits for this.
+            let _ = tell.send(gettid());
             // Ends when the sender is dropped, which is an error of the channel and the end of the run.
             let _ = runtime.block_on(ended);
             // A connection that is still closing is not waited for.
             runtime.shutdown_background();
         })?;
-        Ok(Shard { handle, _alive: alive })
+        let thread = told.recv().map_err(std::io::Error::other)?;
+        Ok(Shard { handle, thread, _alive: alive })
     }
 }
 
@@ -78,5 +97,22 @@ mod tests {
         let first = thread_of(0).await.unwrap();
         assert_eq!(thread_of(0).await.unwrap(), first);
         assert_ne!(first, thread::current().id());
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_computes_has_used_its_cpu_and_the_others_have_not() {
+        let shards = Shards::start(NonZeroUsize::new(2).unwrap()).unwrap();
+        let before = shards.cpu_s().unwrap();
+        let compute = async {
+            let own_s = || nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap();
+            let end = own_s() + nix::sys::time::TimeSpec::from_duration(std::time::Duration::from_millis(200));
+            while own_s() < end {
+                std::hint::black_box(0);
+            }
+        };
+        shards.spawn(1, compute).await.unwrap();
+        let after = shards.cpu_s().unwrap();
+        assert!(after[1] - before[1] > 0.15, "{before:?} {after:?}");
+        assert!(after[0] - before[0] < 0.05, "{before:?} {after:?}");
     }
 }

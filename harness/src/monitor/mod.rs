@@ -114,8 +114,6 @@ pub struct MonitorSummary {
     pub deadlocks: Option<u64>,
     /// Share of the cores' time in the measured window that the hypervisor took; 100 is all cores.
     pub steal_pct: Option<f64>,
-    /// Mean CPU of the host over the measured window, where 100 is one core. Same as in `cpu_pct`.
-    pub host_cpu_pct: Option<f64>,
     /// What could not be watched, one sentence each.
     pub notes: Vec<String>,
 }
@@ -212,7 +210,6 @@ impl Monitors {
                 adapter: span.pct_of_a_core(span.cpu_s.adapter),
                 background: span.pct_of_a_core(span.cpu_s.background),
             };
-            summary.host_cpu_pct = summary.cpu_pct.host;
             summary.steal_pct = (span.all_s > 0.0).then(|| 100.0 * span.steal_s / span.all_s);
             summary.cpu_roles_of_host_pct = span.cpu_s.roles_of_host_pct();
             summary.cost =

@@ -32,12 +32,7 @@ pub(super) struct Evidences<'a> {
 pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunResult {
     let Evidences { in_process, capabilities, ceiling_jobs_s, mut notes, measured } = evidences;
     let Measured { incidents, load, monitors, background } = measured;
-    let end = match (load.drained, load.interrupted) {
-        (true, _) => audit::End::Drained,
-        (false, true) => audit::End::Stopped,
-        (false, false) => audit::End::Undrained,
-    };
-    let audit = audit::judge(&load.totals, &incidents, &load.census, end, capabilities);
+    let audit = audit::judge(&load.totals, &incidents, &load.census, load.end(), capabilities);
     let histograms = &load.recording.histograms;
     let measured_start_us = load.measured_start_us.unwrap_or(load.measured_end_us);
     let measured_s = load.measured_end_us.saturating_sub(measured_start_us) as f64 / 1e6;
@@ -82,13 +77,14 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
         &Evidence {
             audit: &audit,
             intended: load.totals.measured.intended,
-            sent: load.totals.measured.sent,
+            sent_in_phase: load.in_window.sent,
             end_to_end_ms: histograms.percentiles_ms(Stage::EndToEnd),
             schedule_lag_ms: histograms.percentiles_ms(Stage::ScheduleLag),
             backlog: if on_schedule { load.backlog } else { Backlog::default() },
             measured_s,
             regime: identity.regime,
             harness_cpu_pct: monitors.cpu_pct.harness.filter(|_| on_schedule || !in_process),
+            busiest_thread_pct: load.busiest_thread_pct.filter(|_| on_schedule || !in_process),
             cores: host::cores(),
             steal_pct: monitors.steal_pct,
             dropped_records: incidents.dropped_records.load(Ordering::Relaxed),
@@ -104,7 +100,8 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
     });
     if let Some(floor) = floor.filter(|floor| floor.ceiling_over_rate < ENOUGH_CEILING && !in_process) {
         notes.push(format!(
-            "the harness itself carries {:.0} jobs/s with these producers, workers and batches when the queue costs nothing:              only {:.1} times the rate of this run, and at least {ENOUGH_CEILING:.0} times are wanted",
+            "the harness itself carries {:.0} jobs/s with these producers, workers and batches when the queue costs nothing: \
+             only {:.1} times the rate of this run, and at least {ENOUGH_CEILING:.0} times are wanted",
             floor.ceiling_jobs_s, floor.ceiling_over_rate
         ));
     }
@@ -155,7 +152,7 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
             server_ctx_switches: count_per_job(cost.server_ctx_switches),
             harness_ctx_switches: count_per_job(cost.harness_ctx_switches),
         },
-        wake: Some(load.wake).filter(|_| !in_process),
+        wake: load.wake.filter(|_| !in_process),
         rss_server_bytes: monitors.rss_server_bytes,
         rss_harness_bytes: monitors.rss_harness_bytes,
         errors: incidents.errors(),

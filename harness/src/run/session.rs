@@ -17,7 +17,8 @@ use super::{Progress, RunRequest, configuration, figures, files, floor, host, lo
 use crate::background::PreparedPgbench;
 use crate::clock::{PhaseCell, RunClock, RunPhase};
 use crate::driver::incidents::Incidents;
-use crate::driver::phases::{LoadOutcome, LoadRun, Observer};
+use crate::driver::outcome::LoadOutcome;
+use crate::driver::phases::{LoadRun, Observer};
 use crate::monitor::{MonitorConfig, MonitorSummary, Monitors, Roles, ServerTarget};
 use crate::pinning::Role;
 use crate::record::RecordFiles;

@@ -12,10 +12,11 @@ use qbench_backends::{
     AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Capabilities, Claimer, Consumer, Error, ErrorKind,
     JobId, Lease, NewJob, Producer, ProducerId, Result, RoundTrips, Wake, WorkResult, WorkerId, registry,
 };
-use qbench_harness::audit::{self, End};
+use qbench_harness::audit;
 use qbench_harness::clock::{PhaseCell, RunClock, RunPhase};
 use qbench_harness::driver::incidents::Incidents;
-use qbench_harness::driver::phases::{LoadOutcome, LoadRun, Observer};
+use qbench_harness::driver::outcome::LoadOutcome;
+use qbench_harness::driver::phases::{LoadRun, Observer};
 use qbench_harness::driver::plan::LoadPlan;
 use qbench_harness::driver::schedule::{Arrivals, MeasuredLoad, Schedule};
 use qbench_harness::driver::shards::threads_beside;
@@ -288,11 +289,6 @@ pub async fn drive(backend: Arc<dyn Backend>, plan: LoadPlan, interrupt_after: O
         interrupt,
     };
     let outcome = run.drive(admin.as_mut(), RecordFiles::default(), &mut Nobody).await.unwrap();
-    let end = match (outcome.drained, outcome.interrupted) {
-        (true, _) => End::Drained,
-        (false, true) => End::Stopped,
-        (false, false) => End::Undrained,
-    };
-    let audit = audit::judge(&outcome.totals, &incidents, &outcome.census, end, &capabilities);
+    let audit = audit::judge(&outcome.totals, &incidents, &outcome.census, outcome.end(), &capabilities);
     Driven { outcome, audit, incidents }
 }
