@@ -16,7 +16,7 @@ use qbench_schema::result::Durability;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a proxy loses next; the connection that it happens on ends with it.
+/// What a proxy loses next, of the request that makes an ack happen; the connection that it happens on ends with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loss {
     Nothing,
@@ -31,7 +31,8 @@ struct Proxy {
 }
 
 impl Proxy {
-    async fn before(server: String) -> Self {
+    /// Before `server`. Losses wait for a request in which `text` stands.
+    async fn before(server: String, text: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound").to_string();
         let loses = Arc::new(AtomicU8::new(Loss::Nothing as u8));
@@ -39,7 +40,7 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.expect("the server is there");
-                tokio::spawn(carry(client, server, Arc::clone(&shared)));
+                tokio::spawn(carry(client, server, text.as_bytes(), Arc::clone(&shared)));
             }
         });
         Proxy { address, loses }
@@ -56,21 +57,25 @@ impl Proxy {
 }
 
 /// Carries bytes both ways until an end closes, or until something is to be lost.
-async fn carry(mut client: TcpStream, mut server: TcpStream, loses: Arc<AtomicU8>) {
+async fn carry(mut client: TcpStream, mut server: TcpStream, text: &[u8], loses: Arc<AtomicU8>) {
     let lost = |loss: Loss| {
         loses.compare_exchange(loss as u8, Loss::Nothing as u8, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     };
+    let has_text = |request: &[u8]| text.is_empty() || request.windows(text.len()).any(|part| part == text);
     let (mut request, mut answer) = (vec![0; 65_536], vec![0; 65_536]);
+    let mut is_the_one = false;
     loop {
         tokio::select! {
             read = client.read(&mut request) => match read {
-                Ok(length) if length > 0 && !lost(Loss::Request) => {
+                Ok(length) if length > 0 => {
+                    is_the_one = has_text(&request[..length]);
+                    if is_the_one && lost(Loss::Request) { return }
                     if server.write_all(&request[..length]).await.is_err() { return }
                 }
                 _ => return,
             },
             read = server.read(&mut answer) => match read {
-                Ok(length) if length > 0 && !lost(Loss::Answer) => {
+                Ok(length) if length > 0 && !(is_the_one && lost(Loss::Answer)) => {
                     if client.write_all(&answer[..length]).await.is_err() { return }
                 }
                 _ => return,
@@ -101,7 +106,7 @@ async fn claim(consumer: &mut Consumer, limit: u32) -> Vec<Lease> {
     leases
 }
 
-/// A lease whose ack is one request: another lease of the same claim, which comes from the same table, was acked on this
+/// A lease whose ack is one request (or whose commit is): another lease of the same claim, which comes from the same table, was acked on this
 /// connection before, so that the statement is prepared. Counts the acks that this took.
 async fn claim_prepared(consumer: &mut Consumer, most: u32, acked: &mut u64) -> Lease {
     loop {
@@ -141,7 +146,8 @@ async fn ack_twice(name: &str, proxy: &Proxy, loss: Loss, consumer: &mut Consume
 }
 
 async fn retries_tell_the_truth(entry: &'static Entry, url: &ServerUrl, server: String) {
-    let proxy = Proxy::before(server.clone()).await;
+    // An ack is one request, but for the design whose ack is a transaction of several.
+    let proxy = Proxy::before(server.clone(), if entry.id == "advisory_lock" { "COMMIT" } else { "" }).await;
     let through_proxy = ServerUrl::new(url.expose().replace(&server, &proxy.address));
     for (option_set, options) in entry.option_sets() {
         let name = format!("{} {option_set}", entry.id);
