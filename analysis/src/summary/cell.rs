@@ -114,6 +114,7 @@ pub(super) fn summarize_cell(members: &[(&Run, &RunRow)], frame: &DataFrame, sum
         climbs: first.climbs,
         deadlocks: counted.sum_known("deadlocks")?,
         workers_max_over_min: counted.max("workers_max_over_min")?,
+        climbed_keys: first.climbed_keys.clone(),
     };
     if let Some(latency) = latency {
         summary.distribution.extend(latency.quantiles().into_iter().map(|(quantile, latency_ms)| DistributionRow {

@@ -64,6 +64,7 @@ pub(super) fn run_row(result: &RunResult) -> RunRow {
         place: variant.place,
         climbs: variant.climbs,
         workers_max_over_min: result.skew.workers_max_over_min,
+        climbed_keys: variant.climbed_keys.join(" "),
     }
 }
 
