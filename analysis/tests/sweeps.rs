@@ -25,8 +25,11 @@ fn write(run: Run, variant: RunVariant, settings: &[(&str, &str)], block: u32, d
         .write(&folder);
 }
 
-/// Place, name and settings of the rungs of a small climb.
-const RUNGS: [(u32, &str, [(&str, &str); 3]); 3] = [
+/// Place, name and settings of a rung.
+type Rung = (u32, &'static str, [(&'static str, &'static str); 3]);
+
+/// A small climb.
+const RUNGS: [Rung; 3] = [
     (1, "poll", [("ack-batch", "1"), ("claim-batch", "1"), ("wake", "poll")]),
     (2, "notify", [("ack-batch", "1"), ("claim-batch", "1"), ("wake", "notify")]),
     (3, "batch-ack", [("ack-batch", "10"), ("claim-batch", "1"), ("wake", "notify")]),
