@@ -39,10 +39,10 @@ pub fn of_runs(rows: &[RunRow]) -> Result<DataFrame> {
         jobs_intended, jobs_completed, latency_p50_ms, latency_p95_ms, latency_p99_ms, latency_p999_ms,
         schedule_lag_p99_ms, cpu_host_pct, cpu_server_pct, cpu_harness_pct, cpu_background_pct, cpu_server_us_per_job,
         cpu_harness_us_per_job, rss_server_mb, verdict, lost, duplicated, redelivered, valid, regime, durability,
-        delivery, drain_s, deadlocks, background_tps, mode, activity, host, configuration_hash, configuration, log_bytes_per_job, fsyncs_per_job,
-        round_trips_per_job, dead_tuples_per_job, server_memory_bytes_per_job, backlog_slope_jobs_s, empty_claims_s,
-        notifications_sent, notifications_received, listener_reconnects, reasons, plan, variant, place, climbs,
-        workers_max_over_min)?)
+        delivery, drain_s, deadlocks, background_tps, mode, activity, host, configuration_hash, configuration,
+        log_bytes_per_job, fsyncs_per_job, round_trips_per_job, dead_tuples_per_job, server_memory_bytes_per_job,
+        backlog_slope_jobs_s, empty_claims_s, notifications_sent, notifications_received, listener_reconnects, reasons,
+        plan, variant, place, climbs, workers_max_over_min, climbed_keys)?)
 }
 
 /// `summary.csv` as a frame.
@@ -52,8 +52,8 @@ pub fn of_cells(rows: &[SummaryRow]) -> Result<DataFrame> {
         valid, regime, durability, delivery, cpu_harness_pct, cpu_background_pct, cpu_server_us_per_job,
         cpu_harness_us_per_job, schedule_lag_p99_ms, backlog_max, background_tps, background_latency_ms, failed_runs,
         mode, activity, host, configuration_hash, configuration, log_bytes_per_job, fsyncs_per_job,
-        round_trips_per_job, dead_tuples_per_job, server_memory_bytes_per_job, backlog_slope_jobs_s, empty_claims_s, drain_s, reasons,
-        plan, variant, place, climbs, deadlocks, workers_max_over_min)?)
+        round_trips_per_job, dead_tuples_per_job, server_memory_bytes_per_job, backlog_slope_jobs_s, empty_claims_s,
+        drain_s, reasons, plan, variant, place, climbs, deadlocks, workers_max_over_min, climbed_keys)?)
 }
 
 /// `distribution.csv` as a frame.

@@ -1,6 +1,6 @@
 //! Rows that belong together because a matrix varied one thing between them: climbs rung by rung, and numbers of workers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use qbench_schema::summary::SummaryRow;
 
@@ -64,11 +64,15 @@ fn ladder<'a>(plan: &'a str, scenario: &'a str, rows: &'a [SummaryRow]) -> Ladde
     let rungs: BTreeMap<u32, &str> = members.iter().map(|row| (row.place, row.variant.as_str())).collect();
     let places: Vec<u32> = rungs.keys().copied().collect();
     let mut series: Vec<(&SummaryRow, Climber)> = Vec::new();
-    for row in members {
+    let mut all_climbed = BTreeSet::new();
+    for &row in &members {
         let rung = places.iter().position(|place| *place == row.place).unwrap_or_default();
+        let climbed = climbed_keys(row, &members);
         let is_mine = |(first, climber): &&mut (&SummaryRow, Climber)| {
-            (&first.engine, &first.backend, &first.host) == (&row.engine, &row.backend, &row.host)
-                // Two climbs of one backend, for instance at two rates, are two series.
+            is_same_backend(first, row)
+                && first.climbed_keys == row.climbed_keys
+                && differing_keys(&[*first, row]).into_iter().all(|key| climbed.contains(bare(key)))
+                // Two climbs of one plan that was edited between them agree in all that it does not change.
                 && climber.rows[rung].is_none()
         };
         match series.iter_mut().find(is_mine) {
@@ -79,11 +83,36 @@ fn ladder<'a>(plan: &'a str, scenario: &'a str, rows: &'a [SummaryRow]) -> Ladde
                 series.push((row, Climber { name: row.backend.clone(), backend: &row.backend, rows }));
             }
         }
+        all_climbed.extend(climbed);
     }
     let firsts: Vec<&SummaryRow> = series.iter().map(|(first, _)| *first).collect();
-    let names = names(&firsts, &[]);
-    let series = series.into_iter().zip(names).map(|((_, climber), name)| Climber { name, ..climber }).collect();
+    let mut names_of_climbs = names(&firsts, &all_climbed);
+    if names_of_climbs.iter().collect::<BTreeSet<_>>().len() < firsts.len() {
+        names_of_climbs = names(&firsts, &BTreeSet::new());
+    }
+    let series =
+        series.into_iter().zip(names_of_climbs).map(|((_, climber), name)| Climber { name, ..climber }).collect();
     Ladder { plan, scenario, rungs: rungs.into_values().collect(), series }
+}
+
+/// The settings that the rungs change in the climb of `row`. Results of earlier versions do not name them: there it is all in
+/// which the rungs differ, but for what differs on one and the same rung, as the rate of two climbs does.
+fn climbed_keys<'a>(row: &'a SummaryRow, members: &[&'a SummaryRow]) -> BTreeSet<&'a str> {
+    if !row.climbed_keys.is_empty() {
+        return row.climbed_keys.split_whitespace().collect();
+    }
+    let alike: Vec<&SummaryRow> = members.iter().copied().filter(|other| is_same_backend(other, row)).collect();
+    let on_one_rung: BTreeSet<&str> = alike
+        .iter()
+        .flat_map(|row| {
+            differing_keys(&alike.iter().copied().filter(|other| other.place == row.place).collect::<Vec<_>>())
+        })
+        .collect();
+    differing_keys(&alike).difference(&on_one_rung).map(|key| bare(key)).collect()
+}
+
+fn is_same_backend(row: &SummaryRow, other: &SummaryRow) -> bool {
+    (&row.engine, &row.backend, &row.host) == (&other.engine, &other.backend, &other.host)
 }
 
 /// One scenario, flat out, with different numbers of workers.
@@ -113,12 +142,17 @@ pub(crate) struct Point<'a> {
     pub(crate) row: &'a SummaryRow,
 }
 
-impl Curve<'_> {
-    /// Throughput of a point over what it would be if every worker carried as much as with the fewest workers, in percent.
+impl<'a> Curve<'a> {
+    /// What the others are held against: the fewest workers whose figure is valid.
+    pub(crate) fn base(&self) -> Option<&Point<'a>> {
+        self.points.iter().find(|point| point.row.valid && point.row.throughput_jobs_s > 0.0)
+    }
+
+    /// Throughput of a valid point over what it would be if every worker carried as much as at [`Curve::base`], in percent.
     pub(crate) fn efficiency_pct(&self, point: &Point) -> Option<f64> {
-        let first = self.points.iter().find(|point| point.row.runs > 0)?;
         let per_worker = |point: &Point| point.row.throughput_jobs_s / f64::from(point.workers);
-        (point.row.runs > 0 && per_worker(first) > 0.0).then(|| per_worker(point) / per_worker(first) * 100.0)
+        let base = self.base().filter(|_| point.row.valid)?;
+        Some(per_worker(point) / per_worker(base) * 100.0)
     }
 }
 
@@ -150,7 +184,7 @@ pub(crate) fn scalings(rows: &[SummaryRow]) -> Vec<Scaling<'_>> {
 /// Curves of more than one point, each from its first row and its points.
 fn curves_of<'a>(mut curves: Vec<FirstAndPoints<'a>>) -> Vec<Curve<'a>> {
     curves.retain(|(_, points)| points.len() > 1);
-    let names = names(&curves.iter().map(|(first, _)| *first).collect::<Vec<_>>(), &[WORKERS]);
+    let names = names(&curves.iter().map(|(first, _)| *first).collect::<Vec<_>>(), &BTreeSet::from([WORKERS]));
     let curve = |((first, mut points), name): ((&'a SummaryRow, Vec<Point<'a>>), String)| {
         points.sort_by_key(|point| point.workers);
         Curve { name, backend: &first.backend, points }
@@ -165,13 +199,14 @@ fn varied_workers(row: &SummaryRow) -> Option<u32> {
 }
 
 fn is_same_but_for_workers(row: &SummaryRow, other: &SummaryRow) -> bool {
-    let of = |row: &SummaryRow| (row.engine.clone(), row.backend.clone(), row.host.clone(), row.activity.clone());
-    of(row) == of(other) && differing_keys(&[row, other]).into_iter().all(|key| key == WORKERS)
+    is_same_backend(row, other)
+        && row.activity == other.activity
+        && differing_keys(&[row, other]).into_iter().all(|key| key == WORKERS)
 }
 
 /// A name for the series that each of `rows` stands for: the backend, and what tells two of one backend apart, `ignored`
 /// settings left out.
-fn names(rows: &[&SummaryRow], ignored: &[&str]) -> Vec<String> {
+fn names(rows: &[&SummaryRow], ignored: &BTreeSet<&str>) -> Vec<String> {
     let name = |row: &&SummaryRow| {
         let same: Vec<&SummaryRow> = rows.iter().copied().filter(|other| other.backend == row.backend).collect();
         let differs = |of: fn(&SummaryRow) -> &String| same.iter().any(|other| of(other) != of(row));
@@ -186,7 +221,7 @@ fn names(rows: &[&SummaryRow], ignored: &[&str]) -> Vec<String> {
         words.extend(
             differing_keys(&same)
                 .into_iter()
-                .filter(|key| !ignored.contains(key))
+                .filter(|key| !ignored.contains(bare(key)))
                 .map(|key| format!("{}={}", bare(key), settings.get(key).copied().unwrap_or("not set"))),
         );
         if words.is_empty() { row.backend.clone() } else { format!("{} ({})", row.backend, words.join(" ")) }

@@ -25,23 +25,50 @@ fn write(run: Run, variant: RunVariant, settings: &[(&str, &str)], block: u32, d
         .write(&folder);
 }
 
+/// Place, name and settings of a rung.
+type Rung = (u32, &'static str, [(&'static str, &'static str); 3]);
+
+/// A small climb.
+const RUNGS: [Rung; 3] = [
+    (1, "poll", [("ack-batch", "1"), ("claim-batch", "1"), ("wake", "poll")]),
+    (2, "notify", [("ack-batch", "1"), ("claim-batch", "1"), ("wake", "notify")]),
+    (3, "batch-ack", [("ack-batch", "10"), ("claim-batch", "1"), ("wake", "notify")]),
+];
+
+fn rung(place: u32, name: &str) -> RunVariant {
+    let climbed_keys = ["ack-batch", "wake"].map(str::to_owned).to_vec();
+    RunVariant { plan: "ladder".into(), name: name.into(), place, climbs: true, climbed_keys }
+}
+
 /// Three rungs, of which the top one is told by what the runs counted to be the cheapest.
 fn write_climb(dir: &Path) {
-    let rungs = [
-        ("poll", [("ack-batch", "1"), ("claim-batch", "1"), ("wake", "poll")], 40.0, 3.2, 400),
-        ("notify", [("ack-batch", "1"), ("claim-batch", "1"), ("wake", "notify")], 4.0, 3.0, 20),
-        ("batch-ack", [("ack-batch", "10"), ("claim-batch", "1"), ("wake", "notify")], 2.0, 2.1, 20),
-    ];
     for block in 1..=2 {
-        for (place, (name, settings, wait_ms, round_trips, empty_claims)) in (1..).zip(rungs) {
+        let counted = [(40.0, 3.2, 400), (4.0, 3.0, 20), (2.0, 2.1, 20)];
+        for ((place, name, settings), (wait_ms, round_trips, empty_claims)) in RUNGS.into_iter().zip(counted) {
             let mut run = Run::new("skip_locked", "warm").with(|result| {
                 result.cost_per_job.round_trips = Some(round_trips);
                 result.wake = Some(WakeCounts { empty_claims, ..WakeCounts::default() });
             });
             run.wait_ms = wait_ms;
-            let variant = RunVariant { plan: "ladder".into(), name: name.into(), place, climbs: true };
-            write(run, variant, &settings, block, dir);
+            write(run, rung(place, name), &settings, block, dir);
         }
+    }
+}
+
+/// Runs of the small climb at some rate on some of its rungs, made by a version that names the climbed settings or by one
+/// that did not yet.
+fn write_rungs(rate_jobs_s: u32, places: &[u32], names_climbed_keys: bool, block: u32, dir: &Path) {
+    for (place, name, settings) in RUNGS.into_iter().filter(|(place, ..)| places.contains(place)) {
+        let run = Run::new("skip_locked", "warm").with(|result| {
+            result.offered_jobs_s = f64::from(rate_jobs_s);
+            result.throughput_jobs_s = f64::from(rate_jobs_s);
+        });
+        let mut variant = rung(place, name);
+        if !names_climbed_keys {
+            variant.climbed_keys.clear();
+        }
+        let rate = rate_jobs_s.to_string();
+        write(run, variant, &[&settings[..], &[("rate", &rate)]].concat(), block, dir);
     }
 }
 
@@ -63,8 +90,12 @@ fn write_scaling(dir: &Path) {
                 result.deadlocks = Some(deadlocks);
                 result.skew = Skew { workers_max_over_min: Some(1.0 + f64::from(place) / 10.0), ..Skew::default() };
             });
-            let variant =
-                RunVariant { plan: "scaling".into(), name: format!("workers={workers}"), place, climbs: false };
+            let variant = RunVariant {
+                plan: "scaling".into(),
+                name: format!("workers={workers}"),
+                place,
+                ..RunVariant::default()
+            };
             write(run, variant, &[("saturate", "true"), ("workers", workers)], 1, dir);
         }
     }
@@ -99,7 +130,7 @@ fn every_variant_is_a_row_of_its_own_in_the_order_in_which_it_was_listed() {
 fn a_variant_that_changes_only_the_seed_is_not_pooled_with_the_others() {
     let (analysis, _folder) = analyzed(|dir| {
         for (place, name) in (1..).zip(["seed=1", "seed=2"]) {
-            let variant = RunVariant { plan: String::new(), name: name.into(), place, climbs: false };
+            let variant = RunVariant { name: name.into(), place, ..RunVariant::default() };
             write(Run::new("skip_locked", "warm"), variant, &[("rate", "500")], 1, dir);
         }
     });
@@ -130,10 +161,73 @@ fn the_table_of_a_climb_says_what_each_rung_changed_and_brought() {
 }
 
 #[test]
+fn two_climbs_of_one_backend_are_never_mixed_however_much_of_one_is_missing() {
+    // The second climb is listed first on the rungs that both have: "400" stands before "800".
+    for (names_climbed_keys, places) in [(true, &[2][..]), (false, &[2]), (true, &[2, 3]), (false, &[2, 3])] {
+        let (analysis, _folder) = analyzed(|dir| {
+            write_rungs(800, &[1, 2, 3], names_climbed_keys, 1, dir);
+            write_rungs(400, places, names_climbed_keys, 2, dir);
+        });
+        let table = blocks(&analysis, "Climb");
+        assert_eq!(table.matches("Climb ladder: skip_locked (rate=").count(), 2, "{table}");
+        assert!(table.contains("(rate=800) in scenario warm, 800 jobs/s offered on every rung"), "{table}");
+        assert!(table.contains("(rate=400) in scenario warm, 400 jobs/s offered on every rung"), "{table}");
+    }
+}
+
+#[test]
+fn two_climbs_without_a_rung_in_common_are_told_apart_by_what_a_climb_says_of_itself() {
+    let (analysis, _folder) = analyzed(|dir| {
+        write_rungs(800, &[1], true, 1, dir);
+        write_rungs(400, &[2], true, 2, dir);
+    });
+    let table = blocks(&analysis, "Climb");
+    assert_eq!(table.matches("Climb ladder: skip_locked (rate=").count(), 2, "{table}");
+    assert!(!table.contains("wake=notify"), "the rung below was not run at this rate: {table}");
+}
+
+#[test]
+fn the_table_of_a_climb_compares_nothing_with_a_rung_that_is_not_valid() {
+    let (analysis, _folder) = analyzed(|dir| {
+        write_climb(dir);
+        let (place, name, settings) = RUNGS[1];
+        let slow = Run::new("skip_locked", "warm").invalid("the harness was late");
+        write(slow, rung(place, name), &settings, 3, dir);
+    });
+    insta::assert_snapshot!(blocks(&analysis, "Climb"));
+}
+
+#[test]
+fn the_share_of_linear_growth_is_that_of_the_first_valid_number_of_workers() {
+    let late = |workers: u32, dir: &Path| {
+        let run = Run::new("skip_locked", "warm").invalid("the harness was late").with(|result| {
+            result.mode = LoadMode::Saturation;
+            result.throughput_jobs_s = 9_999.0;
+        });
+        let name = format!("workers={workers}");
+        let variant = RunVariant { plan: "scaling".into(), name, place: 1, ..RunVariant::default() };
+        write(run, variant, &[("saturate", "true"), ("workers", &workers.to_string())], 2, dir);
+    };
+    let (analysis, folder) = analyzed(|dir| {
+        write_scaling(dir);
+        late(2, dir);
+    });
+    let table = blocks(&analysis, "Scaling of skip_locked");
+    insta::assert_snapshot!(table);
+    graph(&folder.path().join("analysis/summary.csv"), &folder.path().join("graphs")).unwrap();
+
+    let (analysis, folder) = analyzed(|dir| [2, 4].into_iter().for_each(|workers| late(workers, dir)));
+    let table = blocks(&analysis, "Scaling of skip_locked");
+    assert!(table.contains("No share of linear: there is no valid figure to hold the others against"), "{table}");
+    graph(&folder.path().join("analysis/summary.csv"), &folder.path().join("graphs")).unwrap();
+}
+
+#[test]
 fn the_table_of_a_scaling_sweep_says_what_is_left_of_linear_growth_and_counts_deadlocks() {
     let (analysis, _folder) = analyzed(|dir| {
         write_scaling(dir);
-        let variant = RunVariant { plan: "scaling".into(), name: "workers=32".into(), place: 4, climbs: false };
+        let variant =
+            RunVariant { plan: "scaling".into(), name: "workers=32".into(), place: 4, ..RunVariant::default() };
         let broken = Run::new("skip_locked", "warm").with(|result| result.mode = LoadMode::Saturation);
         write(broken.failed("too many connections"), variant, &[("saturate", "true"), ("workers", "32")], 1, dir);
     });

@@ -217,7 +217,7 @@ fn variants_of_a_cell_have_folders_of_their_own_below_the_block_and_are_named_by
     let mut all = Vec::new();
     for (place, name) in (1..).zip(variants) {
         for mut cell in cells(&["good"], &["cold"]) {
-            let variant = RunVariant { plan: String::new(), name: name.to_owned(), place, climbs: false };
+            let variant = RunVariant { name: name.to_owned(), place, ..RunVariant::default() };
             cell.identity.variant = Some(variant);
             cell.arguments = vec!["--set".to_owned(), name.to_owned()];
             all.push(cell);

@@ -194,6 +194,9 @@ impl Reader<'_> {
     }
 
     /// Rungs that are each the one before and exactly one change.
+    ///
+    /// Every rung sets all that any of them changes, with the value of `base` until it is changed. `base` gives way to
+    /// variables and qbench.toml: a value from there would hold on the rungs below the change, and make it none.
     fn climb(&self, rungs: &[RungWire], base: &Pairs) -> Result<Vec<Variant>> {
         self.check_names(rungs)?;
         let mut variants: Vec<Variant> = Vec::with_capacity(rungs.len());
@@ -218,13 +221,12 @@ impl Reader<'_> {
                 );
                 return Err(self.refuse(&place, &problem));
             };
-            let of = |pairs: &Pairs| pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
-            match of(&before.settings).or_else(|| of(base)) {
+            match value_of(&before.settings, key).or(value_of(base, key)) {
                 None => {
                     let problem = format!("say in [base] what {key} is before it becomes {value}");
                     return Err(self.refuse(&place, &problem));
                 }
-                Some(known) if known == *value => {
+                Some(known) if known == value => {
                     return Err(self.refuse(&place, &format!("{key} is {value} already: that is no change")));
                 }
                 Some(_) => {}
@@ -232,6 +234,13 @@ impl Reader<'_> {
             let kept = before.settings.iter().filter(|(known, _)| known != key).cloned();
             let settings = kept.chain([(key.clone(), value.clone())]).collect();
             variants.push(Variant { name: rung.name.clone(), settings });
+        }
+        let changed_by_any = variants.last().map(|top| top.settings.clone()).unwrap_or_default();
+        for variant in &mut variants {
+            let own = std::mem::take(&mut variant.settings);
+            let climbed = base.iter().filter(|(key, _)| value_of(&changed_by_any, key).is_some());
+            let settings = climbed.map(|(key, stated)| (key.clone(), value_of(&own, key).unwrap_or(stated).to_owned()));
+            variant.settings = settings.collect();
         }
         Ok(variants)
     }
@@ -245,4 +254,8 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+fn value_of<'a>(pairs: &'a Pairs, key: &str) -> Option<&'a str> {
+    pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
 }

@@ -250,11 +250,16 @@ impl Workload {
         self.warmup_rate.jobs_in(self.warmup)
     }
 
-    /// Longest time that a worker should hold a job that it claimed: everything that it may have claimed before it, one
-    /// slot after the other, and the wait for the ack.
+    /// Most jobs that a worker holds at once, as its buffer counts them: those in work and those prefetched, or one whole
+    /// claim where that is more.
+    fn held_most(&self) -> u32 {
+        self.concurrency.get().saturating_add(self.prefetch).max(self.claim_batch.get())
+    }
+
+    /// Longest time that a worker should hold a job that it claimed: it is the last of all that the worker holds, and waits
+    /// for its ack.
     fn longest_hold(&self) -> Duration {
-        let claimed = self.claim_batch.get().saturating_add(self.prefetch);
-        let rounds = claimed.div_ceil(self.concurrency.get()).max(1);
+        let rounds = self.held_most().div_ceil(self.concurrency.get());
         self.work.saturating_mul(rounds) + self.ack_linger.unwrap_or_default()
     }
 
@@ -303,7 +308,8 @@ impl Workload {
                 self.fail_pct, self.panic_pct
             )));
         }
-        if let Some(refill) = self.refill.filter(|refill| *refill > 0 && *refill >= self.prefetch) {
+        // Without prefetch there is nothing to refill, and the setting means nothing: it may stay while prefetch is varied.
+        if let Some(refill) = self.refill.filter(|refill| self.prefetch > 0 && *refill >= self.prefetch) {
             return Err(Error::Together(format!(
                 "a buffer for {} prefetched jobs is refilled when {refill} are left in it, which is always: lower --refill \
                  below --prefetch",
@@ -313,12 +319,14 @@ impl Workload {
         let hold = self.longest_hold();
         if self.lease <= hold {
             return Err(Error::Together(format!(
-                "a lease of {} ends before the work does: a claim of {} + prefetch of {} on {} slots with {} of work and {} \
-                 of ack linger takes up to {}: raise --lease above it",
+                "a lease of {} ends before the work does: a worker holds up to {} jobs (concurrency {} + prefetch {}, or a \
+                 claim of {} where that is more), and on {2} slots with {} of work and {} of ack linger the last of them takes \
+                 up to {}: raise --lease above it",
                 format_duration(self.lease),
-                self.claim_batch,
-                self.prefetch,
+                self.held_most(),
                 self.concurrency,
+                self.prefetch,
+                self.claim_batch,
                 format_duration(self.work),
                 format_duration(self.ack_linger.unwrap_or_default()),
                 format_duration(hold)

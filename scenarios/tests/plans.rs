@@ -58,11 +58,21 @@ fn each_rung_of_a_climb_is_the_one_before_it_and_its_change() {
     assert_eq!(
         settings,
         [
-            ("single", vec![]),
-            ("batch", pairs(&[("claim-batch", "10")])),
+            ("single", pairs(&[("claim-batch", "1"), ("prefetch", "0")])),
+            ("batch", pairs(&[("claim-batch", "10"), ("prefetch", "0")])),
             ("ahead", pairs(&[("claim-batch", "10"), ("prefetch", "20")])),
-        ]
+        ],
+        "a rung says all that any rung changes, so that nothing below the plan can"
     );
+}
+
+#[test]
+fn what_no_rung_of_a_climb_changes_is_left_to_the_base_and_a_value_may_be_changed_back() {
+    let back = "change = { claim-batch = 10 }\n[[rung]]\nname = \"back\"\nchange = { claim-batch = 1 }";
+    let text = CLIMB.replace("change = { prefetch = 20 }", "change = { claim-batch = 20 }");
+    let climb = plan(&text.replace("change = { claim-batch = 10 }", back)).unwrap();
+    let settings: Vec<_> = climb.variants.iter().map(|rung| rung.settings.clone()).collect();
+    assert_eq!(settings, ["1", "10", "1", "20"].map(|claim_batch| pairs(&[("claim-batch", claim_batch)])));
 }
 
 #[test]

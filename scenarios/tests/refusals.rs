@@ -38,6 +38,15 @@ fn refused(flags: &[(&str, &str)]) -> String {
     }
 }
 
+/// `flags` over the quick profile and the warm scenario make a run.
+fn taken(flags: &[(&str, &str)]) {
+    let mut overrides = Overrides::new(Origin::Flag);
+    flags.iter().for_each(|(key, value)| overrides.set(key, value).unwrap());
+    if let Err(error) = resolve(&Profile::load("quick").unwrap(), &Scenario::load("warm").unwrap(), &[overrides]) {
+        panic!("{flags:?} was refused: {error}");
+    }
+}
+
 fn file(text: &str) -> String {
     Overrides::from_toml(text, "qbench.toml", &["pg-url"]).map(|_| ()).unwrap_err().to_string()
 }
@@ -167,8 +176,36 @@ fn values_that_exclude_each_other_are_refused_with_the_arithmetic() {
         refused(&[("fail-pct", "60"), ("panic-pct", "50")]),
         refused(&[("lease", "10ms")]),
         refused(&[("lease", "1s"), ("claim-batch", "100")]),
+        // Seven jobs on four slots: the last of them begins when the first are done.
+        refused(&[
+            ("concurrency", "4"),
+            ("prefetch", "3"),
+            ("work", "40s"),
+            ("lease", "60s"),
+            ("allow-overload", "true"),
+        ]),
+        refused(&[("prefetch", "20"), ("refill", "20")]),
     ];
     insta::assert_snapshot!(refusals.join("\n"));
+}
+
+#[test]
+fn a_lease_need_only_last_for_what_a_worker_really_holds() {
+    // A claim of 8 on 4 slots: two rounds, whatever is prefetched within it.
+    taken(&[
+        ("concurrency", "4"),
+        ("prefetch", "4"),
+        ("claim-batch", "8"),
+        ("work", "40s"),
+        ("lease", "81s"),
+        ("allow-overload", "true"),
+    ]);
+}
+
+#[test]
+fn refill_means_nothing_without_prefetch_so_prefetch_can_be_varied_down_to_nothing() {
+    taken(&[("prefetch", "0"), ("refill", "5")]);
+    taken(&[("prefetch", "20"), ("refill", "5")]);
 }
 
 #[test]

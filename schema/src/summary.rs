@@ -116,6 +116,9 @@ pub struct SummaryRow {
     /// Busiest worker over idlest, the largest of the runs.
     #[serde(default)]
     pub workers_max_over_min: Option<f64>,
+    /// Settings that the climb changes on some rung, separated by spaces; empty without a climb.
+    #[serde(default)]
+    pub climbed_keys: String,
 }
 
 /// A row of `distribution.csv`: one quantile of the end-to-end latency of one cell, over all its runs together.
@@ -256,4 +259,6 @@ pub struct RunRow {
     pub climbs: bool,
     /// Busiest worker over idlest.
     pub workers_max_over_min: Option<f64>,
+    /// Settings that the climb changes on some rung, separated by spaces; empty without a climb.
+    pub climbed_keys: String,
 }

@@ -16,6 +16,9 @@ pub struct RunVariant {
     pub place: u32,
     /// Whether the variants climb: each of them is the one before it and exactly one change.
     pub climbs: bool,
+    /// Settings that some rung of the climb changes: runs that agree in all others belong to one climb. Empty without a climb.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub climbed_keys: Vec<String>,
 }
 
 impl RunVariant {
@@ -40,8 +43,7 @@ mod tests {
 
     #[test]
     fn the_folder_of_a_variant_is_readable_safe_and_known_for_what_it_is() {
-        let folder =
-            |name: &str| RunVariant { plan: String::new(), name: name.to_owned(), place: 3, climbs: false }.folder();
+        let folder = |name: &str| RunVariant { name: name.to_owned(), place: 3, ..RunVariant::default() }.folder();
         assert_eq!(folder("workers=2,claim-batch=10"), "workers=2,claim-batch=10");
         assert_eq!(folder("batch-claim"), "rung-03-batch-claim");
         assert_eq!(folder("path=../a b"), "path=.._a_b");

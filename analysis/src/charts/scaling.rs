@@ -1,5 +1,7 @@
 //! More and more workers, flat out: jobs per second, and how much of a linear growth is left.
 
+use std::collections::BTreeSet;
+
 use plotters::prelude::RGBColor;
 
 use super::canvas::{Align, Canvas, Drawn, Marker, Rect};
@@ -27,10 +29,10 @@ struct Drawable<'a> {
 }
 
 /// A panel: what stands above it, beside it, and its figure.
-struct Panel<'a> {
-    title: &'a str,
-    unit: &'a str,
-    /// Whether the figure is a share of the first one.
+struct Panel {
+    title: &'static str,
+    unit: fn(&[Drawable]) -> String,
+    /// Whether the figure is a share of that of [`Curve::base`].
     is_share: bool,
     value: fn(&Curve, &Point) -> Option<f64>,
 }
@@ -38,13 +40,13 @@ struct Panel<'a> {
 const PANELS: [Panel; 2] = [
     Panel {
         title: "Throughput",
-        unit: "jobs completed per second",
+        unit: |_| "jobs completed per second".to_owned(),
         is_share: false,
         value: |_, point| Some(point.row.throughput_jobs_s).filter(|_| point.row.runs > 0),
     },
     Panel {
         title: "Scaling efficiency",
-        unit: "% of linear",
+        unit: share_unit,
         is_share: true,
         value: |curve, point| curve.efficiency_pct(point),
     },
@@ -82,11 +84,17 @@ pub(super) fn draw(canvas: &Canvas, scaling: &Scaling) -> Drawn {
 fn draw_panel(canvas: &Canvas, curves: &[Drawable], counts: &[u32], panel: &Panel, rect: Rect) -> Drawn {
     let plot = rect.inset(frame::AXIS_Y_WIDTH, HEADING, 0.0, frame::AXIS_X_HEIGHT);
     canvas.text(rect.x0, rect.y0 + HEADING / 2.0 - 10.0, panel.title, theme::PANEL)?;
-    let figures =
-        curves.iter().flat_map(|of| of.curve.points.iter().filter_map(|point| (panel.value)(of.curve, point)));
+    let figures: Vec<f64> = curves
+        .iter()
+        .flat_map(|of| of.curve.points.iter().filter_map(|point| (panel.value)(of.curve, point)))
+        .collect();
+    // An axis without a figure on it would only pretend.
+    if figures.is_empty() {
+        return frame::missing_row(canvas, plot, "no data (no valid figure)");
+    }
     // Room above the highest point for its figure.
-    let scale = Scale::linear(figures.map(|figure| figure * 1.1));
-    frame::axis_y(canvas, plot, &scale, panel.unit)?;
+    let scale = Scale::linear(figures.iter().map(|figure| figure * 1.1));
+    frame::axis_y(canvas, plot, &scale, &(panel.unit)(curves))?;
     let (fewest, most) = (f64::from(counts[0]), f64::from(counts[counts.len() - 1]));
     // Twice as many workers are always the same step.
     let x = |workers: f64| {
@@ -103,12 +111,12 @@ fn draw_panel(canvas: &Canvas, curves: &[Drawable], counts: &[u32], panel: &Pane
     for of in curves {
         let placed: Vec<(&Point, f64)> =
             of.curve.points.iter().filter_map(|point| Some((point, (panel.value)(of.curve, point)?))).collect();
-        if let Some((first, value)) = placed.first() {
+        if let Some(base) = of.curve.base() {
             let linear = |workers: f64| match panel.is_share {
                 true => 100.0,
-                false => value * workers / f64::from(first.workers),
+                false => base.row.throughput_jobs_s * workers / f64::from(base.workers),
             };
-            draw_linear(canvas, (f64::from(first.workers), most), &linear, &x, (plot.y0, &y), of.colour)?;
+            draw_linear(canvas, (f64::from(base.workers), most), &linear, &x, (plot.y0, &y), of.colour)?;
         }
         let line: Vec<(f64, f64)> =
             placed.iter().map(|(point, value)| (x(f64::from(point.workers)), y(*value))).collect();
@@ -125,7 +133,7 @@ fn draw_panel(canvas: &Canvas, curves: &[Drawable], counts: &[u32], panel: &Pane
     Ok(())
 }
 
-/// What a linear growth from the first point would be, as far as it fits into the panel.
+/// What a linear growth from [`Curve::base`] would be, as far as it fits into the panel.
 fn draw_linear(
     canvas: &Canvas,
     (first, most): (f64, f64),
@@ -154,10 +162,10 @@ fn draw_figures(
 ) -> Drawn {
     let mut figures: Vec<(f64, String, RGBColor)> = Vec::new();
     for of in curves {
-        for (index, point) in of.curve.points.iter().enumerate().filter(|(_, point)| point.workers == count) {
+        for point in of.curve.points.iter().filter(|point| point.workers == count) {
             let Some(value) = (panel.value)(of.curve, point) else { continue };
-            // Everybody begins at 100 %.
-            if panel.is_share && index == 0 {
+            // The axis says where 100 % is.
+            if panel.is_share && of.curve.base().is_some_and(|base| base.workers == count) {
                 continue;
             }
             let mark = if point.row.valid { "" } else { " ✕" };
@@ -189,9 +197,26 @@ fn legend(curves: &[Drawable]) -> Vec<Entry> {
     entries
 }
 
-/// Deadlocks, and why points are not valid.
+/// Numbers of workers that curves are held against, each once.
+fn bases(curves: &[Drawable]) -> BTreeSet<u32> {
+    curves.iter().filter_map(|of| of.curve.base()).map(|base| base.workers).collect()
+}
+
+fn share_unit(curves: &[Drawable]) -> String {
+    match bases(curves).into_iter().collect::<Vec<_>>()[..] {
+        [workers] => format!("100 %: as much per worker as with {workers} workers"),
+        _ => "100 %: as much per worker as with the fewest valid".to_owned(),
+    }
+}
+
+/// What 100 % is where it is not the same for all, deadlocks, and why points are not valid.
 fn notes(curves: &[Drawable]) -> Vec<String> {
-    let mut notes: Vec<String> = curves.iter().map(|of| deadlocks(of.curve)).collect();
+    let mut notes = Vec::new();
+    if bases(curves).len() > 1 {
+        let of = |of: &Drawable| Some(format!("{} with {} workers", of.curve.name, of.curve.base()?.workers));
+        notes.push(format!("100 % is {}", curves.iter().filter_map(of).collect::<Vec<_>>().join(", ")));
+    }
+    notes.extend(curves.iter().map(|of| deadlocks(of.curve)));
     for of in curves {
         for point in &of.curve.points {
             let state = State::of(point.row);

@@ -39,20 +39,14 @@ fn render_climber(ladder: &Ladder, climber: &Climber) -> String {
         let below = index.checked_sub(1).and_then(|below| climber.rows[below]);
         cells.extend(MEASURES.iter().flat_map(|(_, value)| {
             let figure = row.and_then(|row| finished(row, *value));
-            [figure.map_or(ABSENT.to_owned(), number), change(below.and_then(|row| finished(row, *value)), figure)]
+            [figure.map_or(ABSENT.to_owned(), number), change(below, *row, *value)]
         }));
         cells.push(row.map_or(ABSENT.to_owned(), |row| verdict(row, rung, &mut notes)));
         table.add_row(cells);
     }
-    if let (Some(Some(bottom)), Some(Some(top)), true) =
-        (climber.rows.first(), climber.rows.last(), climber.rows.len() > 2)
-    {
+    if let [Some(bottom), _, .., Some(top)] = &climber.rows[..] {
         let mut cells = vec!["bottom to top".to_owned(), String::new()];
-        cells.extend(
-            MEASURES
-                .iter()
-                .flat_map(|(_, value)| [String::new(), change(finished(bottom, *value), finished(top, *value))]),
-        );
+        cells.extend(MEASURES.iter().flat_map(|(_, value)| [String::new(), change(Some(bottom), Some(top), *value)]));
         cells.push(String::new());
         table.add_row(cells);
     }
@@ -68,6 +62,9 @@ fn render_climber(ladder: &Ladder, climber: &Climber) -> String {
         lines_of(&table)
     );
     text.push_str("+/- is against the rung below; a rung is the one below it and the change that it names\n");
+    if rows().any(|row| !row.valid) {
+        text.push_str("There is no +/- to or from a rung that is not valid\n");
+    }
     notes.iter().for_each(|note| text.push_str(&format!("{note}\n")));
     text
 }
@@ -76,9 +73,10 @@ fn finished(row: &SummaryRow, value: fn(&SummaryRow) -> Option<f64>) -> Option<f
     value(row).filter(|_| row.runs > 0)
 }
 
-/// By how many percent a figure changed; nothing where one of the two is missing or the first is nothing.
-fn change(before: Option<f64>, now: Option<f64>) -> String {
-    match (before, now) {
+/// By how many percent a figure changed; nothing where one of the two is missing or not valid, or the first is nothing.
+fn change(before: Option<&SummaryRow>, now: Option<&SummaryRow>, value: fn(&SummaryRow) -> Option<f64>) -> String {
+    let comparable = |row: Option<&SummaryRow>| row.filter(|row| row.valid).and_then(|row| finished(row, value));
+    match (comparable(before), comparable(now)) {
         (Some(before), Some(now)) if before > 0.0 => match ((now / before - 1.0) * 100.0).round() {
             0.0 => "0".to_owned(),
             pct => format!("{pct:+.0}"),

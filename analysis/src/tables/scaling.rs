@@ -49,8 +49,14 @@ fn render_curve(scenario: &str, curve: &Curve) -> String {
     align(&mut table, &HEADER);
     let runs = runs_label(curve.points.iter().map(|point| point.row));
     let mut text = format!("Scaling of {} in scenario {scenario}: flat out, {runs}\n{}", curve.name, lines_of(&table));
-    let fewest = curve.points.first().map_or(0, |point| point.workers);
-    text.push_str(&format!("100 % of linear: every worker carries as much as each of {fewest} did\n"));
+    text.push_str(&match curve.base() {
+        Some(base) => {
+            let is_fewest = curve.points.first().is_some_and(|point| point.workers == base.workers);
+            let why = if is_fewest { "" } else { ", the fewest with a valid figure" };
+            format!("100 % of linear: as much per worker as with {} workers{why}\n", base.workers)
+        }
+        None => "No share of linear: there is no valid figure to hold the others against\n".to_owned(),
+    });
     notes.iter().for_each(|note| text.push_str(&format!("{note}\n")));
     text
 }

@@ -60,7 +60,8 @@ pub struct ServerArgs {
     /// Use this Valkey; touches nothing outside the key prefix qbench makes
     #[arg(long, value_name = "URL")]
     pub valkey_url: Option<String>,
-    /// What survives a crash: d0 nothing, d1 all but a bounded tail, d2 everything (default: d2 for PostgreSQL, d1 for SQLite, d0 for Valkey)
+    /// What survives a crash: d0 nothing, d1 all but a bounded tail, d2 everything (default: d2 for PostgreSQL, d1 for
+    /// SQLite, d0 for Valkey)
     #[arg(long, value_name = "d0|d1|d2")]
     pub durability: Option<String>,
 }
@@ -161,8 +162,9 @@ impl SettingsArgs {
         self.workload.given.iter().map(|(key, _)| *key).chain(sets)
     }
 
-    /// The same flags for a run of its own, but for options of backends: a run is given those that its backend has. No address with a password is among them: the program moves such flags into its
-    /// environment before it reads them, or does not run at all (see [`super::secrets`]), and a child inherits that.
+    /// The same flags for a run of its own, but for options of backends: a run is given those that its backend has. No
+    /// address with a password is among them: the program moves such flags into its environment before it reads them, or
+    /// does not run at all (see [`super::secrets`]), and a child inherits that.
     pub fn to_arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
         let mut add = |flag: &str, value: String| arguments.extend([format!("--{flag}"), value]);

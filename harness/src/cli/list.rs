@@ -85,7 +85,8 @@ fn plans() -> anyhow::Result<()> {
             println!("{:<8} - {limitation}", "");
         }
         println!("{:<8} backends {}; scenarios {}", "", plan.backends.join(","), plan.scenarios.join(","));
-        let mut before: &[(String, String)] = &[];
+        // The first rung of a climb changes nothing.
+        let mut before = plan.variants.first().filter(|_| plan.climbs).map_or(&[][..], |first| &first.settings);
         for variant in &plan.variants {
             println!("{:<8} {}", "", in_words(variant, plan.climbs, before));
             before = &variant.settings;

@@ -125,7 +125,6 @@ impl Matrix {
             names.iter().map(|name| Ok((name, Scenario::load(name)?))).collect::<anyhow::Result<Vec<_>>>()?;
         refuse_unknown_options(variation, &entries)?;
 
-        let varied = variation.varied_keys();
         let mut planned = Vec::new();
         let mut configuration = BTreeMap::new();
         let mut seed = None;
@@ -134,10 +133,12 @@ impl Matrix {
                 Some(identity) => error.context(identity.name.clone()),
                 None => error,
             };
+            // What the variant does not set it shares with every other one that does not.
+            let sets = |key: &str| variant.pairs.iter().any(|(known, _)| known == key);
             for (name, scenario) in &scenarios {
                 let plan = variant.settings.plan(scenario).map_err(in_variant)?;
                 seed = seed.or(Some(plan.workload.seed));
-                for (key, value) in plan.configuration.iter().filter(|(key, _)| !varied.contains(key.as_str())) {
+                for (key, value) in plan.configuration.iter().filter(|(key, _)| !sets(key)) {
                     configuration.insert(format!("{}.{key}", scenario.id), value.value.clone());
                 }
                 for entry in &entries {
@@ -146,7 +147,7 @@ impl Matrix {
             }
             for entry in &entries {
                 for (key, setting) in variant.settings.configuration_of(entry) {
-                    if !key.strip_prefix("set.").is_some_and(|option| varied.contains(option)) {
+                    if !key.strip_prefix("set.").is_some_and(sets) {
                         configuration.insert(format!("{}.{key}", entry.id), setting.value);
                     }
                 }

@@ -92,6 +92,8 @@ impl Variation {
             Some(plan) => settings.with(&plan.base, Origin::Plan(plan.path.clone()))?,
             None => settings.clone(),
         };
+        let climbs = self.plan.as_ref().is_some_and(|plan| plan.climbs);
+        let climbed_keys: Vec<String> = self.varied_keys().into_iter().filter(|_| climbs).map(str::to_owned).collect();
         (1..)
             .zip(&self.variants)
             .map(|(place, variant)| {
@@ -99,7 +101,8 @@ impl Variation {
                     plan: self.plan.as_ref().map(|plan| plan.id.clone()).unwrap_or_default(),
                     name: variant.name.clone(),
                     place,
-                    climbs: self.plan.as_ref().is_some_and(|plan| plan.climbs),
+                    climbs,
+                    climbed_keys: climbed_keys.clone(),
                 };
                 Ok(SettledVariant {
                     identity: (!variant.name.is_empty()).then_some(identity),

@@ -1,0 +1,61 @@
+//! `summary.json` written; `summary.csv` and `distribution.csv` read again.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use qbench_schema::summary::{DistributionRow, SummaryRow};
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// `summary.json`.
+///
+/// # Errors
+/// [`Error::Json`] when a row cannot be serialised.
+pub fn to_json(cells: &[SummaryRow]) -> Result<Vec<u8>> {
+    let mut json = serde_json::to_vec_pretty(cells)?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// Reads a `summary.csv`.
+///
+/// # Errors
+/// [`Error::Input`] when it cannot be read, lacks a column, or has no rows.
+pub fn read_cells(path: &Path) -> Result<Vec<SummaryRow>> {
+    let content = fs::read(path).map_err(|error| Error::Input {
+        path: path.to_path_buf(),
+        reason: match error.kind() {
+            ErrorKind::NotFound => "there is no such file; `qbench analyze` writes it".to_owned(),
+            _ => error.to_string(),
+        },
+    })?;
+    let cells: Vec<SummaryRow> = parse(path, &content)?;
+    if cells.is_empty() {
+        return Err(Error::Input {
+            path: path.to_path_buf(),
+            reason: "it has no rows; run `qbench analyze` on folders with results".to_owned(),
+        });
+    }
+    Ok(cells)
+}
+
+/// Reads a `distribution.csv`; `None` when there is none.
+///
+/// # Errors
+/// [`Error::Input`] when it is there and cannot be read or lacks a column.
+pub fn read_distribution(path: &Path) -> Result<Option<Vec<DistributionRow>>> {
+    match fs::read(path) {
+        Ok(content) => parse(path, &content).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::Input { path: path.to_path_buf(), reason: error.to_string() }),
+    }
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, content: &[u8]) -> Result<Vec<T>> {
+    csv::Reader::from_reader(content).into_deserialize().collect::<Result<_, _>>().map_err(|error| Error::Input {
+        path: path.to_path_buf(),
+        reason: format!("it is not what `qbench analyze` writes ({error}); analyze the results again"),
+    })
+}

@@ -1,0 +1,69 @@
+//! End-to-end latency of a cell: the merged histograms of its runs, or what stands in for them.
+
+use qbench_schema::record::Stage;
+use qbench_schema::result::Percentiles;
+use qbench_schema::summary::RunRow;
+
+use super::QUANTILES;
+use crate::error::Problem;
+use crate::load::Run;
+use crate::metrics::LatencyHistogram;
+
+/// Where the latency figures of a cell come from.
+pub(super) enum Latency {
+    /// The job records of its runs, merged.
+    Records(Box<LatencyHistogram>),
+    /// The verdict of one run.
+    Verdict(Percentiles),
+}
+
+impl Latency {
+    /// The headline percentiles.
+    pub(super) fn percentiles(&self) -> Percentiles {
+        match self {
+            Latency::Records(histogram) => histogram.percentiles(),
+            Latency::Verdict(percentiles) => *percentiles,
+        }
+    }
+
+    /// Each of [`QUANTILES`] that is known, with its latency in milliseconds.
+    pub(super) fn quantiles(&self) -> Vec<(f64, f64)> {
+        match self {
+            Latency::Records(histogram) => QUANTILES.iter().map(|&q| (q, histogram.quantile_ms(q))).collect(),
+            Latency::Verdict(p) => vec![(0.5, p.p50), (0.95, p.p95), (0.99, p.p99), (0.999, p.p999), (1.0, p.max)],
+        }
+    }
+}
+
+/// End-to-end latency of a cell. Runs without job records cannot be merged: they are left out when others have some; when
+/// none has, the run with the median p99 stands for all.
+pub(super) fn cell_latency(finished: &[(&Run, &RunRow)], problems: &mut Vec<Problem>) -> Option<Latency> {
+    let with_jobs: Vec<_> = finished.iter().filter(|(run, _)| run.result.jobs.completed > 0).collect();
+    let mut merged = LatencyHistogram::new();
+    let mut without = Vec::new();
+    for (run, _) in &with_jobs {
+        match &run.metrics {
+            Some(metrics) => merged.merge(metrics.stage(Stage::EndToEnd)),
+            None => without.push(*run),
+        }
+    }
+    if merged.count() > 0 {
+        for run in without {
+            let message =
+                format!("its job records are missing, so the percentiles of {} leave it out", run.files.run());
+            problems.push(Problem::new(run.files.result(), message));
+        }
+        return Some(Latency::Records(Box::new(merged)));
+    }
+    without.sort_by(|a, b| a.result.end_to_end_ms.p99.total_cmp(&b.result.end_to_end_ms.p99));
+    let median = without.get(without.len().saturating_sub(1) / 2)?;
+    if without.len() > 1 {
+        let message = format!(
+            "no run of {} has its job records, so percentiles cannot be merged; those of this run, the one with the median \
+             p99, are shown",
+            median.files.run()
+        );
+        problems.push(Problem::new(median.files.result(), message));
+    }
+    Some(Latency::Verdict(median.result.end_to_end_ms))
+}
