@@ -100,12 +100,13 @@ class Echo:
         if role == "consumer":
             self.consumers[channel] = Consumer()
 
-    def close(self, channel, untaken):
+    def close(self, channel, held):
         for future, claimed_by, _ in self.waiting:
             if claimed_by == channel and not future.done():
                 future.set_result([])
         self.consumers.pop(channel, None)
-        self.give_back(untaken)
+        seen = set(held)
+        self.give_back([d for d, held in self.held.items() if held.channel == channel and d not in seen])
 
     def demand(self, channel, jobs):
         self.consumers[channel].demand = jobs

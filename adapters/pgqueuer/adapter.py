@@ -49,6 +49,12 @@ class Adapter:
         os.environ["PGQUEUER_CHANNEL"] = f"ch_{namespace}"
         os.environ["PGQUEUER_DURABILITY"] = "volatile" if durability == "d0" else "durable"
         self.control = await self.connect()
+        if await self.control.fetchval("SHOW fsync") != "on":
+            raise Refusal(
+                "config",
+                "the server runs with fsync = off, so a crash may lose or damage everything and no durability class holds: "
+                "set fsync = on, and use --durability d0 or d1 for cheaper commits",
+            )
         # The run and its monitors ask at the same time, and a connection answers one question after the other.
         self.asking = asyncio.Lock()
         return {"result": {"protocol": PROTOCOL, "library": f"pgqueuer {version('pgqueuer')}"}}
@@ -198,13 +204,13 @@ class Adapter:
         else:
             self.workers[channel] = Worker(self, channel, connection)
 
-    async def close(self, channel, untaken):
+    async def close(self, channel, held):
         producer = self.producers.pop(channel, None)
         if producer is not None:
             producer.terminate()
         worker = self.workers.pop(channel, None)
         if worker is not None:
-            await worker.vanish(untaken)
+            await worker.vanish(set(held))
 
     def demand(self, channel, jobs):
         self.workers[channel].demand(jobs)

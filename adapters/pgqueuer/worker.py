@@ -23,6 +23,9 @@ REJECTED = ("40P01", "40001", "55P03")
 
 DONE, BACK = "done", "back"
 
+# How long a closed channel's jobs may take to be given back. The harness waits longer than that.
+GRACE_S = 45
+
 
 def refusal(error):
     """What the harness is told of an error of the server or the connection."""
@@ -49,18 +52,44 @@ class Delivery:
 
 
 class ConfirmingQueries(Queries):
-    """The library's statements, which tell when a completion or a retry has been written."""
+    """The library's statements, which tell when a completion or a retry has been written.
+
+    The library re-queues each job by a statement and a commit of its own. A worker that stops gives back whatever it has
+    dequeued, which may be thousands of jobs: those that wait for the connection at the same time go in one statement.
+    """
+
+    ONE, MANY = "id = $1::bigint", "id = ANY($1::bigint[])"
 
     def listen(self, written):
         self.written = written
+        self.given_back = []
+        self.giving_back = None
 
     async def log_jobs(self, job_status):
         await super().log_jobs(job_status)
         self.written([job.id for job, _, _ in job_status])
 
     async def retry_job(self, job, delay, traceback_record):
-        await super().retry_job(job, delay, traceback_record)
+        statement = self.qbq.build_retry_job_query()
+        if delay or self.ONE not in statement:
+            await super().retry_job(job, delay, traceback_record)
+        else:
+            self.given_back.append((job.id, traceback_record.model_dump_json()))
+            if self.giving_back is None or self.giving_back.done():
+                self.giving_back = asyncio.ensure_future(self.give_back(statement.replace(self.ONE, self.MANY)))
+            await asyncio.shield(self.giving_back)
         self.written([job.id])
+
+    async def give_back(self, statement):
+        try:
+            while self.given_back:
+                ids, records = zip(*self.given_back)
+                self.given_back = []
+                # All for the same reason.
+                await self.driver.execute(statement, list(ids), timedelta(0), records[0])
+        finally:
+            # After an error: whoever waits is told of it.
+            self.given_back = []
 
 
 class Worker:
@@ -166,12 +195,20 @@ class Worker:
         if self.running is not None:
             await asyncio.gather(self.running, return_exceptions=True)
 
-    async def vanish(self, untaken):
+    async def vanish(self, held):
         """As a worker whose process was killed, but for the jobs that nobody has seen: those are given back."""
         self.stopping = True
-        given_back = [self.adapter.settle_delivery(number, BACK) for number in untaken]
-        given_back = [delivery.confirmed for delivery in given_back if delivery is not None]
-        if given_back:
-            await asyncio.wait(given_back, timeout=5)
+        if self.pgq is not None:
+            self.pgq.shutdown.set()
+        lost, rest = [], []
+        for delivery in self.deliveries.values():
+            settled = delivery.verdict.done()
+            (lost if delivery.number in held and not settled else rest).append(delivery)
+        for delivery in rest:
+            self.adapter.settle_delivery(delivery.number, BACK)
+        # The library's worker ends when the fate of everything that it dequeued is written; never, where some are lost.
+        ends = [delivery.confirmed for delivery in rest] if lost else [self.running] if self.running is not None else []
+        if ends:
+            await asyncio.wait(ends, timeout=GRACE_S)
         self.connection.terminate()
         await self.stop()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use qbench_schema::result::Durability;
@@ -50,15 +51,90 @@ impl ServerUrl {
         format!("{scheme}{shown}")
     }
 
-    /// `text` without this URL's password, for words of others that may hold it.
+    /// `text` without this URL's password, for words of others that may hold it: as it stands in the URL, as a library
+    /// decodes it, as one encodes it again, and either of these within a JSON text.
     pub fn conceal_in(&self, text: &str) -> String {
         let text = text.replace(&self.0, &self.redacted());
-        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
-        let of_user = rest.rsplit_once('@').and_then(|(user_info, _)| Some(user_info.split_once(':')?.1));
-        let of_query = self.0.split_once("password=").map(|(_, after)| after.split('&').next().unwrap_or(after));
-        let secrets = of_user.into_iter().chain(of_query).filter(|secret| !secret.is_empty());
-        secrets.fold(text, |text, secret| text.replace(secret, "***"))
+        self.secrets().iter().fold(text, |text, secret| text.replace(secret, "***"))
     }
+
+    /// Every way to write the password, the longest first: one may be part of another.
+    fn secrets(&self) -> Vec<String> {
+        let (of_user, of_query) = (self.password_of_user(), self.password_of_query());
+        let mut secrets = Vec::new();
+        for written in of_user.into_iter().chain(of_query) {
+            let decoded = percent_decoded(written);
+            let encoded = percent_encoded(&decoded);
+            for secret in [written.to_owned(), decoded, encoded] {
+                let within_json = serde_json::Value::from(secret.as_str()).to_string();
+                secrets.extend([within_json[1..within_json.len() - 1].to_owned(), secret]);
+            }
+        }
+        secrets.retain(|secret| !secret.is_empty());
+        secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
+        secrets
+    }
+
+    /// Everything between scheme and query, user information first.
+    fn rest(&self) -> &str {
+        self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest)
+    }
+
+    fn password_of_user(&self) -> Option<&str> {
+        let (user_info, _) = self.rest().rsplit_once('@')?;
+        Some(user_info.split_once(':')?.1)
+    }
+
+    fn password_of_query(&self) -> Option<&str> {
+        let (_, after) = self.0.split_once("password=")?;
+        Some(after.split('&').next().unwrap_or(after))
+    }
+
+    /// A PostgreSQL URL together with the user and the password that `variable` has in PGUSER and PGPASSWORD, where the URL
+    /// itself names none: for a client that does not see our environment.
+    pub(crate) fn with_variables(&self, variable: impl Fn(&str) -> Option<String>) -> ServerUrl {
+        let user_info = self.rest().rsplit_once('@').map_or("", |(user_info, _)| user_info);
+        let has_user = !matches!(user_info.split(':').next(), None | Some("")) || self.0.contains("user=");
+        let has_password = self.password_of_user().or_else(|| self.password_of_query()).is_some();
+        let mut url = self.0.clone();
+        for (known, key, name) in [(has_user, "user", "PGUSER"), (has_password, "password", "PGPASSWORD")] {
+            let value = if known { None } else { variable(name).filter(|value| !value.is_empty()) };
+            if let Some(value) = value {
+                // A `?` before the host is part of a password.
+                let host = url.rsplit_once('@').map_or(url.as_str(), |(_, host)| host);
+                let separator = if host.contains('?') { '&' } else { '?' };
+                url = format!("{url}{separator}{key}={}", percent_encoded(&value));
+            }
+        }
+        ServerUrl(url)
+    }
+}
+
+/// `text` with its `%xx` as the bytes that they stand for.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        let hex = others.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        match hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &others[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = others;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// `text` with everything but letters, digits and `-._~` as `%XX`.
+fn percent_encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 impl fmt::Debug for ServerUrl {
@@ -96,6 +172,19 @@ impl BackendOptions {
         }
     }
 
+    /// Value of `key` as a whole number within `range`; `default` when it was not given.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] when the value is none, or outside; the message names the range.
+    pub fn parse_in(&self, key: &str, default: u32, range: RangeInclusive<u32>) -> Result<u32> {
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        let value = self.parse(key, default, &expected)?;
+        match range.contains(&value) {
+            true => Ok(value),
+            false => Err(Error::config(format!("option {key}={value} is not valid: expected {expected}"))),
+        }
+    }
+
     /// Value of `key` as one of `allowed`; the first of them when it was not given.
     ///
     /// # Errors
@@ -113,10 +202,11 @@ impl BackendOptions {
 /// Everything that a backend needs to open connections.
 #[derive(Debug, Clone)]
 pub struct BackendConfig {
-    /// Address of the server, or `sqlite://` and the directory of an embedded database; `None` for backends that live in this process, and for one that is opened only to be asked
-    /// for its contract: then connecting fails.
+    /// Address of the server, or `sqlite://` and the directory of an embedded database; `None` for backends that live in this
+    /// process, and for one that is opened only to be asked for its contract: then connecting fails.
     pub url: Option<ServerUrl>,
-    /// PostgreSQL schema, Valkey key prefix, or name of a database file that holds everything the backend makes. Letters, digits and `_` only.
+    /// PostgreSQL schema, Valkey key prefix, or name of a database file that holds everything the backend makes. Letters,
+    /// digits and `_` only.
     pub namespace: String,
     /// Class that enqueue and ack must reach. The backend reads back what the server really gives ([`crate::Description`]).
     pub durability: Durability,
@@ -145,6 +235,19 @@ impl BackendConfig {
         self.url.as_ref().ok_or_else(Self::no_url)
     }
 
+    /// The namespace, which a backend uses as `role`, for instance its key prefix.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] when it is empty or has other characters than letters, digits and `_`.
+    pub(crate) fn plain_namespace(&self, role: &str) -> Result<&str> {
+        let namespace = &self.namespace;
+        if namespace.is_empty() || !namespace.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            let message = format!("the {role} {namespace:?} is not valid: letters, digits and _ only");
+            return Err(Error::config(message));
+        }
+        Ok(namespace)
+    }
+
     pub(crate) fn no_url() -> Error {
         Error::config("this backend needs a server address and none was given")
     }
@@ -167,6 +270,49 @@ mod tests {
         }
         let open = ServerUrl::new("postgres://ann@db/x");
         assert_eq!(open.conceal_in("no route to postgres://ann@db/x"), "no route to postgres://ann@db/x");
+    }
+
+    #[test]
+    fn a_password_is_concealed_however_a_library_writes_it() {
+        let encoded = ServerUrl::new("postgres://ann:p%40s%22s%5c@db/x");
+        for said in [r#"p@s"s\"#, "p%40s%22s%5c", "p%40s%22s%5C", r#"p@s\"s\\"#] {
+            let shown = encoded.conceal_in(&format!("password <{said}> was refused"));
+            assert_eq!(shown, "password <***> was refused", "{said}");
+        }
+        let raw = ServerUrl::new("postgres://ann:p@ss%zz%@db/x");
+        assert_eq!(raw.conceal_in("p@ss%zz% or p%40ss%25zz%25"), "*** or ***");
+    }
+
+    #[test]
+    fn user_and_password_of_the_environment_stand_in_for_missing_ones() {
+        let variable = |name: &str| match name {
+            "PGUSER" => Some("bob".to_owned()),
+            "PGPASSWORD" => Some("p@s&s".to_owned()),
+            _ => None,
+        };
+        for (url, resolved) in [
+            ("postgres://ann@db/x", "postgres://ann@db/x?password=p%40s%26s"),
+            ("postgres://db/x?sslmode=require", "postgres://db/x?sslmode=require&user=bob&password=p%40s%26s"),
+            ("postgres://db/x?user=ann", "postgres://db/x?user=ann&password=p%40s%26s"),
+            ("postgres://ann:own?@db/x", "postgres://ann:own?@db/x"),
+            ("postgres://db/x?user=ann&password=own", "postgres://db/x?user=ann&password=own"),
+        ] {
+            let resolved_url = ServerUrl::new(url).with_variables(variable);
+            assert_eq!(resolved_url.expose(), resolved);
+            assert!(!resolved_url.to_string().contains("p%40s"), "{resolved_url}");
+        }
+        assert_eq!(ServerUrl::new("postgres://ann@db/x").with_variables(|_| None).expose(), "postgres://ann@db/x");
+    }
+
+    #[test]
+    fn a_number_outside_its_range_is_refused_with_the_range() {
+        let options = BackendOptions::new([("n".to_owned(), "9".to_owned()), ("word".to_owned(), "x".to_owned())]);
+        assert_eq!(options.parse_in("n", 1, 1..=9).unwrap(), 9);
+        assert_eq!(options.parse_in("other", 2, 1..=9).unwrap(), 2);
+        for (key, said) in [("n", "option n=9"), ("word", "option word=x")] {
+            let error = options.parse_in(key, 1, 1..=8).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("{said} is not valid: expected a whole number from 1 to 8")), "{error}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! `memory`: the reference. What the words of the seam mean, in one process and as plainly as possible.
 //!
-//! A job is *ready* or *in flight* until it is *done*, or *dead* when its work failed. A claim hands out the job that became ready first, as a delivery
-//! with a number of its own and a lease that ends at a fixed instant. The delivery *holds* until it is acked, nacked or
-//! reclaimed; a lease that has run out but was not reclaimed still holds, so a late worker that nobody replaced is not
-//! punished. Acks and nacks name the delivery, not the job, and therefore cannot settle somebody else's.
+//! A job is *ready* or *in flight* until it is *done*, or *dead* when its work failed. A claim hands out the job that became
+//! ready first, as a delivery with a number of its own and a lease that ends at a fixed instant. The delivery *holds* until it
+//! is acked, nacked or reclaimed; a lease that has run out but was not reclaimed still holds, so a late worker that nobody
+//! replaced is not punished. Acks and nacks name the delivery, not the job, and therefore cannot settle somebody else's.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;

@@ -127,3 +127,26 @@ fn every_option_set_and_every_class_of_every_backend_outside_this_process_is_tes
         }
     }
 }
+
+/// The page was written from what the program printed; here it is held to what the suite has now.
+#[test]
+fn the_page_about_adding_a_backend_shows_the_suite_as_it_is() {
+    const PAGE: &str = include_str!("../../docs/ADDING_A_BACKEND.md");
+    let entry = registry::find("valkey_list").expect("registered");
+    let config = config(&ServerUrl::new("redis://127.0.0.1:1"), Durability::D0, BackendOptions::default());
+    let capabilities = (entry.open)(&config).expect("opens without connecting").capabilities();
+    for (filter, command) in [("", ""), ("round_trip", " --case round_trip")] {
+        let expected = conformance::expected_count(&capabilities, entry.engine, filter);
+        let rest = conformance::cases().filter(|case| case.name.contains(filter)).count() - expected;
+        let shown = format!(
+            "$ qbench verify --backend valkey_list{command}\n\
+             valkey_list: {expected} of {expected} expected cases passed, 0 failed, {rest} not applicable\n\
+             {expected} of {expected} cases passed (backends: 1, option sets: 1, failed option sets: 0)\n"
+        );
+        assert!(PAGE.contains(&shown), "the page should show\n{shown}");
+    }
+    for case in conformance::cases() {
+        let topic = case.name.split('.').next().unwrap_or_default();
+        assert!(PAGE.contains(&format!("`{topic}`")), "the page's table of topics lacks {topic}");
+    }
+}

@@ -146,6 +146,59 @@ fn changed_adapter(dir: &Path, from: &str, to: &str) -> PathBuf {
     folder
 }
 
+/// Part of a manifest that gives the adapter an option.
+fn option(key: &str) -> String {
+    format!("[options.{key}]\ndefault = \"1\"\nhelp = \"for tests\"\n\n[contract]")
+}
+
+#[test]
+fn an_adapter_that_calls_itself_otherwise_than_its_folder_is_refused() {
+    let dir = TempDir::new().unwrap();
+    changed_adapter(dir.path(), "summary", "summary");
+    let mut command = with_broken_adapters(dir.path());
+    let output = command.env("QBENCH_ADAPTERS", dir.path()).args(small_run("changed", dir.path())).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("its name is `dies` and its folder's is `changed`"), "{words}");
+}
+
+#[test]
+fn an_adapter_hides_no_setting_of_other_backends() {
+    let dir = TempDir::new().unwrap();
+    let folder = changed_adapter(dir.path(), "[contract]", &option("rate"));
+    let run = |name: &str, load: &str| {
+        let mut arguments = small_run(name, &dir.path().join("out"));
+        arguments.extend(load.split(' ').map(str::to_owned));
+        let mut command = with_broken_adapters(dir.path());
+        let output = command.env("QBENCH_ADAPTERS", dir.path()).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (status, words) = run(&folder.display().to_string(), "--seed 1");
+    assert_eq!(status, Some(2), "{words}");
+    assert!(words.contains("its option `rate` has the name of a setting of every run"), "{words}");
+    fs::rename(folder, dir.path().join("dies")).unwrap();
+    // Refused as a rate that cannot be, not as an option that echo lacks.
+    let (status, words) = run("echo", "--set rate=cheese");
+    assert_eq!(status, Some(2), "{words}");
+    assert!(words.contains("cheese") && !words.contains("option"), "{words}");
+}
+
+#[test]
+fn an_adapter_that_is_named_by_its_path_has_its_own_options() {
+    let dir = TempDir::new().unwrap();
+    let folder = changed_adapter(dir.path(), "[contract]", &option("cheese"));
+    let manifest = fs::read_to_string(folder.join("adapter.toml")).unwrap();
+    fs::write(folder.join("adapter.toml"), manifest.replace("\"python3\"", "\"/nowhere/python\"")).unwrap();
+    for (pair, said) in [("cheese=2", "cannot be started: /nowhere/python"), ("chees=2", "unknown key `chees`")] {
+        let mut arguments = small_run(&folder.display().to_string(), &dir.path().join("out"));
+        arguments.extend(["--set".to_owned(), pair.to_owned()]);
+        let output = with_broken_adapters(dir.path()).args(arguments).output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(words.contains(said), "{words}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_an_adapter_folder_is_said_before_anything_runs() {
     for (from, to, said) in [

@@ -12,12 +12,18 @@ use qbench_backends::{
 };
 use qbench_harness::services::PrivateStore;
 use qbench_schema::result::Durability;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 
 const JOBS: u64 = 2_000;
 const WORKERS: u32 = 20;
 const PRODUCERS: u64 = 4;
 
 fn open(url: &ServerUrl, durability: Durability) -> Arc<dyn Backend> {
+    open_with(url, durability, Duration::from_secs(10))
+}
+
+fn open_with(url: &ServerUrl, durability: Durability, timeout: Duration) -> Arc<dyn Backend> {
     let config = BackendConfig {
         url: Some(url.clone()),
         namespace: "qbench_test".to_owned(),
@@ -26,7 +32,7 @@ fn open(url: &ServerUrl, durability: Durability) -> Arc<dyn Backend> {
         wake: Wake::Block,
         poll_interval: Duration::from_millis(10),
         workers: WORKERS,
-        timeout: Duration::from_secs(10),
+        timeout,
         options: BackendOptions::default(),
         round_trips: RoundTrips::default(),
     };
@@ -121,6 +127,27 @@ async fn where_there_is_no_queue_it_says_so() {
     let error = backend.admin().await.err().expect("no directory");
     assert_eq!(error.kind(), ErrorKind::Connect);
     assert!(error.to_string().contains("directory does not exist"), "{error}");
+}
+
+#[tokio::test]
+async fn a_writer_from_outside_is_named_and_the_connection_lives_on() {
+    let store = PrivateStore::create(None).expect("a directory");
+    let backend = open_with(store.url(), Durability::D1, Duration::from_secs(2));
+    let mut admin = backend.admin().await.expect("opens");
+    admin.setup().await.expect("sets up");
+    let mut producer = backend.producer(ProducerId(0)).await.expect("opens");
+    let file = admin.describe().await.expect("describes").objects[0].clone();
+    let mut other = SqliteConnectOptions::new().filename(file).connect().await.expect("opens");
+    sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut other).await.expect("locks");
+    let job = [NewJob { job: JobId(1), payload: Bytes::new() }];
+    let error = producer.enqueue(&job).await.expect_err("somebody else writes");
+    assert_eq!((error.kind(), error.count_key()), (ErrorKind::Rejected, "SQLITE_BUSY"), "{error}");
+    assert!(error.to_string().contains("another program has this file open"), "{error}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("unlocks");
+    other.close().await.expect("closes");
+    producer.enqueue(&job).await.expect("nobody is in the way any more");
+    assert_eq!(admin.depth().await.expect("counts").ready, 1);
+    store.remove().expect("goes");
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ mod program;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -18,6 +19,10 @@ use qbench_schema::result::{RunStatus, Verdict};
 
 /// Long enough that a stop always finds jobs in work.
 const WORK_S: f64 = 0.2;
+
+/// What a stop may take beside its last jobs: the end of private servers and the last files, on a machine that is busy with other
+/// tests. How fast it is belongs to a benchmark; this catches one that hangs.
+const ALLOWANCE: Duration = Duration::from_secs(10);
 
 /// Four workers with two slots each carry 40 jobs/s; the rest of 200 jobs/s waits in their buffers and in the queue. Acks
 /// would wait five seconds for a batch that never fills.
@@ -48,16 +53,37 @@ const LOAD: [&str; 24] = [
     "--json",
 ];
 
-fn stop_with_full_buffers(backend: &str) {
+/// Waits for the end of `child`, at most as long as a stop may take.
+fn end_of(mut child: Child, backend: &str) -> ExitStatus {
+    let limit = Duration::from_secs_f64(WORK_S + 1.0) + ALLOWANCE;
+    let stopped = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if stopped.elapsed() > limit {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("{backend} did not end within {limit:?} of the stop");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn stop_with_full_buffers(backend: &str, options: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let out = dir.path().join("out");
-    let mut child = qbench()
+    let child = qbench()
         .args(["run", "--backend", backend, "--scenario", "cold"])
         .args(LOAD)
+        .args(options)
         .arg("--out")
         .arg(&out)
         .env("QBENCH_TMPDIR", dir.path())
+        // For adapters that were made for tests, and what they leave behind.
+        .env("QBENCH_ADAPTERS", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/adapters"))
+        .env("TMPDIR", dir.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -70,7 +96,7 @@ fn stop_with_full_buffers(backend: &str) {
     }
     // The first acks came after five seconds of linger, so buffers have been full for long.
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
-    child.wait().unwrap();
+    end_of(child, backend);
 
     let result = result_in(&out, backend, "cold");
     assert_eq!(result.status, RunStatus::Interrupted);
@@ -83,20 +109,56 @@ fn stop_with_full_buffers(backend: &str) {
 
 #[test]
 fn skip_locked_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("skip_locked");
+    stop_with_full_buffers("skip_locked", &[]);
 }
 
 #[test]
 fn delete_returning_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("delete_returning");
+    stop_with_full_buffers("delete_returning", &[]);
 }
 
 #[test]
 fn partitioned_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("partitioned");
+    stop_with_full_buffers("partitioned", &[]);
+}
+
+#[test]
+fn batch_sql_hands_back_what_was_not_begun() {
+    stop_with_full_buffers("batch_sql", &[]);
+}
+
+#[test]
+fn advisory_lock_hands_back_what_was_not_begun() {
+    stop_with_full_buffers("advisory_lock", &[]);
 }
 
 #[test]
 fn valkey_streams_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("valkey_streams");
+    stop_with_full_buffers("valkey_streams", &[]);
+}
+
+#[test]
+fn valkey_list_hands_back_what_was_not_begun() {
+    stop_with_full_buffers("valkey_list", &[]);
+}
+
+#[test]
+fn sqlite_hands_back_what_was_not_begun() {
+    stop_with_full_buffers("sqlite", &[]);
+}
+
+#[test]
+fn a_pulling_adapter_hands_back_what_was_not_begun() {
+    stop_with_full_buffers("external:echo", &["--set", "consume=pull"]);
+}
+
+#[test]
+fn a_pushing_adapter_hands_back_what_was_not_begun() {
+    stop_with_full_buffers("external:echo", &["--set", "consume=push"]);
+}
+
+/// The account is asked for when all is given back, and what arrives on a channel that is being closed is given back too.
+#[test]
+fn a_pushing_adapter_that_takes_its_time_is_waited_for() {
+    stop_with_full_buffers("external:closes_slowly", &[]);
 }

@@ -8,9 +8,9 @@
 -- back to queued; reclaim picks it again. Every job is a row of jobs or counted in jobs_statistics, at any instant.
 --
 -- The reference's loop runs lock, complete and count for one job after the other. It does not print where the transaction
--- begins and ends, and deadlocks need one that holds several locks; so both readings are
--- there: each job in a transaction of its own (lock = session), and the loop of one ack as one transaction (lock = transaction). Ids are taken in the order in which the jobs
--- finished, as there: sorting them is part of what the successor does.
+-- begins and ends, and deadlocks need one that holds several locks; so both readings are there: each job in a transaction
+-- of its own (lock = session), and the loop of one ack as one transaction (lock = transaction). Ids are taken in the order in
+-- which the jobs finished, as there: sorting them is part of what the successor does.
 -- Left out: priority and the status of a completion, which are the same for all jobs of a run.
 
 -- name: create

@@ -38,8 +38,8 @@ CREATE {unlogged} TABLE {schema}.jobs (
 -- The primary key finds the jobs of a completion.
 -- This one is the order of claims: the highest priority first, within it the order of arrival. Negated, so that both columns
 -- ascend and a place in the order is one comparison of rows. Partial, so that it holds the backlog and nothing else, but for
--- what was claimed since the last vacuum. The entrypoint is not in it: workers serve all of them, and a condition that holds for every row
--- is cheaper to check on the row than to carry in the index.
+-- what was claimed since the last vacuum. The entrypoint is not in it: workers serve all of them, and a
+-- condition that holds for every row is cheaper to check on the row than to carry in the index.
 CREATE INDEX jobs_queued ON {schema}.jobs ((-priority), id) WHERE status = 'queued';
 -- And this one finds jobs whose worker vanished, from the oldest on. Never more than what is in flight.
 CREATE INDEX jobs_picked ON {schema}.jobs (updated) WHERE status = 'picked';

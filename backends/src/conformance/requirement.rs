@@ -14,6 +14,8 @@ pub enum Requirement {
     Heartbeat,
     /// Its connections are the backend's own, which opens them anew.
     OwnConnections,
+    /// So are its notifications: which of them there are is not a library's decision.
+    OwnNotifications,
     /// Jobs of a vanished consumer are gone.
     NoRecovery,
     /// Leases do not expire.
@@ -53,7 +55,7 @@ impl Requirement {
             Requirement::LeaseExpiry => capabilities.recovery == Recovery::LeaseExpiry,
             Requirement::ConnectionLoss => capabilities.recovery == Recovery::ConnectionLoss,
             Requirement::Heartbeat => capabilities.recovery == Recovery::Heartbeat,
-            Requirement::OwnConnections => capabilities.recovery != Recovery::Heartbeat,
+            Requirement::OwnConnections | Requirement::OwnNotifications => capabilities.recovery != Recovery::Heartbeat,
             Requirement::NoRecovery => capabilities.recovery == Recovery::None,
             Requirement::NoLeaseExpiry => capabilities.recovery != Recovery::LeaseExpiry,
             Requirement::Nack => capabilities.nack,
@@ -79,6 +81,7 @@ impl Requirement {
             Requirement::ConnectionLoss => "recovery is not by connection loss",
             Requirement::Heartbeat => "recovery is not by a library's heartbeats",
             Requirement::OwnConnections => "a library keeps the connections",
+            Requirement::OwnNotifications => "a library decides who is told of what",
             Requirement::NoRecovery => "jobs of a vanished consumer come back",
             Requirement::NoLeaseExpiry => "recovery is by lease expiry",
             Requirement::Nack => "nack is not supported",

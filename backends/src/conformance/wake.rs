@@ -54,7 +54,7 @@ pub(super) const CASES: &[Case] = &[
         name: "wake.notifications_after_the_listener_was_cut",
         claim: "When the connection on which notifications arrive is cut while consumers wait, a job that is enqueued then is \
                 delivered soon, and so are jobs after it.",
-        requires: &[Requirement::Wakes(Wake::Notify), Requirement::Server],
+        requires: &[Requirement::Wakes(Wake::Notify), Requirement::Server, Requirement::OwnNotifications],
         body: |stage| Box::pin(listener_is_cut(stage)),
     },
     Case {
@@ -66,7 +66,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "wake.nack_notifies",
         claim: "A job that is given back wakes a consumer that waits for a notification.",
-        requires: &[Requirement::Wakes(Wake::Notify), Requirement::Nack],
+        requires: &[Requirement::Wakes(Wake::Notify), Requirement::Nack, Requirement::OwnNotifications],
         body: |stage| Box::pin(nack_notifies(stage)),
     },
     Case {

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
 use super::channel::{Channel, ExternalProducer, Payloads, consumer};
+use super::closing::Closings;
 use super::manifest::{Manifest, Processes};
 use super::process::Process;
 use super::protocol::{Consume, Described, Hello, Request, Role, VERSION, WireCensus, WireDepth};
@@ -16,9 +17,10 @@ use crate::capability::Capabilities;
 use crate::config::BackendConfig;
 use crate::error::Result;
 use crate::job::{ProducerId, WorkerId};
+use crate::registry::EngineKind;
 use crate::seam::{Admin, Backend, Census, Consumer, Depth, Description, Producer};
 
-/// How long a request of the control side may take beyond an ordinary one: it may make and drop tables, and end workers.
+/// How long setup, reset, settle and teardown may take beyond an ordinary request: they make and drop tables, flush, and end workers.
 const CONTROL_EXTRA: Duration = Duration::from_secs(30);
 
 /// Opens the adapter with a configuration. Starts nothing.
@@ -36,14 +38,20 @@ pub(super) fn open(manifest: &'static Manifest, config: &BackendConfig) -> Resul
     for spec in manifest.options {
         options.insert(spec.key, config.options.parse(spec.key, spec.default.to_owned(), "text")?);
     }
+    let mut config = config.clone();
+    if manifest.engine == EngineKind::Postgres {
+        // Native backends find these by themselves; an adapter does not see our environment.
+        config.url = config.url.map(|url| url.with_variables(|name| std::env::var(name).ok()));
+    }
     Ok(Arc::new(ExternalBackend {
         processes: processes.unwrap_or(Processes::Shared),
         queue: Arc::new(Queue {
             manifest,
             consume: consume.unwrap_or(Consume::Pull),
             options,
-            config: config.clone(),
+            config,
             payloads: Arc::default(),
+            closings: Arc::default(),
             first: OnceCell::new(),
         }),
     }))
@@ -61,6 +69,7 @@ struct Queue {
     options: BTreeMap<&'static str, String>,
     config: BackendConfig,
     payloads: Arc<Payloads>,
+    closings: Arc<Closings>,
     /// The process of the control side, and of everybody where all share one, with the library's name.
     first: OnceCell<(Arc<Process>, String)>,
 }
@@ -96,7 +105,7 @@ impl ExternalBackend {
             Processes::Shared => Arc::clone(&self.queue.first().await?.0),
             Processes::Each => self.queue.start().await?.0,
         };
-        Channel::open(process, role, number, self.queue.config.timeout).await
+        Channel::open(process, role, number, self.queue.config.timeout, &self.queue.closings).await
     }
 }
 
@@ -136,9 +145,15 @@ struct ExternalAdmin {
 }
 
 impl ExternalAdmin {
+    /// Asks when nothing is on its way back from closed channels any more.
     async fn ask<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T> {
         let (process, _) = self.queue.first().await?;
-        let answer = process.ask(&request, self.queue.config.timeout + CONTROL_EXTRA).await?;
+        self.queue.closings.finish().await;
+        let extra = match request {
+            Request::Setup | Request::Reset | Request::Settle | Request::Teardown => CONTROL_EXTRA,
+            _ => Duration::ZERO,
+        };
+        let answer = process.ask(&request, self.queue.config.timeout + extra).await?;
         process.read_result(request.op(), answer.result)
     }
 
@@ -159,8 +174,11 @@ impl ExternalAdmin {
 impl Admin for ExternalAdmin {
     async fn describe(&mut self) -> Result<Description> {
         let described: Described = self.ask(Request::Describe).await?;
-        let (_, library) = self.queue.first().await?;
-        let mut settings = described.settings;
+        let (process, library) = self.queue.first().await?;
+        // These are words of others that go into files.
+        let conceal = |text: &String| process.conceal(text);
+        let mut settings: BTreeMap<String, String> =
+            described.settings.iter().map(|(name, value)| (conceal(name), conceal(value))).collect();
         settings.insert("adapter.library".to_owned(), library.clone());
         settings.insert("adapter.processes".to_owned(), self.processes.name().to_owned());
         let spread = match self.processes {
@@ -172,10 +190,10 @@ impl Admin for ExternalAdmin {
              backends the same work is part of `harness`",
             self.queue.manifest.id
         )];
-        notes.extend(described.notes);
+        notes.extend(described.notes.iter().map(conceal));
         Ok(Description {
             engine: described.engine,
-            version: described.version,
+            version: conceal(&described.version),
             queue_type: self.queue.manifest.name,
             durability: described.durability,
             settings,

@@ -1,5 +1,6 @@
 //! Producers and consumers within an adapter: the hot path of the protocol.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
+use super::closing::Closings;
 use super::manifest::Manifest;
 use super::process::{Mailbox, Process};
 use super::protocol::{Consume, Delivery, IncomingPayload, OutgoingPayload, Request, Role};
@@ -69,7 +71,7 @@ impl Payloads {
             IncomingPayload::Registered(number) => (self.lock().payloads.get(number as usize).cloned())
                 .ok_or_else(|| format!("payload {number} was never registered"))?,
             IncomingPayload::Base64(text) => {
-                Bytes::from(STANDARD.decode(text).map_err(|error| format!("a payload is no base64: {error}"))?)
+                Bytes::from(STANDARD.decode(&*text).map_err(|error| format!("a payload is no base64: {error}"))?)
             }
         };
         let job = JobId(job.parse().map_err(|_| format!("`{job}` is no job number"))?);
@@ -86,12 +88,23 @@ pub(super) struct Channel {
     process: Arc<Process>,
     number: u32,
     timeout: Duration,
+    /// Where it is left when it is closed.
+    closings: Arc<Closings>,
+    /// Deliveries that a worker took and did not settle.
+    held: Mutex<HashSet<u64>>,
 }
 
 impl Channel {
     /// Opens a channel for producer or worker `number` of the run.
-    pub(super) async fn open(process: Arc<Process>, role: Role, number: u32, timeout: Duration) -> Result<Self> {
-        let channel = Channel { number: process.new_channel(), process, timeout };
+    pub(super) async fn open(
+        process: Arc<Process>,
+        role: Role,
+        number: u32,
+        timeout: Duration,
+        closings: &Arc<Closings>,
+    ) -> Result<Self> {
+        let (closings, held) = (Arc::clone(closings), Mutex::default());
+        let channel = Channel { number: process.new_channel(), process, timeout, closings, held };
         // Before it is opened: jobs may arrive together with the answer.
         channel.process.mailbox(channel.number);
         channel.process.ask(&Request::Open { channel: channel.number, role, number }, timeout).await?;
@@ -101,11 +114,29 @@ impl Channel {
     async fn ask(&self, request: &Request<'_>) -> Result<super::process::Answer> {
         self.process.ask(request, self.timeout).await
     }
+
+    fn held(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what a worker takes.
+    fn taken(&self, leases: &[Lease]) {
+        self.held().extend(deliveries(leases));
+    }
+
+    /// Notes what it acked or gave back.
+    fn settled(&self, leases: &[Lease]) {
+        let mut held = self.held();
+        for delivery in deliveries(leases) {
+            held.remove(&delivery);
+        }
+    }
 }
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        self.process.close(self.number);
+        let held = std::mem::take(&mut *self.held()).into_iter().collect();
+        self.closings.close(&self.process, self.number, held, self.timeout);
     }
 }
 
@@ -161,8 +192,6 @@ struct Held {
     consume: Consume,
     manifest: &'static Manifest,
     mailbox: Arc<Mailbox>,
-    /// Deliveries that a worker took and did not settle.
-    count: AtomicU32,
     /// Deliveries that the library was told it may have unsettled at once.
     demanded: AtomicU32,
 }
@@ -170,8 +199,7 @@ struct Held {
 /// The two sides of one channel.
 pub(super) fn consumer(channel: Channel, consume: Consume, manifest: &'static Manifest) -> Consumer {
     let mailbox = channel.process.mailbox(channel.number);
-    let (count, demanded) = (AtomicU32::new(0), AtomicU32::new(0));
-    let held = Arc::new(Held { channel, consume, manifest, mailbox, count, demanded });
+    let held = Arc::new(Held { channel, consume, manifest, mailbox, demanded: AtomicU32::new(0) });
     Consumer { claimer: Box::new(ExternalClaimer { held: Arc::clone(&held) }), acker: Box::new(ExternalAcker { held }) }
 }
 
@@ -182,9 +210,9 @@ impl Held {
         }
     }
 
-    fn settled(&self, count: usize) {
-        let less = |held: u32| Some(held.saturating_sub(count as u32));
-        let _ = self.count.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+    /// Deliveries that a worker took and did not settle.
+    fn count(&self) -> u32 {
+        self.channel.held().len() as u32
     }
 }
 
@@ -197,15 +225,16 @@ impl ExternalClaimer {
     fn take_started(&self, limit: u32, out: &mut Vec<Lease>) -> bool {
         let mut jobs = self.held.mailbox.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let count = jobs.len().min(limit as usize);
+        let before = out.len();
         out.extend(jobs.drain(..count));
-        self.held.count.fetch_add(count as u32, Ordering::AcqRel);
+        self.held.channel.taken(&out[before..]);
         count > 0
     }
 
     async fn await_started(&self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
         let process = &self.held.channel.process;
         // The library may fill all the room that this worker ever had: it is not told to shrink between two claims.
-        let wanted = self.held.count.load(Ordering::Acquire) + limit;
+        let wanted = self.held.count() + limit;
         self.held.demand(wanted.max(self.held.demanded.load(Ordering::Acquire)));
         let deadline = Instant::now() + wait;
         while !self.take_started(limit, out) {
@@ -230,6 +259,7 @@ impl Claimer for ExternalClaimer {
         }
         let request = Request::Claim { channel: channel.number, limit, wait_ms: wait.as_millis() as u64 };
         let answer = channel.process.ask(&request, wait + channel.timeout).await?;
+        channel.taken(&answer.jobs);
         out.extend(answer.jobs);
         Ok(())
     }
@@ -238,7 +268,9 @@ impl Claimer for ExternalClaimer {
         if self.held.manifest.capabilities.recovery != Recovery::LeaseExpiry {
             return Ok(());
         }
-        let answer = self.held.channel.ask(&Request::Reclaim { channel: self.held.channel.number, limit }).await?;
+        let channel = &self.held.channel;
+        let answer = channel.ask(&Request::Reclaim { channel: channel.number, limit }).await?;
+        channel.taken(&answer.jobs);
         out.extend(answer.jobs);
         Ok(())
     }
@@ -249,17 +281,17 @@ struct ExternalAcker {
 }
 
 /// The adapter's numbers of what it delivered.
-pub(super) fn deliveries<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> Vec<u64> {
-    leases.into_iter().map(|lease| lease.token.0[0]).collect()
+fn deliveries(leases: &[Lease]) -> impl Iterator<Item = u64> {
+    leases.iter().map(|lease| lease.token.0[0])
 }
 
 #[async_trait]
 impl Acker for ExternalAcker {
     async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
         let channel = &self.held.channel;
-        let request = Request::Ack { channel: channel.number, deliveries: deliveries(leases) };
+        let request = Request::Ack { channel: channel.number, deliveries: deliveries(leases).collect() };
         let answer = channel.ask(&request).await?;
-        self.held.settled(leases.len());
+        channel.settled(leases);
         let from = out.len();
         out.resize(from + leases.len(), AckStatus::Acked);
         for position in answer.stale {
@@ -278,13 +310,13 @@ impl Acker for ExternalAcker {
         if !self.held.manifest.capabilities.nack {
             return Err(Error::config(format!("{}: its library cannot take a job back", self.held.manifest.id)));
         }
-        self.held.settled(leases.len());
+        let channel = &self.held.channel;
+        channel.settled(leases);
         if self.held.consume == Consume::Push {
             // Whoever gives jobs back wants no others for now; the library would hand him the same ones again.
-            self.held.demand(self.held.count.load(Ordering::Acquire));
+            self.held.demand(self.held.count());
         }
-        let channel = &self.held.channel;
-        channel.ask(&Request::Nack { channel: channel.number, deliveries: deliveries(leases) }).await?;
+        channel.ask(&Request::Nack { channel: channel.number, deliveries: deliveries(leases).collect() }).await?;
         Ok(())
     }
 

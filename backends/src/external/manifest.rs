@@ -11,19 +11,17 @@ use qbench_schema::result::Delivery;
 use serde::Deserialize;
 
 use super::PREFIX;
+use super::folders::{FILE, cache_folder};
 use super::protocol::{Consume, VERSION};
 use crate::capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
 use crate::error::{Error, Result};
 use crate::registry::{EngineKind, OptionSpec};
 
-/// Variable with folders of adapters, separated by `:`, that are looked into before the others.
-pub const FOLDERS_VARIABLE: &str = "QBENCH_ADAPTERS";
-
-/// File that makes a folder an adapter.
-const FILE: &str = "adapter.toml";
-
 /// Largest batch where the manifest names none: nothing in the protocol limits it.
 const MAX_BATCH: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
+
+/// Options that are made of a list of ways.
+const GENERATED: [&str; 2] = ["processes", "consume"];
 
 /// How the run's producers and workers are spread over processes of the adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -184,6 +182,23 @@ impl Manifest {
         Self::check(wire, folder).map_err(refused)
     }
 
+    /// Reads the manifest of an adapter that is found by the name of its folder.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`]; also when it calls itself something else.
+    pub(super) fn read_named(folder: &Path) -> Result<Self> {
+        let manifest = Self::read(folder)?;
+        match folder.file_name() {
+            Some(name) if name != manifest.name => Err(Error::config(format!(
+                "adapter {}: its name is `{}` and its folder's is `{}`; give both the same one",
+                folder.join(FILE).display(),
+                manifest.name,
+                name.display()
+            ))),
+            _ => Ok(manifest),
+        }
+    }
+
     fn check(wire: Wire, folder: PathBuf) -> Result<Self, String> {
         let Wire { name, summary, engine, command, installed, install, processes, consume, .. } = wire;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -200,6 +215,9 @@ impl Manifest {
                 return Err(format!("`{key}` is an empty list"));
             }
         }
+        if let Some(key) = wire.options.keys().find(|key| GENERATED.contains(&key.as_str())) {
+            return Err(format!("the option `{key}` is made of the list `{key}`, and cannot be another one"));
+        }
         let cache = cache_folder();
         let expand = |text: &str| text.replace("{cache}", &cache);
         let mut options: Vec<OptionSpec> = (wire.options.into_iter())
@@ -208,11 +226,15 @@ impl Manifest {
         let mut variants: Vec<&'static [(&'static str, &'static str)]> = Vec::new();
         let ways: [(&str, Vec<&'static str>, &str); 2] = [
             (
-                "processes",
+                GENERATED[0],
                 processes.iter().map(|way| way.name()).collect(),
                 "producers and workers in processes of the adapter",
             ),
-            ("consume", consume.iter().map(|way| way.name()).collect(), "who moves first when a job goes to a worker"),
+            (
+                GENERATED[1],
+                consume.iter().map(|way| way.name()).collect(),
+                "who moves first when a job goes to a worker",
+            ),
         ];
         for (key, words, help) in ways {
             if words.len() > 1 {
@@ -232,7 +254,8 @@ impl Manifest {
                 Engine::None => EngineKind::InProcess,
             },
             command: command.iter().map(|part| expand(part)).collect(),
-            installed: installed.map(|path| PathBuf::from(expand(&path))),
+            // Like everything in the file, relative to the folder.
+            installed: installed.map(|path| folder.join(expand(&path))),
             install: install.map(|script| folder.join(script).display().to_string()),
             folder,
             processes,
@@ -307,45 +330,11 @@ fn leak(text: String) -> &'static str {
     String::leak(text)
 }
 
-/// Folder for what install commands make: `qbench/adapters` in the user's cache. `adapters/cache.sh` says the same.
-fn cache_folder() -> String {
-    let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|path| !path.is_empty());
-    let cache = cache.or_else(|| Some(format!("{}/.cache", std::env::var("HOME").ok()?)));
-    format!("{}/qbench/adapters", cache.unwrap_or_else(|| "/tmp".to_owned()))
-}
-
-/// Where adapters are looked for, in this order: what the variable names, `adapters` in the working directory, and
-/// `adapters` of the checkout that this program was built from.
-fn places() -> Vec<PathBuf> {
-    let named = std::env::var_os(FOLDERS_VARIABLE).unwrap_or_default();
-    let mut places: Vec<PathBuf> =
-        std::env::split_paths(&named).filter(|place| !place.as_os_str().is_empty()).collect();
-    places.push(PathBuf::from("adapters"));
-    places.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../adapters"));
-    places
-}
-
-/// The folder of the adapter `name`.
-pub(super) fn folder_of(name: &str) -> Option<PathBuf> {
-    places().into_iter().map(|place| place.join(name)).find(|folder| folder.join(FILE).is_file())
-}
-
-/// Folders of all adapters, by name; where two have one name, the one that [`folder_of`] gives.
-pub(super) fn folders() -> Vec<PathBuf> {
-    let mut found = BTreeMap::new();
-    for entry in places().iter().filter_map(|place| place.read_dir().ok()).flatten().flatten() {
-        if entry.path().join(FILE).is_file() {
-            found.entry(entry.file_name()).or_insert_with(|| entry.path());
-        }
-    }
-    found.into_values().collect()
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const GOOD: &str = r#"
+    pub(in crate::external) const GOOD: &str = r#"
         protocol = 1
         name = "toy"
         summary = "a toy"
@@ -365,7 +354,7 @@ mod tests {
         order = "fifo"
     "#;
 
-    fn check(text: &str) -> Result<Manifest, String> {
+    pub(in crate::external) fn check(text: &str) -> Result<Manifest, String> {
         Manifest::check(toml::from_str(text).map_err(|error| error.to_string())?, PathBuf::from("/adapters/toy"))
     }
 
@@ -387,12 +376,23 @@ mod tests {
     }
 
     #[test]
+    fn what_must_be_installed_is_looked_for_beside_the_manifest() {
+        let manifest = check(&GOOD.replace("{cache}/toy", "lib/toy")).unwrap();
+        assert_eq!(manifest.installed(), Some(Path::new("/adapters/toy/lib/toy")));
+    }
+
+    #[test]
     fn a_mistake_in_the_file_is_named() {
         for (from, to, said) in [
             ("\"toy\"\n        summary", "\"T oy\"\n        summary", "must be of small letters"),
             ("[\"toy\"]", "[]", "`command` is an empty list"),
             ("order = \"fifo\"", "order = \"lifo\"", "unknown variant `lifo`"),
             ("nack = true", "nack = true\n        nak = true", "unknown field `nak`"),
+            (
+                "order = \"fifo\"",
+                "order = \"fifo\"\n        [options.consume]\n        default = \"x\"\n        help = \"x\"",
+                "the option `consume` is made of the list `consume`",
+            ),
         ] {
             let error = check(&GOOD.replace(from, to)).unwrap_err();
             assert!(error.contains(said), "{error}");

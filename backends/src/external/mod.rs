@@ -1,21 +1,23 @@
 //! `external:<name>`: a queue library of any language, behind a child process that speaks a line protocol.
 //!
 //! The child, called an *adapter*, is producer and consumer of its own library; schedule, clock and audit stay here.
-//! docs/EXTERNAL_ADAPTERS.md is the protocol's reference. Reading order: `manifest` (what an adapter states about itself,
-//! and where adapters are found), `protocol` (the messages), `process` (a running adapter: requests, answers, what is
-//! known when it breaks), `child` (that it cannot outlive us), `channel` (a producer or consumer within it), `backend`
-//! (the seam).
+//! docs/EXTERNAL_ADAPTERS.md is the protocol's reference. Reading order: `folders` (where adapters are found),
+//! `manifest` (what one states about itself), `protocol` (the messages), `process` (a running adapter: requests, answers, what
+//! is known when it breaks), `child` (that it cannot outlive us), `channel` (a producer or consumer within it), `closing` (the
+//! end of one), `backend` (the seam).
 
 mod backend;
 mod channel;
 mod child;
+mod closing;
+mod folders;
 mod manifest;
 mod process;
 mod protocol;
 
 use std::path::Path;
 
-pub use manifest::FOLDERS_VARIABLE;
+pub use folders::FOLDERS_VARIABLE;
 use manifest::Manifest;
 
 use crate::config::BackendConfig;
@@ -36,8 +38,8 @@ pub fn resolve(name: &str) -> Result<Option<&'static Entry>> {
     if name.contains('/') {
         return Ok(Some(entry(Manifest::read(Path::new(name))?)));
     }
-    match manifest::folder_of(name) {
-        Some(folder) => Ok(Some(entry(Manifest::read(&folder)?))),
+    match folders::folder_of(name) {
+        Some(folder) => Ok(Some(entry(Manifest::read_named(&folder)?))),
         None => Ok(None),
     }
 }
@@ -59,7 +61,7 @@ pub fn require_findable(given: &str, entry: &Entry) -> Result<()> {
 
 /// Every adapter in the adapter folders, by name; one that cannot be read is an error in its place.
 pub fn all() -> Vec<Result<&'static Entry>> {
-    manifest::folders().into_iter().map(|folder| Manifest::read(&folder).map(entry)).collect()
+    folders::folders().into_iter().map(|folder| Manifest::read_named(&folder).map(entry)).collect()
 }
 
 /// Makes a registry's line of a manifest.

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-use super::channel::{Payloads, deliveries};
+use super::channel::Payloads;
 use super::child::{self, Child, Streams};
 use super::manifest::Manifest;
 use super::protocol::{Hello, Line, Numbered, Request, VERSION, Welcome};
@@ -36,6 +36,9 @@ const LINE_MAX_BYTES: u64 = 64 << 20;
 const KEPT_LINES: usize = 6;
 const KEPT_CHARS: usize = 300;
 
+/// How much of a line is shown that is no message.
+const SHOWN_CHARS: usize = 120;
+
 /// What an adapter answered.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
@@ -55,6 +58,12 @@ pub(super) struct Mailbox {
 struct Pending {
     op: &'static str,
     answer: oneshot::Sender<Result<Answer>>,
+}
+
+/// A request that was sent.
+pub(super) struct Question {
+    op: &'static str,
+    answered: oneshot::Receiver<Result<Answer>>,
 }
 
 #[derive(Default)]
@@ -119,7 +128,8 @@ impl Process {
             return Err(Error::config(format!("{}: {sentence}", process.id)));
         }
         payloads.introduce(&process);
-        Ok((process, welcome.library))
+        let library = process.conceal(&welcome.library);
+        Ok((process, library))
     }
 
     /// Starts the threads of its streams.
@@ -148,11 +158,9 @@ impl Process {
         Arc::clone(self.lock().mailboxes.entry(channel).or_default())
     }
 
-    /// Closes a channel, and hands back what had arrived on it.
-    pub(super) fn close(&self, channel: u32) {
-        let mailbox = self.lock().mailboxes.remove(&channel);
-        let untaken = mailbox.map_or_else(Vec::new, |mailbox| deliveries(lock(&mailbox.jobs).iter()));
-        self.tell(&Request::Close { channel, untaken });
+    /// Lets go of what arrived on `channel`, and of what still may.
+    pub(super) fn forget_mailbox(&self, channel: u32) {
+        self.lock().mailboxes.remove(&channel);
     }
 
     /// Jobs that were started and not taken, over all channels.
@@ -178,6 +186,15 @@ impl Process {
     /// What the adapter says; [`ErrorKind::Unknown`] when it broke before it answered; [`ErrorKind::Gone`] when it had
     /// broken before, and nothing was asked.
     pub(super) async fn ask(&self, request: &Request<'_>, limit: Duration) -> Result<Answer> {
+        let mut question = self.send(request)?;
+        self.answer(&mut question, limit, Instant::now() + limit).await
+    }
+
+    /// Sends `request`, to wait for its answer later.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Gone`] when the adapter had broken before.
+    pub(super) fn send(&self, request: &Request<'_>) -> Result<Question> {
         let op = request.op();
         let (answer, answered) = oneshot::channel();
         let id = {
@@ -194,7 +211,16 @@ impl Process {
         let line = serde_json::to_string(&Numbered { id, request })
             .map_err(|error| Error::new(ErrorKind::Server, op, error.to_string()))?;
         let _ = self.outgoing.send(line);
-        match timeout(limit, answered).await {
+        Ok(Question { op, answered })
+    }
+
+    /// Waits for the answer until `deadline`, which is `limit` after the question. Nothing is lost when the caller is.
+    ///
+    /// # Errors
+    /// As [`Process::ask`].
+    pub(super) async fn answer(&self, question: &mut Question, limit: Duration, deadline: Instant) -> Result<Answer> {
+        let op = question.op;
+        match timeout_at(deadline, &mut question.answered).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(self.unknown_error(op)),
             Err(_) => {
@@ -210,7 +236,8 @@ impl Process {
     /// [`ErrorKind::Gone`]: an adapter that answers something else is ended.
     pub(super) fn read_result<T: serde::de::DeserializeOwned>(&self, op: &str, result: Value) -> Result<T> {
         serde_json::from_value(result).map_err(|error| {
-            self.give_up(format!("its answer to `{op}` is none of the protocol: {error}"));
+            let problem = self.conceal(&error.to_string());
+            self.give_up(format!("its answer to `{op}` is none of the protocol: {problem}"));
             self.gone_error(op)
         })
     }
@@ -259,27 +286,29 @@ impl Process {
     /// Takes one line of its output in; a sentence says why it is none of the protocol.
     fn take_in(&self, text: &str) -> Result<(), String> {
         let rubbish = |problem: String| {
-            let shown: String = text.chars().take(120).collect();
-            format!("it printed a line that is no message of the protocol ({problem}): `{}`", self.conceal(&shown))
+            // Concealed as a whole and cut then: a part of a password would not be recognised.
+            let shown: String = self.conceal(text).chars().take(SHOWN_CHARS).collect();
+            let problem = self.conceal(&problem);
+            format!("it printed a line that is no message of the protocol ({problem}): `{shown}`")
         };
         let line: Line<'_> = serde_json::from_str(text).map_err(|error| rubbish(error.to_string()))?;
         let jobs = (line.jobs.into_iter())
             .map(|delivery| self.payloads.lease(delivery))
             .collect::<Result<Vec<Lease>, String>>()
             .map_err(&rubbish)?;
-        match (line.id, line.event) {
+        match (line.id, line.event.as_deref()) {
             (Some(id), None) => {
                 let pending = self.lock().pending.remove(&id);
                 let Pending { op, answer } = pending.ok_or_else(|| rubbish(format!("nothing was asked as {id}")))?;
                 let _ = answer.send(match line.error {
-                    Some(error) => Err(error.into_error(&self.context(op))),
+                    Some(error) => Err(error.into_error(&self.context(op), |words| self.conceal(words))),
                     None => Ok(Answer { jobs, stale: line.stale, result: line.result }),
                 });
                 Ok(())
             }
             (None, Some("started")) => {
                 let channel = line.channel.ok_or_else(|| rubbish("`started` without a channel".to_owned()))?;
-                // On a channel that was closed meanwhile, nobody waits for them.
+                // On a channel that was closed meanwhile, nobody waits for them: the adapter takes them back.
                 let mailbox = self.lock().mailboxes.get(&channel).cloned();
                 if let Some(mailbox) = mailbox {
                     lock(&mailbox.jobs).extend(jobs);
@@ -291,7 +320,8 @@ impl Process {
         }
     }
 
-    fn conceal(&self, text: &str) -> String {
+    /// `text` without the server's password, for words of the adapter that reach a file or the user.
+    pub(super) fn conceal(&self, text: &str) -> String {
         self.url.as_ref().map_or_else(|| text.to_owned(), |url| url.conceal_in(text))
     }
 
@@ -345,15 +375,21 @@ fn write_lines(mut input: ChildStdin, lines: &mpsc::Receiver<String>, child: &Ch
 fn keep_last_words(errors: ChildStderr, last_words: &Mutex<VecDeque<String>>, url: Option<&ServerUrl>) {
     let mut reader = BufReader::new(errors);
     let mut line = Vec::new();
+    // Whether the line that comes is the rest of an overlong one, which is not shown anyway.
+    let mut amid = false;
     while (&mut reader).take(1 << 16).read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-        let text: String = String::from_utf8_lossy(&line).trim().chars().take(KEPT_CHARS).collect();
+        let said = String::from_utf8_lossy(&line);
+        // Concealed as a whole and cut then: a part of a password would not be recognised.
+        let said = url.map_or_else(|| said.to_string(), |url| url.conceal_in(&said));
+        let text: String = said.trim().chars().take(KEPT_CHARS).collect();
+        let begins = !std::mem::replace(&mut amid, line.last() != Some(&b'\n'));
         line.clear();
-        if !text.is_empty() {
+        if begins && !text.is_empty() {
             let mut kept = lock(last_words);
             if kept.len() == KEPT_LINES {
                 kept.pop_front();
             }
-            kept.push_back(url.map_or_else(|| text.clone(), |url| url.conceal_in(&text)));
+            kept.push_back(text);
         }
     }
 }
@@ -389,4 +425,62 @@ fn read_lines(output: ChildStdout, process: &Weak<Process>) {
         Some(status) => format!("{reason}: it ended by itself ({status})"),
         None => reason,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use qbench_schema::result::Durability;
+
+    use super::super::manifest::tests::{GOOD, check};
+    use super::super::protocol::Consume;
+    use super::*;
+
+    /// What is said of an adapter that runs `script`, with `line` in `$1`, when it is started.
+    async fn said_of(url: &str, script: &str, line: &str) -> String {
+        let mut manifest = check(&GOOD.replace("installed", "# ")).expect("a manifest");
+        manifest.folder = std::env::temp_dir();
+        manifest.command = ["sh", "-c", script, "sh", line].map(str::to_owned).to_vec();
+        let hello = Hello {
+            protocol: VERSION,
+            url: Some(url),
+            namespace: "n",
+            durability: Durability::D0,
+            consume: Consume::Pull,
+            lease_ms: 1,
+            wake: "poll",
+            poll_ms: 1,
+            workers: 1,
+            timeout_ms: 1,
+            options: std::collections::BTreeMap::new(),
+        };
+        let url = ServerUrl::new(url);
+        let started = Process::start(Box::leak(Box::new(manifest)), hello, Some(&url), &Arc::default()).await;
+        started.err().expect("it is no adapter").to_string()
+    }
+
+    #[tokio::test]
+    async fn no_word_of_an_adapter_shows_the_password() {
+        const URL: &str = "postgres://ann:sesame%40door@db/x";
+        const ANSWER: &str = "read -r hello; printf '%s\\n' \"$1\"; sleep 9";
+        const WORDS: &str = "read -r hello; printf '%s\\n' \"$1\" >&2; exit 3";
+        // A cut falls amid the password.
+        let (before_cut, before_words_cut) = ("x".repeat(SHOWN_CHARS - 5), "x".repeat(KEPT_CHARS - 3));
+        for (script, line, shown) in [
+            (ANSWER, format!("\"{URL}\""), "invalid type: string \\\"postgres://ann:***@db/x\\\""),
+            (ANSWER, format!("{before_cut} sesame@door"), "x ***`"),
+            (ANSWER, format!("{{\"id\":1,\"result\":\"{URL}\"}}"), "none of the protocol"),
+            (ANSWER, "{\"id\":1,\"jobs\":[[1,\"sesame@door\",1,\"\"]]}".to_owned(), "`***` is no job number"),
+            (
+                ANSWER,
+                "{\"id\":1,\"error\":{\"kind\":\"connect\",\"message\":\"sesame@door was refused\"}}".to_owned(),
+                "*** was refused",
+            ),
+            (WORDS, "sesame%40door was refused".to_owned(), "last words: *** was refused"),
+            (WORDS, format!("{before_words_cut}sesame@door"), "xxx***"),
+        ] {
+            let said = said_of(URL, script, &line).await;
+            assert!(!said.contains("ses"), "{said}");
+            assert!(said.contains(shown) || said.contains(&shown.replace('\\', "")), "`{said}` should show `{shown}`");
+        }
+    }
 }

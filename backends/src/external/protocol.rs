@@ -1,5 +1,6 @@
 //! The messages between the harness and an adapter, one JSON object a line. docs/EXTERNAL_ADAPTERS.md says what each means.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use qbench_schema::result::Durability;
@@ -52,6 +53,12 @@ pub(super) enum Request<'a> {
         channel: u32,
         deliveries: Vec<u64>,
     },
+    /// Answered when nothing of the channel is in flight any more but `held`.
+    Close {
+        channel: u32,
+        /// Deliveries that a worker took and did not settle. Nobody has seen the others.
+        held: Vec<u64>,
+    },
     // Notices: these are not answered.
     /// Payload `number` from now on.
     Payload {
@@ -62,11 +69,6 @@ pub(super) enum Request<'a> {
     Demand {
         channel: u32,
         jobs: u32,
-    },
-    Close {
-        channel: u32,
-        /// Deliveries that were reported as started and that no worker took: nobody has seen these jobs.
-        untaken: Vec<u64>,
     },
 }
 
@@ -174,7 +176,7 @@ pub(super) struct Line<'a> {
     pub(super) id: Option<u64>,
     /// For what is no answer: `started`.
     #[serde(borrow)]
-    pub(super) event: Option<&'a str>,
+    pub(super) event: Option<Cow<'a, str>>,
     /// Of an event.
     pub(super) channel: Option<u32>,
     /// Of `claim`, `reclaim` and `started`.
@@ -190,11 +192,12 @@ pub(super) struct Line<'a> {
     pub(super) error: Option<WireError>,
 }
 
-/// A delivered job: `[delivery, job, attempt, payload]`.
+/// A delivered job: `[delivery, job, attempt, payload]`. Text is copied where it has escapes, which writers of JSON may use for
+/// any character.
 #[derive(Debug, Deserialize)]
 pub(super) struct Delivery<'a>(
     pub(super) u64,
-    #[serde(borrow)] pub(super) &'a str,
+    #[serde(borrow)] pub(super) Cow<'a, str>,
     pub(super) u32,
     #[serde(borrow)] pub(super) IncomingPayload<'a>,
 );
@@ -206,7 +209,7 @@ pub(super) enum IncomingPayload<'a> {
     /// Byte for byte the one that was registered under this number.
     Registered(u32),
     /// Another one, in base64.
-    Base64(&'a str),
+    Base64(#[serde(borrow)] Cow<'a, str>),
 }
 
 /// An error of one request.
@@ -231,8 +234,8 @@ enum WireErrorKind {
 }
 
 impl WireError {
-    /// The same as an error of `context`.
-    pub(super) fn into_error(self, context: &str) -> Error {
+    /// The same as an error of `context`, with its words as `conceal` makes them.
+    pub(super) fn into_error(self, context: &str, conceal: impl Fn(&str) -> String) -> Error {
         let kind = match self.kind {
             WireErrorKind::Config => ErrorKind::Config,
             WireErrorKind::Connect => ErrorKind::Connect,
@@ -241,9 +244,9 @@ impl WireError {
             WireErrorKind::Unknown => ErrorKind::Unknown,
             WireErrorKind::Server => ErrorKind::Server,
         };
-        let error = Error::new(kind, context, self.message);
+        let error = Error::new(kind, context, conceal(&self.message));
         match self.code {
-            Some(code) => error.with_code(code),
+            Some(code) => error.with_code(conceal(&code)),
             None => error,
         }
     }
@@ -311,10 +314,25 @@ mod tests {
     }
 
     #[test]
+    fn text_with_escapes_is_read() {
+        // As PHP writes `/`, and .NET writes `+`.
+        let line = r#"{"event":"st\u0061rted","channel":1,"jobs":[[4,"1\u0037",1,"AA\/\u002B"]]}"#;
+        let line: Line<'_> = serde_json::from_str(line).unwrap();
+        let Delivery(_, job, _, payload) = &line.jobs[0];
+        assert_eq!((line.event.as_deref(), &**job), (Some("started"), "17"));
+        assert!(matches!(payload, IncomingPayload::Base64(text) if text == "AA/+"), "{payload:?}");
+        // Without escapes nothing is copied.
+        let line: Line<'_> = serde_json::from_str(r#"{"event":"started","jobs":[[4,"17",1,"AA=="]]}"#).unwrap();
+        let Delivery(_, job, _, payload) = &line.jobs[0];
+        assert!(matches!(job, Cow::Borrowed(_)));
+        assert!(matches!(payload, IncomingPayload::Base64(Cow::Borrowed(_))));
+    }
+
+    #[test]
     fn what_is_no_message_is_refused() {
         let line = r#"{"event":"started","channel":1,"jobs":[[4,"17",1,0],[5,"18",2,"AAEC"]]}"#;
         let line: Line<'_> = serde_json::from_str(line).unwrap();
-        assert_eq!((line.jobs[1].0, line.jobs[1].1, line.jobs[1].2), (5, "18", 2));
+        assert_eq!((line.jobs[1].0, &*line.jobs[1].1, line.jobs[1].2), (5, "18", 2));
         for rubbish in ["hello", "{\"id\":1,\"jobs\":[[1]]}", "{\"id\":\"x\"}", "{\"idd\":1}", ""] {
             assert!(serde_json::from_str::<Line<'_>>(rubbish).is_err(), "{rubbish}");
         }

@@ -26,7 +26,7 @@ use super::target::Target;
 use super::waiting::{Source, WAKES, WaitingClaimer};
 use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
 use crate::config::BackendConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::registry::{EngineKind, Entry, OptionSpec};
 use crate::seam::{AckStatus, Acker, Consumer};
@@ -70,11 +70,7 @@ const MOST_ENTRYPOINTS: u32 = 1_000;
 fn open(config: &BackendConfig) -> Result<PgBackend<OneByOne>> {
     let by_session = config.options.choice("lock", &["session", "transaction"])? == "session";
     let append = config.options.choice("statistics", &["upsert", "append"])? == "append";
-    let expected = "a whole number from 1 to 1000";
-    let entrypoints = config.options.parse("entrypoints", DEFAULT_ENTRYPOINTS, expected)?;
-    if !(1..=MOST_ENTRYPOINTS).contains(&entrypoints) {
-        return Err(Error::config(format!("option entrypoints={entrypoints} is not valid: expected {expected}")));
-    }
+    let entrypoints = config.options.parse_in("entrypoints", DEFAULT_ENTRYPOINTS, 1..=MOST_ENTRYPOINTS)?;
     let target = Target::new(ENTRY.id, config)?.noting(note(by_session, append));
     let sql = Statements::new(&target);
     let get = |name: &str| sql.get(sql::ADVISORY_LOCK, name);

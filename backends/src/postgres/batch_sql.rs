@@ -27,8 +27,8 @@ use super::statements::{Statements, prepared};
 use super::target::Target;
 use super::waiting::{Source, WaitingClaimer};
 use crate::capability::{AckBuffer, Capabilities, Order};
-use crate::config::{BackendConfig, BackendOptions};
-use crate::error::{Error, Result};
+use crate::config::BackendConfig;
+use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::registry::{EngineKind, Entry, OptionSpec};
 use crate::seam::Consumer;
@@ -64,8 +64,8 @@ const BUFFER: AckBuffer = AckBuffer { jobs: NonZeroU32::new(10).expect("not zero
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
-    let priorities = kinds(&config.options, "priorities")?;
-    let entrypoints = kinds(&config.options, "entrypoints")?;
+    let priorities = config.options.parse_in("priorities", 1, 1..=MOST_KINDS)?;
+    let entrypoints = config.options.parse_in("entrypoints", 1, 1..=MOST_KINDS)?;
     let target = Target::new(ENTRY.id, config)?;
     let sql = Statements::new(&target);
     let get = |name: &str| sql.get(sql::BATCH_SQL, name);
@@ -110,16 +110,6 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
         design: Arc::new(design),
         target: Arc::new(target),
     })
-}
-
-/// The number of kinds that option `key` asks for.
-fn kinds(options: &BackendOptions, key: &str) -> Result<u32> {
-    let expected = format!("a whole number from 1 to {MOST_KINDS}");
-    let kinds = options.parse(key, 1, &expected)?;
-    if !(1..=MOST_KINDS).contains(&kinds) {
-        return Err(Error::config(format!("option {key}={kinds} is not valid: expected {expected}")));
-    }
-    Ok(kinds)
 }
 
 /// The statements of consumers, and what all of them serve.
@@ -229,6 +219,7 @@ impl Source for Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::BackendOptions;
     use crate::error::ErrorKind;
     use crate::postgres::target::tests::config;
 

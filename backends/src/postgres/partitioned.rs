@@ -23,7 +23,7 @@ use super::target::Target;
 use super::waiting::{Source, WaitingClaimer};
 use crate::capability::Order;
 use crate::config::BackendConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::registry::{EngineKind, Entry, OptionSpec};
 use crate::seam::Consumer;
@@ -49,11 +49,7 @@ const DEFAULT_PARTITIONS: u32 = 16;
 const MOST_PARTITIONS: u32 = 256;
 
 fn open(config: &BackendConfig) -> Result<PgBackend<Partitions>> {
-    let expected = "a whole number from 1 to 256";
-    let partitions = config.options.parse("partitions", DEFAULT_PARTITIONS, expected)?;
-    if !(1..=MOST_PARTITIONS).contains(&partitions) {
-        return Err(Error::config(format!("option partitions={partitions} is not valid: expected {expected}")));
-    }
+    let partitions = config.options.parse_in("partitions", DEFAULT_PARTITIONS, 1..=MOST_PARTITIONS)?;
     let steal = config.options.parse("steal", false, "true or false")?;
     let target = Target::new(ENTRY.id, config)?;
     let sql = Statements::new(&target);

@@ -58,7 +58,12 @@ impl<S: Source> WaitingClaimer<S> {
         let pause = match target.wake {
             Wake::Notify => {
                 let listening = &target.listening;
-                Pause::Told(Told::new(listening.bell(), listening.current(), source.places(), target.poll_interval))
+                Pause::Told(Told::new(
+                    listening.announcements(),
+                    listening.current(),
+                    source.places(),
+                    target.poll_interval,
+                ))
             }
             Wake::Poll | Wake::Block => Pause::Poll(target.poll_interval),
         };
@@ -163,7 +168,7 @@ mod tests {
     use super::*;
     use crate::error::{Error, ErrorKind};
     use crate::job::{JobId, LeaseToken};
-    use crate::postgres::notify::{Bell, Shares};
+    use crate::postgres::notify::{Announcements, Shares};
 
     /// Answers looks from a script: how many jobs each of them finds.
     struct Scripted(VecDeque<u32>);
@@ -266,8 +271,8 @@ mod tests {
     /// So long that a test which needs it fails.
     const NEVER: Duration = Duration::from_secs(24 * 3600);
 
-    fn told(bell: &Arc<Bell>, shelf: Shelf, counts: &RoundTrips) -> WaitingClaimer<Shelf> {
-        let pause = Pause::Told(Told::new(bell, None, shelf.places(), NEVER));
+    fn told(announcements: &Arc<Announcements>, shelf: Shelf, counts: &RoundTrips) -> WaitingClaimer<Shelf> {
+        let pause = Pause::Told(Told::new(announcements, None, shelf.places(), NEVER));
         WaitingClaimer { looks: Looks { source: shelf, counts: counts.clone() }, pause }
     }
 
@@ -291,14 +296,14 @@ mod tests {
         const JOBS: u64 = 300;
         for seed in 1..=200 {
             let mut chance = Chance(seed * 0x9e37_79b9_7f4a_7c15);
-            let bell = Arc::<Bell>::default();
+            let announcements = Arc::<Announcements>::default();
             let shelf = Shelf { jobs: Arc::default(), chance: chance.clone(), fails: true };
             let done = Arc::<AtomicU64>::default();
             let mut tasks = JoinSet::new();
             for _ in 0..1 + chance.below(6) {
                 let mut own = shelf.clone();
                 own.chance = Chance(1 + chance.below(u64::MAX - 1));
-                let claimer = told(&bell, own, &RoundTrips::default());
+                let claimer = told(&announcements, own, &RoundTrips::default());
                 tasks.spawn(consume(claimer, Chance(1 + chance.below(1 << 40)), Arc::clone(&done), JOBS));
             }
             let mut sent = 0;
@@ -307,10 +312,10 @@ mod tests {
                 shelf.jobs.lock().unwrap().extend(sent..sent + batch);
                 sent += batch;
                 // The word travels by another way than the jobs, and may be slower than a claim.
-                let (bell, delay) = (Arc::clone(&bell), Duration::from_millis(chance.below(4)));
+                let (announcements, delay) = (Arc::clone(&announcements), Duration::from_millis(chance.below(4)));
                 tokio::spawn(async move {
                     tokio::time::sleep(delay).await;
-                    bell.announce(Shares::of_payload(&batch.to_string()).expect("a number"));
+                    announcements.announce(Shares::of_payload(&batch.to_string()).expect("a number"));
                 });
                 chance.pause(20).await;
             }
@@ -325,13 +330,13 @@ mod tests {
     async fn at_rest_a_job_costs_one_look() {
         const JOBS: u64 = 100;
         const CONSUMERS: u64 = 20;
-        let bell = Arc::<Bell>::default();
+        let announcements = Arc::<Announcements>::default();
         let shelf = Shelf { jobs: Arc::default(), chance: Chance(1), fails: false };
         let counts = RoundTrips::default();
         let done = Arc::<AtomicU64>::default();
         let mut tasks = JoinSet::new();
         for _ in 0..CONSUMERS {
-            let mut claimer = told(&bell, shelf.clone(), &counts);
+            let mut claimer = told(&announcements, shelf.clone(), &counts);
             let done = Arc::clone(&done);
             tasks.spawn(async move {
                 while done.load(Ordering::Relaxed) < JOBS {
@@ -345,7 +350,7 @@ mod tests {
         let before = counts.wake().empty_claims;
         for job in 0..JOBS {
             shelf.jobs.lock().unwrap().push_back(job);
-            bell.announce(Shares::of_payload("1").expect("a number"));
+            announcements.announce(Shares::of_payload("1").expect("a number"));
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         tasks.join_all().await;
@@ -355,10 +360,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_job_of_which_nobody_was_told_is_found_by_the_fallback() {
-        let bell = Arc::<Bell>::default();
+        let announcements = Arc::<Announcements>::default();
         let shelf = Shelf { jobs: Arc::default(), chance: Chance(3), fails: false };
         let fallback = Duration::from_secs(5);
-        let pause = Pause::Told(Told::new(&bell, None, shelf.places(), fallback));
+        let pause = Pause::Told(Told::new(&announcements, None, shelf.places(), fallback));
         let source = shelf.clone();
         let mut claimer = WaitingClaimer { looks: Looks { source, counts: RoundTrips::default() }, pause };
         let mut out = Vec::new();

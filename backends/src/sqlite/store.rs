@@ -42,11 +42,7 @@ impl Store {
     /// # Errors
     /// [`crate::ErrorKind::Config`] for an address, namespace or wake-up that it cannot work with.
     pub(super) fn new(config: &BackendConfig) -> Result<Self> {
-        let namespace = &config.namespace;
-        if namespace.is_empty() || !namespace.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            let message = format!("the file name {namespace:?} is not valid: letters, digits and _ only");
-            return Err(Error::config(message));
-        }
+        let namespace = config.plain_namespace("file name")?;
         let path = match &config.url {
             None => None,
             Some(url) => {
@@ -93,7 +89,9 @@ impl Store {
             Durability::D1 => SqliteSynchronous::Normal,
             Durability::D2 => SqliteSynchronous::Full,
         };
-        Ok(SqliteConnectOptions::new().filename(self.path()?).synchronous(synchronous).busy_timeout(self.timeout))
+        // Shorter than what the whole statement may take, so that SQLite itself says who is in the way.
+        let busy_timeout = self.timeout * 3 / 4;
+        Ok(SqliteConnectOptions::new().filename(self.path()?).synchronous(synchronous).busy_timeout(busy_timeout))
     }
 
     /// Waits in line for the right to write, first come, first served.

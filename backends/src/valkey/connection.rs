@@ -1,8 +1,9 @@
 //! One TCP connection on which one request is on its way at a time.
 //!
 //! The library's own connection serves many callers at once: every request passes through two channels and a task of its
-//! own, and is parsed by a general parser. Beside `valkey-benchmark` that cost a quarter of the rate (`make bench`). We never share a connection, so a request
-//! here is one write and the reads of its replies. Commands, addresses and values stay the library's.
+//! own, and is parsed by a general parser. Beside `valkey-benchmark` that cost a quarter of the rate (`make bench`). We never
+//! share a connection, so a request here is one write and the reads of its replies. Commands, addresses and values stay the
+//! library's.
 
 use std::io;
 

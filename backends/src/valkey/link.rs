@@ -110,7 +110,7 @@ impl Link {
 
     /// A reply that the protocol does not allow here.
     pub(super) fn unexpected(&self, operation: &str, what: &str) -> Error {
-        let message = format!("the server answered {what}; is it a Valkey 8 or Redis 7, and is the stream ours?");
+        let message = format!("the server answered {what}; is it a Valkey 8 or Redis 7, and are the keys ours?");
         Error::new(ErrorKind::Server, self.context(operation), message)
     }
 

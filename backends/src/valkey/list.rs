@@ -230,14 +230,18 @@ impl Claimer for ListClaimer {
     async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
         let deadline = Instant::now() + wait;
         while !self.take(limit, "", out).await? {
+            self.setting.config.round_trips.empty_claim();
             let now = Instant::now();
             if now >= deadline {
                 break;
             }
             match self.setting.config.wake {
                 Wake::Block => {
-                    if let Some(moved) = self.wait(deadline - now).await? {
-                        self.take(limit, &moved, out).await?;
+                    match self.wait(deadline - now).await? {
+                        Some(moved) => {
+                            self.take(limit, &moved, out).await?;
+                        }
+                        None => self.setting.config.round_trips.empty_claim(),
                     }
                     break;
                 }
@@ -256,7 +260,10 @@ impl Claimer for ListClaimer {
             command.arg(consumer).arg(limit).arg(lease_ms);
         };
         let reply = self.queue.run(OPERATION, &self.reclaim, fill).await?;
-        self.append(OPERATION, reply, out).map(|_| ())
+        if !self.append(OPERATION, reply, out)? {
+            self.setting.config.round_trips.empty_claim();
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,8 @@
 //!
 //! Everything else is common:
 //!
-//! * [`link`]: one connection that mends itself, and the translation of its errors;
+//! * [`connection`]: one TCP connection, and [`resp`]: how a reply is read from its bytes;
+//! * [`link`]: a connection that mends itself, and the translation of its errors;
 //! * [`control`]: the part of the control side that is the same for every design: whose keys they are, what the server is;
 //! * [`server`]: what the server's settings promise;
 //! * [`reply`]: values out of replies.
@@ -113,11 +114,7 @@ impl Setting {
         if !WAKES.contains(&config.wake) {
             return Err(Error::config(format!("{id} cannot wake by notify: use block or poll")));
         }
-        let namespace = &config.namespace;
-        if namespace.is_empty() || !namespace.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            let message = format!("the key prefix {namespace:?} is not valid: letters, digits and _ only");
-            return Err(Error::config(message));
-        }
+        let namespace = config.plain_namespace("key prefix")?;
         if config.lease < Duration::from_millis(1) {
             return Err(Error::config(format!("{id} needs a lease of at least 1ms: the server counts milliseconds")));
         }

@@ -103,6 +103,18 @@ impl SettingsArgs {
     /// # Errors
     /// [`Usage`] for anything unknown or impossible.
     pub fn read(&self) -> anyhow::Result<Settings> {
+        self.read_with(option_keys())
+    }
+
+    /// Reads all layers for a run of `entry`, which may be an adapter that is in none of the adapter folders.
+    ///
+    /// # Errors
+    /// As [`SettingsArgs::read`].
+    pub fn read_for(&self, entry: &'static Entry) -> anyhow::Result<Settings> {
+        self.read_with(option_keys().into_iter().chain(entry.options.iter().map(|option| option.key)).collect())
+    }
+
+    fn read_with(&self, option_keys: Vec<&'static str>) -> anyhow::Result<Settings> {
         let file = self.read_file()?;
         let permitted: Vec<&str> = OTHER_NAMES.iter().chain(&ONLY_VARIABLES).copied().collect();
         let variables =
@@ -120,7 +132,7 @@ impl SettingsArgs {
             .chain(variable_sets.map(|pair| (pair, Source::Environment)))
             .chain(self.set.iter().map(|pair| (pair.as_str(), Source::Flag)));
         for (pair, source) in pairs {
-            take_pair(pair, source, &mut flags, &mut options)?;
+            take_pair(pair, source, &option_keys, &mut flags, &mut options)?;
         }
 
         let mut sources = BTreeMap::new();
@@ -213,8 +225,15 @@ impl SettingsArgs {
 pub fn option_keys() -> Vec<&'static str> {
     // An adapter that cannot be read says so where it is asked for.
     let adapters = external::all();
-    let entries = BACKENDS.iter().chain(adapters.iter().flatten().copied());
+    let adapters = adapters.iter().flatten().copied().filter(|entry| setting_among_options(entry).is_none());
+    let entries = BACKENDS.iter().chain(adapters);
     entries.flat_map(|entry| entry.options).map(|option| option.key).collect()
+}
+
+/// An option of `entry` that has the name of a setting of the workload, which it would hide.
+fn setting_among_options(entry: &Entry) -> Option<&'static str> {
+    let is_setting = |key: &str| qbench_scenarios::KEYS.iter().any(|spec| spec.name == key);
+    entry.options.iter().map(|option| option.key).find(|key| is_setting(key))
 }
 
 fn is_option(key: &str) -> bool {
@@ -225,13 +244,14 @@ fn is_option(key: &str) -> bool {
 fn take_pair(
     pair: &str,
     source: Source,
+    option_keys: &[&'static str],
     flags: &mut Overrides,
     options: &mut BTreeMap<String, ConfiguredValue>,
 ) -> anyhow::Result<()> {
     let (key, value) = pair
         .split_once('=')
         .ok_or_else(|| Usage(format!("--set {pair}: expected KEY=VALUE, for instance --set commit=ack")))?;
-    if is_option(key) {
+    if option_keys.contains(&key) {
         options.insert(key.to_owned(), ConfiguredValue { value: value.to_owned(), source: source.name().to_owned() });
         return Ok(());
     }
@@ -240,7 +260,7 @@ fn take_pair(
         flags.set(key, value)?;
         return Ok(());
     }
-    let hint = did_you_mean(key, option_keys().into_iter().chain(settings));
+    let hint = did_you_mean(key, option_keys.iter().copied().chain(settings));
     Err(Usage(format!("--set {pair}: unknown key `{key}`{hint}")).into())
 }
 
@@ -382,6 +402,12 @@ impl Settings {
 /// [`Usage`] with the nearest known id, or with what is wrong with an adapter.
 pub fn find_backend(id: &str) -> Result<&'static Entry, Usage> {
     let found = registry::resolve(id).map_err(|error| Usage(error.to_string()))?;
+    if let Some((entry, key)) = found.and_then(|entry| Some((entry, setting_among_options(entry)?))) {
+        let id = entry.id;
+        return Err(Usage(format!(
+            "{id}: its option `{key}` has the name of a setting of every run; give it another one"
+        )));
+    }
     found.ok_or_else(|| {
         let adapters: Vec<&str> = external::all().into_iter().flatten().map(|entry| entry.id).collect();
         let known = BACKENDS.iter().map(|entry| entry.id).chain(adapters);

@@ -50,7 +50,7 @@ fn parse_variant(json: &str) -> Result<RunVariant, serde_json::Error> {
 pub fn main(args: RunArgs) -> anyhow::Result<Status> {
     let entry = find_backend(&args.backend)?;
     let scenario = Scenario::load(&args.scenario)?;
-    let settings = args.settings.read()?;
+    let settings = args.settings.read_for(entry)?;
     settings.refuse_foreign_options(entry)?;
     let plan = settings.plan(&scenario)?;
     let out = args.out.or(settings.out.clone()).unwrap_or_else(|| {

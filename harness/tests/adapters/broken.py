@@ -1,5 +1,6 @@
 """The echo adapter with a fault, for tests: `broken.py FAULT`."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -48,6 +49,12 @@ class Broken(Echo):
                 self.link.output.flush()
         if fault == "loses_jobs" and self.ready:
             self.ready.pop()
+
+    async def close(self, channel, held):
+        if fault == "closes_slowly":
+            # Other channels, and this one, get jobs meanwhile.
+            await asyncio.sleep(2)
+        super().close(channel, held)
 
 
 serve(Broken)

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use super::bell::Bell;
+use super::announcements::Announcements;
 use super::shares::Shares;
 use crate::error::Result;
 use crate::postgres::failure;
@@ -20,16 +20,16 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// The listener of one opened backend: there while a consumer is there.
 #[derive(Default)]
 pub(in crate::postgres) struct Listening {
-    bell: Arc<Bell>,
+    announcements: Arc<Announcements>,
     current: Mutex<Weak<Listener>>,
     /// Held while one is being opened, so that there is one.
     opening: tokio::sync::Mutex<()>,
 }
 
 impl Listening {
-    /// What the listener rings.
-    pub(in crate::postgres) fn bell(&self) -> &Arc<Bell> {
-        &self.bell
+    /// What the listener tells of announced jobs.
+    pub(in crate::postgres) fn announcements(&self) -> &Arc<Announcements> {
+        &self.announcements
     }
 
     /// The listener that is there.
@@ -54,8 +54,8 @@ impl Listening {
         };
         let connection = ear.connect().await?;
         // Whatever was announced while nobody listened.
-        self.bell.doubt();
-        let attending = attend(ear, connection, Arc::clone(&self.bell), target.counts());
+        self.announcements.doubt();
+        let attending = attend(ear, connection, Arc::clone(&self.announcements), target.counts());
         let listener = Arc::new(Listener { task: tokio::spawn(attending).abort_handle() });
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&listener);
         Ok(listener)
@@ -109,9 +109,9 @@ impl Ear {
 }
 
 /// Hands on what `connection` hears, and replaces it whenever it is lost.
-async fn attend(ear: Ear, mut connection: PgListener, bell: Arc<Bell>, counts: RoundTrips) {
+async fn attend(ear: Ear, mut connection: PgListener, announcements: Arc<Announcements>, counts: RoundTrips) {
     loop {
-        hear(&mut connection, &bell, &counts).await;
+        hear(&mut connection, &announcements, &counts).await;
         tracing::warn!(
             server = ear.place,
             "the listener's connection was lost; until it is back, workers look by the poll interval"
@@ -125,18 +125,18 @@ async fn attend(ear: Ear, mut connection: PgListener, bell: Arc<Bell>, counts: R
         };
         counts.listener_reconnect();
         // What was announced in between was not heard, and whatever was committed before now a look will find.
-        bell.doubt();
+        announcements.doubt();
     }
 }
 
 /// Returns when the connection is lost.
-async fn hear(connection: &mut PgListener, bell: &Arc<Bell>, counts: &RoundTrips) {
+async fn hear(connection: &mut PgListener, announcements: &Arc<Announcements>, counts: &RoundTrips) {
     while let Ok(Some(notification)) = connection.try_recv().await {
         counts.notification_received();
         match Shares::of_payload(notification.payload()) {
-            Some(shares) => bell.announce(shares),
+            Some(shares) => announcements.announce(shares),
             // Somebody else's: there may be work or not.
-            None => bell.doubt(),
+            None => announcements.doubt(),
         }
     }
 }

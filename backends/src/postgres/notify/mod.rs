@@ -2,19 +2,19 @@
 //!
 //! A statement that makes jobs ready says in the same transaction how many ([`supply`], [`shares`]). One listener per opened
 //! backend hears it on a connection of its own ([`listener`]) and wakes as many sleeping consumers as the jobs need
-//! ([`bell`]). When a consumer looks by itself is in [`told`].
+//! ([`announcements`]). When a consumer looks by itself is in [`told`].
 //!
 //! NOTIFY takes a lock on the whole database when its transaction commits, and holds it over the flush of the WAL: commits
 //! that notify stand in line. So there is one notification per batch, and none where nobody asked for them.
 
-mod bell;
+mod announcements;
 mod listener;
 mod shares;
 mod supply;
 mod told;
 
 #[cfg(test)]
-pub(super) use bell::Bell;
+pub(super) use announcements::Announcements;
 pub(super) use listener::Listening;
 pub(super) use shares::Places;
 #[cfg(test)]

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::bell::{Bell, Call, Errand};
+use super::announcements::{Announcements, Call, Errand};
 use super::listener::Listener;
 use super::shares::Places;
 
 /// When it is worth looking, as one consumer sees it: when it is told, when it cannot know, and by the fallback.
 pub(in crate::postgres) struct Told {
-    bell: Arc<Bell>,
+    announcements: Arc<Announcements>,
     /// Keeps it listening. Without one, the fallback is all there is.
     _listener: Option<Arc<Listener>>,
     /// Where it claims from.
@@ -29,32 +29,32 @@ pub(in crate::postgres) struct Told {
 impl Told {
     /// A consumer that has not looked yet: jobs may have been there before anybody listened.
     pub(in crate::postgres) fn new(
-        bell: &Arc<Bell>,
+        announcements: &Arc<Announcements>,
         listener: Option<Arc<Listener>>,
         places: Places,
         fallback: Duration,
     ) -> Self {
         Told {
-            bell: Arc::clone(bell),
+            announcements: Arc::clone(announcements),
             _listener: listener,
             places,
             fallback,
             unsure: true,
-            doubts: bell.doubts(),
+            doubts: announcements.doubts(),
             look_at: Instant::now(),
         }
     }
 
     /// Sets out now, for announced jobs or for none.
     pub(in crate::postgres) fn set_out(&self, limit: u32) -> Errand {
-        self.bell.set_out(&self.places, limit)
+        self.announcements.set_out(&self.places, limit)
     }
 
     /// Waits until it is worth looking for up to `limit` jobs, and sets out; `None` when it is not before `deadline`.
     pub(in crate::postgres) async fn wait(&mut self, limit: u32, deadline: Instant) -> Option<Errand> {
         if !self.unsure && Instant::now() < self.look_at {
             let until = deadline.min(self.look_at);
-            match self.bell.sleep(&self.places, limit, &mut self.doubts, until).await {
+            match self.announcements.sleep(&self.places, limit, &mut self.doubts, until).await {
                 Call::Work(mut errand) => {
                     errand.fill_up(&self.places, limit);
                     return Some(errand);
@@ -81,7 +81,7 @@ impl Told {
         self.unsure |= errand.is_empty();
         if self.unsure && full {
             // More than this consumer can take, perhaps. Whoever is woken goes on in the same way.
-            self.bell.rouse(&self.places);
+            self.announcements.rouse(&self.places);
         }
         announced.for_each(|place| errand.found(place));
     }

@@ -20,7 +20,7 @@ use super::shares::{Places, Shares};
 
 /// What all consumers of one opened backend share.
 #[derive(Default)]
-pub(in crate::postgres) struct Bell {
+pub(in crate::postgres) struct Announcements {
     state: Mutex<State>,
 }
 
@@ -53,7 +53,7 @@ pub(in crate::postgres) enum Call {
     Time,
 }
 
-impl Bell {
+impl Announcements {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under the lock can panic half way, so a poisoned lock still guards a consistent state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -137,7 +137,7 @@ impl Bell {
             let id = state.slept;
             state.slept += 1;
             state.sleepers.insert(id, Sleeper { places: places.clone(), room: room.into(), wake });
-            Asleep { bell: self, id, places, call }
+            Asleep { announcements: self, id, places, call }
         };
         let called = match timeout_at(until, &mut asleep.call).await {
             Ok(Ok(call)) => call,
@@ -150,13 +150,13 @@ impl Bell {
     }
 
     fn errand(self: &Arc<Self>, shares: Shares) -> Errand {
-        Errand { bell: Arc::clone(self), shares }
+        Errand { announcements: Arc::clone(self), shares }
     }
 }
 
 /// A consumer in the list of sleepers, or with a call on its way to it.
 struct Asleep<'a> {
-    bell: &'a Bell,
+    announcements: &'a Announcements,
     id: u64,
     places: &'a Places,
     call: oneshot::Receiver<Call>,
@@ -165,7 +165,7 @@ struct Asleep<'a> {
 impl Asleep<'_> {
     /// Leaves the list; a call that had been sent by then counts.
     fn wake_up(&mut self) -> Call {
-        self.bell.lock().sleepers.remove(&self.id);
+        self.announcements.lock().sleepers.remove(&self.id);
         self.call.try_recv().unwrap_or(Call::Time)
     }
 }
@@ -174,7 +174,7 @@ impl Drop for Asleep<'_> {
     fn drop(&mut self) {
         // Dropped with a call that was not taken: an errand gives its jobs back by itself.
         if let Call::Doubt = self.wake_up() {
-            self.bell.rouse(self.places);
+            self.announcements.rouse(self.places);
         }
     }
 }
@@ -182,7 +182,7 @@ impl Drop for Asleep<'_> {
 /// Announced jobs for which one consumer has set out. What is not settled is announced again when this is dropped, so that a
 /// look that fails or is given up leaves them to others.
 pub(in crate::postgres) struct Errand {
-    bell: Arc<Bell>,
+    announcements: Arc<Announcements>,
     shares: Shares,
 }
 
@@ -195,7 +195,7 @@ impl Errand {
     /// Sets out for announced jobs besides, up to `room` in all.
     pub(in crate::postgres) fn fill_up(&mut self, places: &Places, room: u32) {
         let room = u64::from(room).saturating_sub(self.shares.jobs());
-        let more = self.bell.lock().unclaimed.take(places, room);
+        let more = self.announcements.lock().unclaimed.take(places, room);
         self.shares.add_all(more);
     }
 
@@ -213,7 +213,7 @@ impl Errand {
 impl Drop for Errand {
     fn drop(&mut self) {
         if !self.shares.is_empty() {
-            self.bell.announce(std::mem::take(&mut self.shares));
+            self.announcements.announce(std::mem::take(&mut self.shares));
         }
     }
 }
@@ -229,16 +229,16 @@ mod tests {
     use crate::postgres::leased::ANYWHERE;
 
     /// A consumer that sleeps at `places` until it is called, for ten seconds at most.
-    fn sleeper(bell: &Arc<Bell>, places: Places, room: u32) -> JoinHandle<Call> {
-        let bell = Arc::clone(bell);
+    fn sleeper(announcements: &Arc<Announcements>, places: Places, room: u32) -> JoinHandle<Call> {
+        let announcements = Arc::clone(announcements);
         tokio::spawn(async move {
             let until = Instant::now() + Duration::from_secs(10);
-            bell.sleep(&places, room, &mut 0, until).await
+            announcements.sleep(&places, room, &mut 0, until).await
         })
     }
 
-    async fn asleep(bell: &Bell, count: usize) {
-        while bell.lock().sleepers.len() != count {
+    async fn asleep(announcements: &Announcements, count: usize) {
+        while announcements.lock().sleepers.len() != count {
             sleep(Duration::from_millis(1)).await;
         }
     }
@@ -252,14 +252,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn as_many_are_woken_as_there_are_jobs_and_the_longest_asleep_first() {
-        let bell = Arc::<Bell>::default();
+        let announcements = Arc::<Announcements>::default();
         let mut sleepers = Vec::new();
         for count in 1..=4 {
-            sleepers.push(sleeper(&bell, Places::Everywhere, 10));
-            asleep(&bell, count).await;
+            sleepers.push(sleeper(&announcements, Places::Everywhere, 10));
+            asleep(&announcements, count).await;
         }
-        bell.announce(Shares::at(ANYWHERE, 15));
-        asleep(&bell, 2).await;
+        announcements.announce(Shares::at(ANYWHERE, 15));
+        asleep(&announcements, 2).await;
         let mut sleepers = sleepers.into_iter();
         let calls = [sleepers.next().unwrap().await.unwrap(), sleepers.next().unwrap().await.unwrap()];
         assert_eq!(calls.each_ref().map(|call| shares(call).jobs()), [10, 5]);
@@ -268,57 +268,61 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_job_in_a_partition_wakes_nobody_who_does_not_claim_there() {
-        let bell = Arc::<Bell>::default();
-        let of_1 = sleeper(&bell, Places::Only([1].into()), 10);
-        let of_2 = sleeper(&bell, Places::Only([2].into()), 10);
-        asleep(&bell, 2).await;
-        bell.announce(Shares::at(2, 1));
+        let announcements = Arc::<Announcements>::default();
+        let of_1 = sleeper(&announcements, Places::Only([1].into()), 10);
+        let of_2 = sleeper(&announcements, Places::Only([2].into()), 10);
+        asleep(&announcements, 2).await;
+        announcements.announce(Shares::at(2, 1));
         assert_eq!(shares(&of_2.await.unwrap()), &Shares::at(2, 1));
         assert!(!of_1.is_finished());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_announced_while_everybody_is_busy_waits_for_the_next_one() {
-        let bell = Arc::<Bell>::default();
-        bell.announce(Shares::at(ANYWHERE, 3));
-        let call = sleeper(&bell, Places::Everywhere, 2).await.unwrap();
+        let announcements = Arc::<Announcements>::default();
+        announcements.announce(Shares::at(ANYWHERE, 3));
+        let call = sleeper(&announcements, Places::Everywhere, 2).await.unwrap();
         assert_eq!(shares(&call).jobs(), 2);
-        assert_eq!(bell.set_out(&Places::Everywhere, 2).shares.jobs(), 1);
-        assert!(bell.lock().unclaimed.jobs() == 1, "given back, because nobody settled it");
+        assert_eq!(announcements.set_out(&Places::Everywhere, 2).shares.jobs(), 1);
+        assert!(announcements.lock().unclaimed.jobs() == 1, "given back, because nobody settled it");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_is_dropped_passes_on_what_it_was_woken_with() {
-        let bell = Arc::<Bell>::default();
+        let announcements = Arc::<Announcements>::default();
         let mut doubts = 0;
         let until = Instant::now() + Duration::from_secs(10);
-        let mut first = Box::pin(bell.sleep(&Places::Everywhere, 10, &mut doubts, until));
+        let mut first = Box::pin(announcements.sleep(&Places::Everywhere, 10, &mut doubts, until));
         assert!(tokio::time::timeout(Duration::ZERO, &mut first).await.is_err());
-        let second = sleeper(&bell, Places::Everywhere, 10);
-        asleep(&bell, 2).await;
-        bell.announce(Shares::at(ANYWHERE, 1));
+        let second = sleeper(&announcements, Places::Everywhere, 10);
+        asleep(&announcements, 2).await;
+        announcements.announce(Shares::at(ANYWHERE, 1));
         drop(first);
         assert_eq!(shares(&second.await.unwrap()).jobs(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_is_left_in_the_list_once_the_time_is_over() {
-        let bell = Arc::<Bell>::default();
-        let call = bell.sleep(&Places::Everywhere, 1, &mut 0, Instant::now() + Duration::from_millis(250)).await;
+        let announcements = Arc::<Announcements>::default();
+        let call =
+            announcements.sleep(&Places::Everywhere, 1, &mut 0, Instant::now() + Duration::from_millis(250)).await;
         assert!(matches!(call, Call::Time));
-        assert!(bell.lock().sleepers.is_empty());
+        assert!(announcements.lock().sleepers.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_doubt_reaches_those_who_sleep_and_those_who_were_awake() {
-        let bell = Arc::<Bell>::default();
-        let sleeping = sleeper(&bell, Places::Everywhere, 1);
-        asleep(&bell, 1).await;
-        bell.doubt();
+        let announcements = Arc::<Announcements>::default();
+        let sleeping = sleeper(&announcements, Places::Everywhere, 1);
+        asleep(&announcements, 1).await;
+        announcements.doubt();
         assert!(matches!(sleeping.await.unwrap(), Call::Doubt));
         let mut known = 0;
         let until = Instant::now() + Duration::from_secs(1);
-        assert!(matches!(bell.sleep(&Places::Everywhere, 1, &mut known, until).await, Call::Doubt));
-        assert!(matches!(bell.sleep(&Places::Everywhere, 1, &mut known, until).await, Call::Time), "once only");
+        assert!(matches!(announcements.sleep(&Places::Everywhere, 1, &mut known, until).await, Call::Doubt));
+        assert!(
+            matches!(announcements.sleep(&Places::Everywhere, 1, &mut known, until).await, Call::Time),
+            "once only"
+        );
     }
 }

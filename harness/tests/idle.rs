@@ -1,0 +1,59 @@
+//! What a worker costs a server while there is nothing to do is counted, for every queue on a server and every way of waiting.
+
+use std::time::Duration;
+
+use qbench_backends::registry::{BACKENDS, EngineKind};
+use qbench_backends::{BackendConfig, BackendOptions, RoundTrips, ServerUrl, Wake, WorkerId};
+use qbench_harness::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
+use qbench_schema::result::Durability;
+
+/// Lets one worker of every backend of `engine` wait for nothing, a second for each way of waiting.
+async fn idles(engine: EngineKind, url: &ServerUrl) {
+    for entry in BACKENDS.iter().filter(|entry| entry.engine == engine) {
+        let config = BackendConfig {
+            url: Some(url.clone()),
+            namespace: format!("idle_{}", entry.id),
+            durability: Durability::D1,
+            lease: Duration::from_secs(30),
+            wake: Wake::Poll,
+            poll_interval: Duration::from_millis(100),
+            workers: 1,
+            timeout: Duration::from_secs(10),
+            options: BackendOptions::default(),
+            round_trips: RoundTrips::default(),
+        };
+        let backend = (entry.open)(&config).expect("opens");
+        let mut admin = backend.admin().await.expect("connects");
+        admin.setup().await.expect("sets up");
+        for wake in backend.capabilities().wakes {
+            let counts = RoundTrips::default();
+            let config = BackendConfig { wake: *wake, round_trips: counts.clone(), ..config.clone() };
+            let backend = (entry.open)(&config).expect("opens");
+            let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+            let mut leases = Vec::new();
+            consumer.claimer.claim(1, Duration::from_secs(1), &mut leases).await.expect("claims");
+            let claims = counts.wake().empty_claims;
+            consumer.claimer.reclaim(1, &mut leases).await.expect("reclaims");
+            let reclaims = counts.wake().empty_claims - claims;
+            assert!(leases.is_empty());
+            let least = if *wake == Wake::Poll { 2 } else { 1 };
+            assert!(claims >= least, "{} by {}: {claims} looks in an idle second", entry.id, wake.name());
+            assert_eq!(reclaims, 1, "{} by {}", entry.id, wake.name());
+        }
+        admin.teardown().await.expect("tears down");
+    }
+}
+
+#[tokio::test]
+async fn idle_workers_on_postgresql_are_counted() {
+    let server = PostgresServer::start(PostgresOptions::new(Durability::D1)).await.expect("PostgreSQL starts");
+    idles(EngineKind::Postgres, server.url()).await;
+    server.stop().await.expect("PostgreSQL ends");
+}
+
+#[tokio::test]
+async fn idle_workers_on_valkey_are_counted() {
+    let server = ValkeyServer::start(ValkeyOptions::new(Durability::D1)).await.expect("Valkey starts");
+    idles(EngineKind::Valkey, server.url()).await;
+    server.stop().await.expect("Valkey ends");
+}
