@@ -116,7 +116,7 @@ fn draw_panel(canvas: &Canvas, curves: &[Drawable], counts: &[u32], panel: &Pane
                 true => 100.0,
                 false => base.row.throughput_jobs_s * workers / f64::from(base.workers),
             };
-            draw_linear(canvas, (f64::from(base.workers), most), &linear, &x, (plot.y0, &y), of.colour)?;
+            draw_linear(canvas, (f64::from(base.workers), most), &linear, &x, (plot.y0, &y))?;
         }
         let line: Vec<(f64, f64)> =
             placed.iter().map(|(point, value)| (x(f64::from(point.workers)), y(*value))).collect();
@@ -140,13 +140,13 @@ fn draw_linear(
     linear: &dyn Fn(f64) -> f64,
     x: &dyn Fn(f64) -> f64,
     (top, y): (f64, &dyn Fn(f64) -> f64),
-    colour: RGBColor,
 ) -> Drawn {
-    const STEPS: u32 = 24;
+    // Many, because a steep line soon leaves the panel.
+    const STEPS: u32 = 60;
     let at = |step: u32| first * (most / first).powf(f64::from(step) / f64::from(STEPS));
     let points: Vec<(f64, f64)> = (0..=STEPS).map(|step| (x(at(step)), y(linear(at(step))))).collect();
     for pair in points.chunks_exact(2).filter(|pair| pair[1].1 > top + 1.0) {
-        canvas.line(pair, theme::tint(colour), 5)?;
+        canvas.line(pair, theme::FAINT, 4)?;
     }
     Ok(())
 }
