@@ -12,6 +12,7 @@ mod child;
 mod closing;
 mod folders;
 mod manifest;
+mod pipes;
 mod process;
 mod protocol;
 

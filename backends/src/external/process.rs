@@ -5,10 +5,8 @@
 //! once with the same sentence.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::channel::Payloads;
 use super::child::{self, Child, Streams};
 use super::manifest::Manifest;
+use super::pipes::{command, keep_last_words, read_lines, write_lines};
 use super::protocol::{Hello, Line, Numbered, Request, VERSION, Welcome};
 use crate::config::ServerUrl;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,16 +24,6 @@ use crate::job::Lease;
 
 /// How long an adapter may take to load its library and answer `hello`.
 const HELLO_LIMIT: Duration = Duration::from_secs(30);
-
-/// How long it may take to end after the end of its input.
-const END_LIMIT: Duration = Duration::from_secs(3);
-
-/// Longest line that is read. No answer comes near it: a claim of 1,000 jobs of 48 KiB each.
-const LINE_MAX_BYTES: u64 = 64 << 20;
-
-/// Lines of its own words that are kept for an error, and how much of each.
-const KEPT_LINES: usize = 6;
-const KEPT_CHARS: usize = 300;
 
 /// How much of a line is shown that is no message.
 const SHOWN_CHARS: usize = 120;
@@ -78,7 +67,7 @@ struct State {
 /// A running adapter. Dropping it drops the sender of its lines; that ends the adapter's input, and the adapter with it.
 pub(super) struct Process {
     id: &'static str,
-    child: Arc<Child>,
+    pub(super) child: Arc<Child>,
     outgoing: mpsc::Sender<String>,
     state: Arc<Mutex<State>>,
     payloads: Arc<Payloads>,
@@ -265,7 +254,7 @@ impl Process {
     }
 
     /// Ends the adapter for a reason, of which the first one stands, and lets go of everybody who waits for it.
-    fn give_up(&self, reason: String) {
+    pub(super) fn give_up(&self, reason: String) {
         let (pending, mailboxes) = {
             let mut state = self.lock();
             state.gone.get_or_insert(reason);
@@ -284,7 +273,7 @@ impl Process {
     }
 
     /// Takes one line of its output in; a sentence says why it is none of the protocol.
-    fn take_in(&self, text: &str) -> Result<(), String> {
+    pub(super) fn take_in(&self, text: &str) -> Result<(), String> {
         let rubbish = |problem: String| {
             // Concealed as a whole and cut then: a part of a password would not be recognised.
             let shown: String = self.conceal(text).chars().take(SHOWN_CHARS).collect();
@@ -330,101 +319,9 @@ impl Process {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing under these locks can panic half way.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What to run. The adapter sees the user's PATH and home, and nothing else of the environment: no PGHOST, no address.
-fn command(manifest: &Manifest) -> Command {
-    let mut command = Command::new(&manifest.command[0]);
-    command.args(&manifest.command[1..]).current_dir(&manifest.folder).env_clear().env("LC_ALL", "C.UTF-8");
-    for key in ["PATH", "HOME", "TMPDIR"] {
-        if let Some(value) = std::env::var_os(key) {
-            command.env(key, value);
-        }
-    }
-    if let Some(installed) = manifest.installed() {
-        command.env("QBENCH_ADAPTER_INSTALLED", installed);
-    }
-    command
-}
-
-/// Writes what comes, several lines at once where they have piled up. When nobody can send any more, the adapter's input
-/// ends, and it has a moment to end with it.
-fn write_lines(mut input: ChildStdin, lines: &mpsc::Receiver<String>, child: &Child) {
-    let mut buffer = String::new();
-    while let Ok(line) = lines.recv() {
-        buffer.clear();
-        for line in std::iter::once(line).chain(lines.try_iter()) {
-            buffer.push_str(&line);
-            buffer.push('\n');
-        }
-        if input.write_all(buffer.as_bytes()).is_err() {
-            // It has ended, which the reader of its output notices.
-            return;
-        }
-    }
-    drop(input);
-    if child.wait(END_LIMIT).is_none() {
-        child.kill();
-    }
-}
-
-/// Keeps the end of what it says on standard error.
-fn keep_last_words(errors: ChildStderr, last_words: &Mutex<VecDeque<String>>, url: Option<&ServerUrl>) {
-    let mut reader = BufReader::new(errors);
-    let mut line = Vec::new();
-    // Whether the line that comes is the rest of an overlong one, which is not shown anyway.
-    let mut amid = false;
-    while (&mut reader).take(1 << 16).read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-        let said = String::from_utf8_lossy(&line);
-        // Concealed as a whole and cut then: a part of a password would not be recognised.
-        let said = url.map_or_else(|| said.to_string(), |url| url.conceal_in(&said));
-        let text: String = said.trim().chars().take(KEPT_CHARS).collect();
-        let begins = !std::mem::replace(&mut amid, line.last() != Some(&b'\n'));
-        line.clear();
-        if begins && !text.is_empty() {
-            let mut kept = lock(last_words);
-            if kept.len() == KEPT_LINES {
-                kept.pop_front();
-            }
-            kept.push_back(text);
-        }
-    }
-}
-
-/// Reads answers and events until the adapter's output ends or is none of the protocol.
-fn read_lines(output: ChildStdout, process: &Weak<Process>) {
-    let mut reader = BufReader::with_capacity(1 << 16, output);
-    let mut line = Vec::new();
-    let reason = loop {
-        line.clear();
-        let read = (&mut reader).take(LINE_MAX_BYTES).read_until(b'\n', &mut line);
-        let Some(process) = process.upgrade() else { return };
-        let taken = match read {
-            Err(error) => Err(format!("its output cannot be read: {error}")),
-            Ok(0) => break "it closed its output".to_owned(),
-            Ok(_) if line.last() != Some(&b'\n') => {
-                Err("its output ended amid a line, or a line has no end".to_owned())
-            }
-            Ok(_) => match std::str::from_utf8(&line) {
-                Ok(text) => process.take_in(text.trim_end()),
-                Err(_) => Err("it printed a line that is no text".to_owned()),
-            },
-        };
-        if let Err(reason) = taken {
-            break reason;
-        }
-    };
-    let Some(process) = process.upgrade() else { return };
-    // One that is ending says more by how it ended; its last words are still being read.
-    let ended = process.child.wait(Duration::from_millis(300));
-    std::thread::sleep(Duration::from_millis(50));
-    process.give_up(match ended {
-        Some(status) => format!("{reason}: it ended by itself ({status})"),
-        None => reason,
-    });
 }
 
 #[cfg(test)]
@@ -432,6 +329,7 @@ mod tests {
     use qbench_schema::result::Durability;
 
     use super::super::manifest::tests::{GOOD, check};
+    use super::super::pipes::KEPT_CHARS;
     use super::super::protocol::Consume;
     use super::*;
 

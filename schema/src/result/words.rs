@@ -1,0 +1,83 @@
+//! The words of a verdict: what a run was, how far it came, how it ended.
+
+use serde::{Deserialize, Serialize};
+
+/// How far a run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Written when the run starts. If it still stands later, the run was killed.
+    Running,
+    /// The run came to its end; whether it is *valid* is another question.
+    Finished,
+    /// The user stopped it; the files hold what happened until then.
+    Interrupted,
+    /// It broke; `error` says why, the files hold what happened until then.
+    Failed,
+}
+
+/// Whether the offered load could be carried at all (METHODOLOGY L5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Regime {
+    /// Utilisation below 0.9: latency percentiles describe the queue.
+    Normal,
+    /// Utilisation 0.9 or more: end-to-end percentiles describe how long the run was.
+    Overload,
+}
+
+/// What survives a crash of the server once an enqueue was confirmed (METHODOLOGY F1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Nothing: unlogged tables; no AOF and no snapshots.
+    D0,
+    /// All but a bounded tail: `synchronous_commit = off`; AOF synced every second.
+    D1,
+    /// Everything: the reply waits for the disk.
+    D2,
+}
+
+/// How often a job may reach a worker when nothing but a worker fails (METHODOLOGY F2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// A job whose worker vanishes is gone.
+    AtMostOnce,
+    /// A job whose worker vanishes comes back.
+    AtLeastOnce,
+}
+
+/// The auditor's word on a run (METHODOLOGY A1, A2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every job is accounted for and the backend kept its contract.
+    Ok,
+    /// Something was lost, invented or doubled against the contract.
+    Violated,
+    /// The queue was not drained to the end, so nothing can be said.
+    Inconclusive,
+}
+
+/// Who decides when a job is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadMode {
+    /// A schedule, blind to completions (METHODOLOGY L1). The only mode whose latencies describe the queue.
+    OpenLoop,
+    /// Producers and workers go as fast as they can: figures of capacity. A job's intended instant is its actual one.
+    Saturation,
+}
+
+/// Which sides of the queue work during the measured phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// Producers and workers.
+    Both,
+    /// Producers alone; workers empty the queue afterwards. Throughput is that of enqueues.
+    Enqueue,
+    /// Workers alone, on jobs that were put there before. Throughput is that of completions.
+    Drain,
+}
