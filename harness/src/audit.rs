@@ -60,8 +60,10 @@ pub fn judge(
         }
         (End::Stopped, Ok(census)) => {
             let left = census.ready + census.in_flight;
-            // A job whose enqueue or ack had no answer may be among those left, in the place of a confirmed one that is lost.
-            let unanswered = totals.unknown.saturating_sub(totals.settled_unconfirmed) + totals.unknown_acks;
+            // A job whose enqueue or ack had no answer may be among those left, in the place of a confirmed one that is lost;
+            // not one that the server counts as settled beyond what we know to be.
+            let settled_anyway = census.done.map_or(0, |done| (done + census.dead).saturating_sub(totals.settled()));
+            let unanswered = totals.open_enqueues() + totals.unknown_acks.saturating_sub(settled_anyway);
             let perhaps_lost = lost.min((lost + unanswered).saturating_sub(left));
             lost = lost.saturating_sub(left);
             violation(lost, "jobs confirmed by enqueue, not settled, and not in the queue either");
@@ -127,7 +129,7 @@ fn reconcile_settled(totals: &Totals, census: &Census, least_of_unknown: u64) ->
         ));
     }
     let done = census.done?;
-    let settled = totals.completed + totals.failed;
+    let settled = totals.settled();
     (!(settled + least_of_unknown..=settled + unknown).contains(&(done + census.dead))).then(|| {
         format!(
             "the server counted {done} jobs done and {} dead, the harness {} completed, {} failed and {unknown} whose ack had \
@@ -142,11 +144,12 @@ fn reconcile_settled(totals: &Totals, census: &Census, least_of_unknown: u64) ->
 fn reconcile_stopped(totals: &Totals, census: &Census) -> Vec<String> {
     let mut differences: Vec<String> = reconcile_enqueued(totals, census).into_iter().collect();
     let left = census.ready + census.in_flight;
-    if left > totals.lost + totals.unknown + totals.unknown_acks {
+    let open = totals.open_enqueues();
+    if left > totals.lost + open + totals.unknown_acks {
         differences.push(format!(
-            "the server still has {left} jobs after the stop, and the harness {} confirmed and not settled, {} without an \
+            "the server still has {left} jobs after the stop, and the harness {} confirmed and not settled, {open} without an \
              answer to enqueue and {} without one to ack",
-            totals.lost, totals.unknown, totals.unknown_acks
+            totals.lost, totals.unknown_acks
         ));
     }
     differences.extend(reconcile_settled(totals, census, 0));
@@ -156,7 +159,7 @@ fn reconcile_stopped(totals: &Totals, census: &Census) -> Vec<String> {
 fn reconcile_enqueued(totals: &Totals, census: &Census) -> Option<String> {
     let enqueued = census.enqueued?;
     let most = totals.confirmed + totals.unknown;
-    (!(totals.confirmed..=most).contains(&enqueued)).then(|| {
+    (!(totals.confirmed + totals.settled_unconfirmed..=most).contains(&enqueued)).then(|| {
         format!(
             "the server counted {enqueued} jobs enqueued, the harness {} confirmed and {} without an answer",
             totals.confirmed, totals.unknown
@@ -266,8 +269,13 @@ mod tests {
             assert!(audit.reasons[0].contains("1 enqueues or acks had no answer"), "{:?}", audit.reasons);
         }
         let surfaced = Totals { unknown: 1, settled_unconfirmed: 1, completed: 61, ..totals };
-        let census = Ok(Census { enqueued: Some(101), done: Some(61), ready: 40, ..Census::default() });
-        assert_eq!(verdict(surfaced, census, End::Stopped).verdict, Verdict::Ok, "it was completed: nothing is open");
+        let of = |ready| Ok(Census { enqueued: Some(101), done: Some(61), ready, ..Census::default() });
+        assert_eq!(verdict(surfaced, of(40), End::Stopped).verdict, Verdict::Ok, "it was completed: nothing is open");
+        assert_eq!(verdict(surfaced, of(41), End::Stopped).verdict, Verdict::Violated, "one too many");
+        let acked = Totals { unknown_acks: 1, lost: 39, ..totals };
+        let of = |done| Ok(Census { enqueued: Some(100), done: Some(done), ready: 39, ..Census::default() });
+        assert_eq!(verdict(acked, of(61), End::Stopped).verdict, Verdict::Ok, "its ack had happened: nothing is open");
+        assert_eq!(verdict(acked, of(60), End::Stopped).verdict, Verdict::Inconclusive, "nobody knows");
     }
 
     #[test]

@@ -121,7 +121,7 @@ async fn a_backlog_is_worked_off_when_its_last_job_is_acked_not_when_that_is_not
     let slow = LoadPlan { work: Duration::from_millis(30), ..drain_of(50) };
     let outcome = drive(memory(), slow, None).await.outcome;
     assert!(outcome.drained);
-    assert_eq!((outcome.totals.completed, outcome.measured_end_us), (50, outcome.recording.last_acked_us));
+    assert_eq!((outcome.totals.completed, outcome.measured_end_us), (50, outcome.recording.last_settled_us));
     let measured_s = (outcome.measured_end_us - outcome.measured_start_us.unwrap()) as f64 / 1e6;
     assert!((outcome.rates.completed_jobs_s - 50.0 / measured_s).abs() < 1e-6, "{:?}", outcome.rates);
 }

@@ -59,3 +59,14 @@ fn a_drain_deadline_that_is_too_short_leaves_the_audit_inconclusive() {
     assert_eq!((result.audit.verdict, result.regime), (Verdict::Inconclusive, Regime::Overload));
     names(&result, &["audit inconclusive", "not drained"]);
 }
+
+#[test]
+fn a_backlog_that_is_worked_off_was_sent_before_and_is_no_offered_load() {
+    let out = TempDir::new().unwrap();
+    let load = ["--scenario", "drain", "--prefill", "3000", "--workers", "4", "--work", "1ms"];
+    let output = qbench().args(["run", "--backend", "memory", "--out"]).arg(out.path()).args(load).output().unwrap();
+    let result = result_in(out.path(), "memory", "drain");
+    assert_eq!(result.status, RunStatus::Finished, "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!((result.audit.verdict, result.jobs.completed), (Verdict::Ok, 3_000), "{:?}", result.audit);
+    assert!(!result.validity.reasons.iter().any(|reason| reason.contains("offered load")), "{:?}", result.validity);
+}

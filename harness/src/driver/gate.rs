@@ -46,11 +46,17 @@ impl ReleaseGate {
     /// when jobs are taken, so none is left out.
     pub fn revoke(&self) -> u64 {
         let mut revoked = 0;
-        while let Ok(permits) = self.released.try_acquire_many(self.waiting().clamp(1, u64::from(u32::MAX)) as u32) {
-            revoked += permits.num_permits() as u64;
-            permits.forget();
+        loop {
+            let waiting = self.waiting().min(u64::from(u32::MAX));
+            if waiting == 0 {
+                return revoked;
+            }
+            // Where a producer took one of them meanwhile there are fewer, and another look.
+            if let Ok(permits) = self.released.try_acquire_many(waiting as u32) {
+                revoked += waiting;
+                permits.forget();
+            }
         }
-        revoked
     }
 
     /// Jobs released and not taken.

@@ -119,7 +119,7 @@ impl LoadRun<'_> {
         self.dismiss(crew).await;
         let recording = recorder.finish();
         // A backlog was worked off when its last job was acked, and that is noticed only later.
-        let measured_end_us = if window.emptied { recording.last_acked_us } else { measured_end_us };
+        let measured_end_us = if window.emptied { recording.last_settled_us } else { measured_end_us };
         let ledger = &shared.ledger;
         let mut totals = ledger.totals();
         // An interrupted schedule only intended what had fallen due.
@@ -128,7 +128,7 @@ impl LoadRun<'_> {
         let measured_s = start_us.map_or(0.0, |start_us| measured_end_us.saturating_sub(start_us) as f64 / 1e6);
         let in_window = window.jobs;
         let per_second = |jobs: u64| if measured_s > 0.0 { jobs as f64 / measured_s } else { 0.0 };
-        let last_us = recording.last_acked_us.max(measured_end_us);
+        let last_us = recording.last_settled_us.max(measured_end_us);
         Ok(LoadOutcome {
             totals,
             in_window,

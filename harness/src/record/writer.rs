@@ -24,8 +24,8 @@ pub struct Recording {
     pub histograms: StageHistograms,
     /// Measured jobs acked by each worker.
     pub completed_by_worker: Vec<u64>,
-    /// Last ack of a measured job, in microseconds of the run's clock.
-    pub last_acked_us: u64,
+    /// Last ack of a measured job, as done or as failed, in microseconds of the run's clock.
+    pub last_settled_us: u64,
     /// Why records are missing, if they are.
     pub error: Option<String>,
     timeline: Timeline,
@@ -36,7 +36,7 @@ impl Recording {
         Recording {
             histograms: StageHistograms::new(),
             completed_by_worker: vec![0; workers as usize],
-            last_acked_us: 0,
+            last_settled_us: 0,
             error: None,
             timeline: Timeline::default(),
         }
@@ -113,10 +113,12 @@ impl Writer {
                     let _ = serde_json::to_writer(&mut lines, record);
                     lines.push(b'\n');
                 }
+                if matches!(record.outcome, Outcome::Acked | Outcome::Failed | Outcome::Panicked) {
+                    recording.last_settled_us = recording.last_settled_us.max(record.acked_us);
+                }
                 if record.outcome != Outcome::Acked {
                     continue;
                 }
-                recording.last_acked_us = recording.last_acked_us.max(record.acked_us);
                 if let Some(completed) = recording.completed_by_worker.get_mut(record.worker as usize) {
                     *completed += 1;
                 }

@@ -77,7 +77,11 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
         &Evidence {
             audit: &audit,
             intended: load.totals.measured.intended,
-            sent_in_phase: load.in_window.sent,
+            // A backlog that is worked off was sent before the phase.
+            sent_in_phase: match identity.activity {
+                Activity::Drain => load.totals.measured.sent,
+                Activity::Both | Activity::Enqueue => load.in_window.sent,
+            },
             end_to_end_ms: histograms.percentiles_ms(Stage::EndToEnd),
             schedule_lag_ms: histograms.percentiles_ms(Stage::ScheduleLag),
             backlog: if on_schedule { load.backlog } else { Backlog::default() },

@@ -35,6 +35,18 @@ pub struct Totals {
     pub measured: JobCounts,
 }
 
+impl Totals {
+    /// Distinct jobs that are over, in whatever way.
+    pub fn settled(&self) -> u64 {
+        self.completed + self.failed
+    }
+
+    /// Enqueues without an answer of which nothing has been seen since: they happened or not.
+    pub fn open_enqueues(&self) -> u64 {
+        self.unknown.saturating_sub(self.settled_unconfirmed)
+    }
+}
+
 impl Ledger {
     /// The account of everything up to now.
     pub fn totals(&self) -> Totals {
