@@ -106,7 +106,7 @@ class Echo:
                 future.set_result([])
         self.consumers.pop(channel, None)
         seen = set(held)
-        self.give_back([d for d, held in self.held.items() if held.channel == channel and d not in seen])
+        self.give_back([d for d, job in self.held.items() if job.channel == channel and d not in seen])
 
     def demand(self, channel, jobs):
         self.consumers[channel].demand = jobs

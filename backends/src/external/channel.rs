@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::closing::Closings;
 use super::manifest::Manifest;
-use super::process::{Mailbox, Process};
+use super::process::{Mailbox, Process, lock};
 use super::protocol::{Consume, Delivery, IncomingPayload, OutgoingPayload, Request, Role};
 use crate::capability::Recovery;
 use crate::error::{Error, ErrorKind, Result};
@@ -35,7 +35,7 @@ struct Known {
 
 impl Payloads {
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Tells a new process what the others know, and from now on what becomes known.
@@ -116,7 +116,7 @@ impl Channel {
     }
 
     fn held(&self) -> MutexGuard<'_, HashSet<u64>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 
     /// Notes what a worker takes.
@@ -223,7 +223,7 @@ struct ExternalClaimer {
 impl ExternalClaimer {
     /// Takes what the library has started.
     fn take_started(&self, limit: u32, out: &mut Vec<Lease>) -> bool {
-        let mut jobs = self.held.mailbox.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = lock(&self.held.mailbox.jobs);
         let count = jobs.len().min(limit as usize);
         let before = out.len();
         out.extend(jobs.drain(..count));

@@ -3,12 +3,12 @@
 //! A consumer is dropped, and a drop cannot wait. So closing is asked for at once and waited for by the next question of the
 //! control side: an account of the queue is only true when nothing is on its way back any more.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::process::{Process, Question};
+use super::process::{Process, Question, lock};
 use super::protocol::Request;
 
 /// How long an adapter may give jobs back, beyond the limit of an ordinary request: a library that starts jobs without limit
@@ -39,14 +39,14 @@ impl Closings {
         if let Ok(question) = process.send(&Request::Close { channel, held }) {
             let limit = timeout + CLOSE_EXTRA;
             let closing = Closing { process: Arc::clone(process), question, limit, deadline: Instant::now() + limit };
-            self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(closing);
+            lock(&self.asked).push(closing);
         }
     }
 
     /// Waits until every channel that was closed so far has given its jobs back, or its adapter has broken.
     pub(super) async fn finish(&self) {
         let mut awaited = self.awaited.lock().await;
-        awaited.append(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        awaited.append(&mut lock(&self.asked));
         // Removed when it is done, so that nothing is lost when the caller is.
         while let Some(Closing { process, question, limit, deadline }) = awaited.last_mut() {
             if let Err(error) = process.answer(question, *limit, *deadline).await {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::child::Child;
 use super::manifest::Manifest;
-use super::process::{Process, lock};
+use super::process::{Process, conceal, lock};
 use crate::config::ServerUrl;
 
 /// Lines of its own words that are kept for an error, and how much of each.
@@ -64,9 +64,8 @@ pub(super) fn keep_last_words(errors: ChildStderr, last_words: &Mutex<VecDeque<S
     // Whether the line that comes is the rest of an overlong one, which is not shown anyway.
     let mut amid = false;
     while (&mut reader).take(1 << 16).read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-        let said = String::from_utf8_lossy(&line);
         // Concealed as a whole and cut then: a part of a password would not be recognised.
-        let said = url.map_or_else(|| said.to_string(), |url| url.conceal_in(&said));
+        let said = conceal(url, &String::from_utf8_lossy(&line));
         let text: String = said.trim().chars().take(KEPT_CHARS).collect();
         let begins = !std::mem::replace(&mut amid, line.last() != Some(&b'\n'));
         line.clear();

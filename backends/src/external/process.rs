@@ -311,12 +311,17 @@ impl Process {
 
     /// `text` without the server's password, for words of the adapter that reach a file or the user.
     pub(super) fn conceal(&self, text: &str) -> String {
-        self.url.as_ref().map_or_else(|| text.to_owned(), |url| url.conceal_in(text))
+        conceal(self.url.as_ref(), text)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
+}
+
+/// `text` without the password of `url`.
+pub(super) fn conceal(url: Option<&ServerUrl>, text: &str) -> String {
+    url.map_or_else(|| text.to_owned(), |url| url.conceal_in(text))
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -73,6 +73,7 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
     let background = background.and_then(Result::ok);
     // Flat out there is no schedule to fall behind, and a queue in this process is measured by the CPU that it takes.
     let on_schedule = identity.mode == LoadMode::OpenLoop;
+    let may_be_bound = on_schedule || !in_process;
     let validity = validity::judge(
         &Evidence {
             audit: &audit,
@@ -87,8 +88,8 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
             backlog: if on_schedule { load.backlog } else { Backlog::default() },
             measured_s,
             regime: identity.regime,
-            harness_cpu_pct: monitors.cpu_pct.harness.filter(|_| on_schedule || !in_process),
-            busiest_thread_pct: load.busiest_thread_pct.filter(|_| on_schedule || !in_process),
+            harness_cpu_pct: monitors.cpu_pct.harness.filter(|_| may_be_bound),
+            busiest_thread_pct: load.busiest_thread_pct.filter(|_| may_be_bound),
             cores: host::cores(),
             steal_pct: monitors.steal_pct,
             dropped_records: incidents.dropped_records.load(Ordering::Relaxed),
