@@ -17,7 +17,7 @@ fn main() {
     println!("cargo::rustc-env=QBENCH_REVISION={revision}");
     // A change of any source makes the revision dirty.
     for source in
-        ["src", "../schema", "../backends", "../scenarios", "../orchestration/src", "../analysis", "../Cargo.lock"]
+        ["src", "ground", "driver", "engines", "../schema", "../backends", "../scenarios", "../orchestration/src", "../analysis", "../Cargo.lock"]
     {
         println!("cargo::rerun-if-changed={source}");
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use qbench_schema::result::Durability;
 
 use crate::capability::Wake;
+use crate::counters::ClientCounters;
 use crate::error::{Error, Result};
-use crate::round_trips::RoundTrips;
 
 /// Address of a server, possibly with a password. Shows itself without it: only [`ServerUrl::expose`] gives the whole.
 #[derive(Clone, PartialEq, Eq)]
@@ -223,7 +223,7 @@ pub struct BackendConfig {
     /// The backend's own options.
     pub options: BackendOptions,
     /// Counts what producers and consumers ask of the server.
-    pub round_trips: RoundTrips,
+    pub counters: ClientCounters,
 }
 
 impl BackendConfig {

@@ -7,6 +7,8 @@
 pub mod capability;
 pub mod config;
 pub mod conformance;
+pub mod counters;
+pub mod entry;
 pub mod error;
 pub mod external;
 pub mod job;
@@ -14,7 +16,6 @@ mod memory;
 mod null;
 mod postgres;
 pub mod registry;
-pub mod round_trips;
 pub mod seam;
 mod sqlite;
 mod valkey;
@@ -22,7 +23,8 @@ mod waiting;
 
 pub use capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
 pub use config::{BackendConfig, BackendOptions, ServerUrl};
+pub use counters::ClientCounters;
+pub use entry::{EngineKind, Entry, OptionSpec};
 pub use error::{Error, ErrorKind, Result};
 pub use job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
-pub use round_trips::RoundTrips;
 pub use seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer, WorkResult};

@@ -17,9 +17,9 @@ use tokio::time::Instant;
 
 use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
 use crate::config::BackendConfig;
+use crate::entry::{EngineKind, Entry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
-use crate::registry::{EngineKind, Entry};
 use crate::seam::{
     AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer, WorkResult,
 };

@@ -14,9 +14,9 @@ use qbench_schema::result::{Delivery, Durability};
 
 use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
 use crate::config::BackendConfig;
+use crate::entry::{EngineKind, Entry};
 use crate::error::{Error, Result};
 use crate::job::{Lease, LeaseToken, NewJob, ProducerId, WorkerId};
-use crate::registry::{EngineKind, Entry};
 use crate::seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer};
 use crate::waiting::{Bell, WAKES, Waiting};
 

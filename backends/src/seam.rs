@@ -15,7 +15,7 @@ use crate::job::{Lease, NewJob, ProducerId, WorkerId};
 
 /// One queue implementation with one configuration. Opens connections; holds none itself.
 ///
-/// Producers and consumers count what they ask of the server in [`crate::BackendConfig::round_trips`], where they send it. On
+/// Producers and consumers count what they ask of the server in [`crate::BackendConfig::counters`], where they send it. On
 /// an engine whose connections have names, all of ours are called `qbench:…:<namespace>`, the control side's included: an
 /// operator can tell them apart, and the conformance suite cuts just those.
 #[async_trait]

@@ -23,9 +23,9 @@ use async_trait::async_trait;
 use qbench_schema::result::Delivery;
 
 use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
+use crate::entry::{EngineKind, Entry};
 use crate::error::Result;
 use crate::job::{NewJob, ProducerId, WorkerId};
-use crate::registry::{EngineKind, Entry};
 use crate::seam::{Admin, Backend, Consumer, Producer};
 use crate::waiting::WAKES;
 

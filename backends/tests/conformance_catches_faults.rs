@@ -11,11 +11,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use qbench_backends::conformance::{self, Outcome, Report};
-use qbench_backends::registry::{self, EngineKind, Entry};
+use qbench_backends::registry::{self};
 use qbench_backends::{
     AckStatus, Acker, Admin, Backend, BackendConfig, Capabilities, Census, Claimer, Consumer, Depth, Description,
     Lease, NewJob, Producer, ProducerId, Result, WorkResult, WorkerId,
 };
+use qbench_backends::{EngineKind, Entry};
 
 /// What is wrong with a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

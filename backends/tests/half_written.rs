@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qbench_backends::conformance::{self, Outcome, Report};
-use qbench_backends::registry::{self, EngineKind, Entry};
+use qbench_backends::registry::{self};
 use qbench_backends::{
     AckStatus, Acker, Admin, Backend, BackendConfig, Capabilities, Census, Claimer, Consumer, Depth, Description,
     Error, Lease, Producer, ProducerId, Result, WorkResult, WorkerId,
 };
+use qbench_backends::{EngineKind, Entry};
 
 /// How far somebody has come with a backend. What there is, is the reference backend's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

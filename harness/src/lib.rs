@@ -4,16 +4,6 @@
 //! `driver::worker` claims, works and acks, one [`qbench_schema::record::JobRecord`] goes to `record` and `audit`, and
 //! they make the run's result and files.
 
-pub mod audit;
-pub mod background;
 pub mod cli;
-pub mod clock;
-pub mod driver;
-pub mod monitor;
-pub mod pinning;
-pub mod priority;
-pub mod record;
 pub mod run;
-pub mod services;
-pub mod usage;
 pub mod validity;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, ErrorKind, JobId, Lease, NewJob, ProducerId,
-    RoundTrips, ServerUrl, Wake, WorkerId, registry,
+    AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
+    ProducerId, ServerUrl, Wake, WorkerId, registry,
 };
-use qbench_harness::services::{PostgresOptions, PostgresServer};
+use qbench_engines::services::{PostgresOptions, PostgresServer};
 use qbench_schema::result::Durability;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
@@ -32,7 +32,7 @@ fn config(url: &ServerUrl, options: &[(&str, &str)]) -> BackendConfig {
         workers: 4,
         timeout: Duration::from_secs(20),
         options: BackendOptions::new(options),
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
     }
 }
 
@@ -156,12 +156,12 @@ async fn a_batch_costs_requests_per_job_and_says_so() {
         admin.setup().await.expect("sets up");
         enqueue(&*backend, 10).await;
         let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
-        let before = config.round_trips.count();
+        let before = config.counters.requests();
         let leases = claim(&mut consumer, 10).await;
-        assert_eq!((leases.len(), config.round_trips.count() - before), (10, 10), "a claim of ten");
-        let before = config.round_trips.count();
+        assert_eq!((leases.len(), config.counters.requests() - before), (10, 10), "a claim of ten");
+        let before = config.counters.requests();
         consumer.acker.ack(&leases, &mut Vec::new()).await.expect("acks");
-        assert_eq!(config.round_trips.count() - before, of_ten, "an ack of ten: {options:?}");
+        assert_eq!(config.counters.requests() - before, of_ten, "an ack of ten: {options:?}");
         let notes = admin.describe().await.expect("describes").notes.join("; ");
         assert!(notes.contains("a job is a statement of its own"), "{notes}");
     }

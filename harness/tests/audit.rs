@@ -8,8 +8,8 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qbench_harness::driver::plan::LoadPlan;
-use qbench_harness::driver::work::Failures;
+use qbench_driver::plan::LoadPlan;
+use qbench_driver::work::Failures;
 use qbench_schema::result::{Audit, Verdict};
 use support::{Driven, Fault, Faulty, drive, memory, on_schedule, plan};
 

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qbench_backends::ServerUrl;
-use qbench_harness::background::{Error, Pgbench, PgbenchConfig};
-use qbench_harness::clock::RunClock;
-use qbench_harness::pinning::{Cores, Pinning, Role};
-use qbench_harness::services::{PostgresOptions, PostgresServer};
+use qbench_engines::background::{Error, Pgbench, PgbenchConfig};
+use qbench_engines::services::{PostgresOptions, PostgresServer};
+use qbench_ground::clock::RunClock;
+use qbench_ground::pinning::{Cores, Pinning, Role};
 use qbench_schema::result::Durability;
 use sqlx::{Connection, PgConnection};
 

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, JobId, Lease, NewJob, ProducerId, RoundTrips, Wake,
-    WorkResult, WorkerId, registry,
+    AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, JobId, Lease, NewJob, ProducerId,
+    Wake, WorkResult, WorkerId, registry,
 };
-use qbench_harness::driver::plan::LoadPlan;
-use qbench_harness::driver::schedule::{MeasuredLoad, Schedule};
-use qbench_harness::driver::work::Failures;
-use qbench_harness::services::{PostgresOptions, PostgresServer};
+use qbench_driver::plan::LoadPlan;
+use qbench_driver::schedule::{MeasuredLoad, Schedule};
+use qbench_driver::work::Failures;
+use qbench_engines::services::{PostgresOptions, PostgresServer};
 use qbench_schema::result::{Durability, Verdict};
 use sqlx::{Connection, PgConnection};
 use support::{drive, plan};
@@ -46,7 +46,7 @@ impl Rig {
             workers: 1,
             timeout: Duration::from_secs(20),
             options: BackendOptions::new(options),
-            round_trips: RoundTrips::default(),
+            counters: ClientCounters::default(),
         }
     }
 
@@ -141,9 +141,9 @@ async fn a_claim_takes_over_stale_jobs_in_the_same_statement_and_keeps_its_limit
     drop(vanishing);
     tokio::time::sleep(Duration::from_millis(600)).await;
     let mut heir = backend.consumer(WorkerId(1)).await.unwrap();
-    let before = config.round_trips.count();
+    let before = config.counters.requests();
     let leases = claim(&mut heir, 5).await;
-    assert_eq!(config.round_trips.count() - before, 1);
+    assert_eq!(config.counters.requests() - before, 1);
     let delivered: Vec<(u64, u32)> = leases.iter().map(|lease| (lease.job.0, lease.attempt)).collect();
     assert_eq!(delivered, [(0, 2), (1, 2), (2, 2), (3, 1), (4, 1)]);
     rig.stop().await;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use qbench_harness::pinning::Cores;
-use qbench_harness::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
+use qbench_engines::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
+use qbench_ground::pinning::Cores;
 use qbench_schema::files::RunFiles;
 use qbench_schema::manifest::{ConfiguredValue, Manifest};
 use qbench_schema::record::{JobRecord, Stage};

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use qbench_backends::EngineKind;
 use qbench_backends::conformance::{self, Outcome, Progress};
-use qbench_backends::registry::{self, BACKENDS, EngineKind};
-use qbench_backends::{BackendConfig, BackendOptions, RoundTrips, ServerUrl, Wake};
-use qbench_harness::services::{PostgresOptions, PostgresServer, PrivateStore, ValkeyOptions, ValkeyServer};
+use qbench_backends::registry::{self, BACKENDS};
+use qbench_backends::{BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake};
+use qbench_engines::services::{PostgresOptions, PostgresServer, PrivateStore, ValkeyOptions, ValkeyServer};
 use qbench_schema::result::Durability;
 
 /// Starts the server that the backend needs, and holds the backend to every case that applies.
@@ -60,7 +61,7 @@ fn config(url: &ServerUrl, durability: Durability, options: BackendOptions) -> B
         workers: 1,
         timeout: Duration::from_secs(10),
         options,
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
     }
 }
 

@@ -7,9 +7,9 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use qbench_harness::driver::plan::LoadPlan;
-use qbench_harness::driver::schedule::{Arrivals, MeasuredLoad, Schedule};
-use qbench_harness::driver::work::{Failures, WorkEnd};
+use qbench_driver::plan::LoadPlan;
+use qbench_driver::schedule::{Arrivals, MeasuredLoad, Schedule};
+use qbench_driver::work::{Failures, WorkEnd};
 use qbench_schema::record::Stage;
 use qbench_schema::result::{Activity, Verdict};
 use support::{Driven, Fault, Faulty, drive, memory, plan};

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use qbench_backends::registry::{BACKENDS, EngineKind};
-use qbench_backends::{BackendConfig, BackendOptions, RoundTrips, ServerUrl, Wake, WorkerId};
-use qbench_harness::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
+use qbench_backends::EngineKind;
+use qbench_backends::registry::BACKENDS;
+use qbench_backends::{BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake, WorkerId};
+use qbench_engines::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
 use qbench_schema::result::Durability;
 
 /// Lets one worker of every backend of `engine` wait for nothing, a second for each way of waiting.
@@ -20,14 +21,14 @@ async fn idles(engine: EngineKind, url: &ServerUrl) {
             workers: 1,
             timeout: Duration::from_secs(10),
             options: BackendOptions::default(),
-            round_trips: RoundTrips::default(),
+            counters: ClientCounters::default(),
         };
         let backend = (entry.open)(&config).expect("opens");
         let mut admin = backend.admin().await.expect("connects");
         admin.setup().await.expect("sets up");
         for wake in backend.capabilities().wakes {
-            let counts = RoundTrips::default();
-            let config = BackendConfig { wake: *wake, round_trips: counts.clone(), ..config.clone() };
+            let counts = ClientCounters::default();
+            let config = BackendConfig { wake: *wake, counters: counts.clone(), ..config.clone() };
             let backend = (entry.open)(&config).expect("opens");
             let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
             let mut leases = Vec::new();

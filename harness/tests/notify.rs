@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use qbench_backends::registry::{self, BACKENDS, EngineKind};
+use qbench_backends::EngineKind;
+use qbench_backends::registry::{self, BACKENDS};
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, JobId, Lease, NewJob, ProducerId, RoundTrips,
+    AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, JobId, Lease, NewJob, ProducerId,
     ServerUrl, Wake, WorkerId,
 };
-use qbench_harness::services::{PostgresOptions, PostgresServer};
+use qbench_engines::services::{PostgresOptions, PostgresServer};
 use qbench_schema::result::Durability;
 use sqlx::postgres::PgListener;
 use sqlx::{Connection, PgConnection};
@@ -36,7 +37,7 @@ fn config(url: &ServerUrl, options: &BackendOptions, wake: Wake) -> BackendConfi
         workers: 1,
         timeout: Duration::from_secs(20),
         options: options.clone(),
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
     }
 }
 
@@ -101,7 +102,7 @@ async fn a_batch_is_one_notification_and_none_where_nobody_asked() {
         let heard = listener.recv().await.expect("hears");
         assert_eq!(jobs_told(heard.payload()), 1, "{name}");
         consumer.acker.nack(&leases).await.expect("has nothing to give back");
-        assert_eq!(config.round_trips.wake().notifications_sent, 2, "{name}");
+        assert_eq!(config.counters.wake().notifications_sent, 2, "{name}");
 
         let silent = self::config(server.url(), &options, Wake::Poll);
         let backend = (registry::find(id).expect("registered").open)(&silent).expect("opens");
@@ -175,7 +176,7 @@ async fn at_rest_a_worker_asks_once_and_a_job_is_found_by_the_one_that_is_woken(
             workers.spawn(work(consumer, limit, Duration::from_secs(5)));
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let idle = config.round_trips.wake();
+        let idle = config.counters.wake();
         assert_eq!(idle.empty_claims, u64::from(WORKERS), "{name}: everybody looks once to begin with");
         let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
         for job in 0..JOBS {
@@ -184,7 +185,7 @@ async fn at_rest_a_worker_asks_once_and_a_job_is_found_by_the_one_that_is_woken(
         }
         let done: usize = workers.join_all().await.into_iter().sum();
         assert_eq!(done as u64, JOBS, "{name}");
-        let counted = config.round_trips.wake().since(idle);
+        let counted = config.counters.wake().since(idle);
         assert_eq!((counted.notifications_sent, counted.notifications_received), (JOBS, JOBS), "{name}");
         // A claim may overtake the word of its job; then somebody looks for it in vain.
         assert!(counted.empty_claims <= JOBS / 4, "{name}: {} looks in vain", counted.empty_claims);
@@ -204,12 +205,12 @@ async fn a_burst_wakes_as_many_as_it_needs() {
         workers.spawn(work(consumer, 10, Duration::from_secs(2)));
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let before = config.round_trips.wake();
+    let before = config.counters.wake();
     let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
     producer.enqueue(&jobs(0..20)).await.expect("enqueues");
     let done = workers.join_all().await;
     assert_eq!(done.iter().sum::<usize>(), 20);
     assert_eq!(done.iter().filter(|done| **done > 0).count(), 2, "{done:?}");
-    assert_eq!(config.round_trips.wake().since(before).empty_claims, 0);
+    assert_eq!(config.counters.wake().since(before).empty_claims, 0);
     server.stop().await.expect("PostgreSQL ends");
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use qbench_backends::registry::{self, BACKENDS, EngineKind};
+use qbench_backends::EngineKind;
+use qbench_backends::registry::{self, BACKENDS};
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, ErrorKind, JobId, Lease, NewJob, ProducerId,
-    RoundTrips, ServerUrl, Wake, WorkerId,
+    AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
+    ProducerId, ServerUrl, Wake, WorkerId,
 };
-use qbench_harness::services::{PostgresOptions, PostgresServer, SearchPlaces};
+use qbench_engines::services::{PostgresOptions, PostgresServer, SearchPlaces};
 use qbench_schema::result::Durability;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
@@ -79,7 +80,7 @@ fn config(url: &ServerUrl) -> BackendConfig {
         workers: 1,
         timeout: Duration::from_secs(20),
         options: BackendOptions::default(),
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
     }
 }
 
@@ -296,13 +297,13 @@ async fn asking_for_the_depth_reads_no_more_of_a_larger_backlog() {
 
 /// Calls that cost a known number of requests, one after the other.
 struct Counter<'a> {
-    trips: &'a RoundTrips,
+    trips: &'a ClientCounters,
     before: u64,
 }
 
 impl Counter<'_> {
     fn cost(&mut self, expected: u64, of: &str) {
-        let now = self.trips.count();
+        let now = self.trips.requests();
         assert_eq!(now - self.before, expected, "{of}");
         self.before = now;
     }
@@ -311,9 +312,9 @@ impl Counter<'_> {
 #[tokio::test]
 async fn every_request_of_producers_and_consumers_is_a_round_trip() {
     let rig = Rig::start().await;
-    let trips = RoundTrips::default();
+    let trips = ClientCounters::default();
 
-    let config = BackendConfig { round_trips: trips.clone(), ..rig.config.clone() };
+    let config = BackendConfig { counters: trips.clone(), ..rig.config.clone() };
     let backend = set_up("skip_locked", &config).await;
     let mut counter = Counter { trips: &trips, before: 0 };
     let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
@@ -336,7 +337,7 @@ async fn every_request_of_producers_and_consumers_is_a_round_trip() {
     assert!(claim(&mut consumer, 10, Duration::ZERO).await.is_empty());
     counter.cost(1, "an idle look");
 
-    let config = BackendConfig { round_trips: trips.clone(), ..rig.with(&[("commit", "ack")]) };
+    let config = BackendConfig { counters: trips.clone(), ..rig.with(&[("commit", "ack")]) };
     let backend = set_up("delete_returning", &config).await;
     enqueue(&*backend, 0..1).await;
     counter.cost(1, "an enqueue");
@@ -348,7 +349,7 @@ async fn every_request_of_producers_and_consumers_is_a_round_trip() {
     assert!(claim(&mut consumer, 1, Duration::ZERO).await.is_empty());
     counter.cost(3, "BEGIN, an idle look and ROLLBACK");
 
-    let config = BackendConfig { round_trips: trips.clone(), ..rig.config.clone() };
+    let config = BackendConfig { counters: trips.clone(), ..rig.config.clone() };
     let backend = set_up("partitioned", &config).await;
     let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
     assert!(claim(&mut consumer, 10, Duration::ZERO).await.is_empty());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qbench_backends::ServerUrl;
-use qbench_harness::services::{
+use qbench_engines::services::{
     ChildSpec, ExternalServer, PostgresOptions, PostgresServer, SearchPlaces, Server as _, Services, ValkeyOptions,
     ValkeyServer, Wanted, spawn_guarded,
 };

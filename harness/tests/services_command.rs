@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use qbench_harness::services::keeper::Kept;
+use qbench_engines::services::keeper::Kept;
 use qbench_schema::result::Durability;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qbench_backends::{
-    Backend, BackendConfig, BackendOptions, Depth, ErrorKind, JobId, NewJob, ProducerId, RoundTrips, ServerUrl, Wake,
-    WorkerId, registry,
+    Backend, BackendConfig, BackendOptions, ClientCounters, Depth, ErrorKind, JobId, NewJob, ProducerId, ServerUrl,
+    Wake, WorkerId, registry,
 };
-use qbench_harness::services::PrivateStore;
+use qbench_engines::services::PrivateStore;
 use qbench_schema::result::Durability;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -34,7 +34,7 @@ fn open_with(url: &ServerUrl, durability: Durability, timeout: Duration) -> Arc<
         workers: WORKERS,
         timeout,
         options: BackendOptions::default(),
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
     };
     (registry::find("sqlite").expect("registered").open)(&config).expect("opens")
 }

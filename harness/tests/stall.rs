@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use program::{qbench, result_in};
 use qbench_backends::ServerUrl;
-use qbench_harness::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
+use qbench_engines::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
 use qbench_schema::result::{Durability, RunResult, Verdict};
 use tempfile::TempDir;
 

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
+use qbench_backends::registry::BACKENDS;
 use qbench_backends::{
-    AckStatus, Admin, BackendConfig, BackendOptions, Consumer, ErrorKind, JobId, Lease, NewJob, ProducerId, Recovery,
-    RoundTrips, ServerUrl, Wake, WorkerId,
+    AckStatus, Admin, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
+    ProducerId, Recovery, ServerUrl, Wake, WorkerId,
 };
-use qbench_harness::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
+use qbench_backends::{EngineKind, Entry};
+use qbench_engines::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
 use qbench_schema::result::Durability;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -95,7 +96,7 @@ fn config(url: ServerUrl, options: BackendOptions) -> BackendConfig {
         workers: 1,
         timeout: Duration::from_secs(10),
         options,
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, Depth, JobId, Lease, NewJob, ProducerId, RoundTrips,
-    Wake, WorkerId, registry,
+    AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, Depth, JobId, Lease, NewJob,
+    ProducerId, Wake, WorkerId, registry,
 };
-use qbench_harness::services::{ValkeyOptions, ValkeyServer};
+use qbench_engines::services::{ValkeyOptions, ValkeyServer};
 use qbench_schema::result::Durability;
 use redis::aio::MultiplexedConnection;
 
@@ -39,7 +39,7 @@ impl Rig {
             workers: 1,
             timeout: Duration::from_secs(10),
             options: BackendOptions::default(),
-            round_trips: RoundTrips::default(),
+            counters: ClientCounters::default(),
         };
         let backend = (registry::find("valkey_list").expect("registered").open)(&config).expect("opens");
         backend.admin().await.expect("connects").setup().await.expect("sets up");

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, ErrorKind, JobId, Lease, NewJob, ProducerId,
-    RoundTrips, ServerUrl, Wake, WorkerId, registry,
+    AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
+    ProducerId, ServerUrl, Wake, WorkerId, registry,
 };
-use qbench_harness::services::{ValkeyOptions, ValkeyServer};
+use qbench_engines::services::{ValkeyOptions, ValkeyServer};
 use qbench_schema::result::Durability;
 use redis::aio::MultiplexedConnection;
 
@@ -37,7 +37,7 @@ impl Rig {
             workers: 1,
             timeout: Duration::from_secs(10),
             options: BackendOptions::default(),
-            round_trips: RoundTrips::default(),
+            counters: ClientCounters::default(),
         };
         Rig { server, config, raw }
     }
@@ -326,7 +326,7 @@ async fn a_server_of_another_class_is_described_as_it_is_and_left_as_it_is() {
 async fn every_request_of_producers_and_consumers_is_a_round_trip() {
     let mut rig = Rig::start(Durability::D0).await;
     rig.config.lease = Duration::from_millis(200);
-    let trips = rig.config.round_trips.clone();
+    let trips = rig.config.counters.clone();
     let backend = rig.set_up().await;
     let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
     let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
@@ -334,8 +334,8 @@ async fn every_request_of_producers_and_consumers_is_a_round_trip() {
     admin.depth().await.expect("counts");
     let mut before = 0;
     let mut cost = |expected: u64, of: &str| {
-        assert_eq!(trips.count() - before, expected, "{of}");
-        before = trips.count();
+        assert_eq!(trips.requests() - before, expected, "{of}");
+        before = trips.requests();
     };
     cost(0, "setup, connecting, and the control side");
     producer.enqueue(&jobs(100)).await.expect("enqueues");

@@ -42,8 +42,8 @@ use tokio::time::Instant;
 
 use crate::capability::Capabilities;
 use crate::config::BackendConfig;
+use crate::entry::{EngineKind, Entry};
 use crate::error::{Error, Result};
-use crate::registry::{EngineKind, Entry};
 
 pub use report::{CaseResult, Outcome, Report};
 pub use requirement::Requirement;

@@ -1,7 +1,7 @@
 //! What a case may require of a backend's declared capabilities.
 
 use crate::capability::{Capabilities, Order, Recovery, Wake};
-use crate::registry::EngineKind;
+use crate::entry::EngineKind;
 
 /// A capability without which a case says nothing about a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use super::probe::{self, ServerProbe};
 use crate::capability::{Capabilities, Wake};
 use crate::config::BackendConfig;
+use crate::entry::Entry;
 use crate::error::Error;
 use crate::job::{JobId, Lease, NewJob, ProducerId, WorkerId};
-use crate::registry::Entry;
 use crate::seam::{AckStatus, Admin, Backend, Consumer, Producer};
 
 /// How long a case waits for something that must come. Long, because it only costs time when the case fails.

@@ -15,9 +15,9 @@ use super::process::Process;
 use super::protocol::{Consume, Described, Hello, Request, Role, VERSION, WireCensus, WireDepth};
 use crate::capability::Capabilities;
 use crate::config::BackendConfig;
+use crate::entry::EngineKind;
 use crate::error::Result;
 use crate::job::{ProducerId, WorkerId};
-use crate::registry::EngineKind;
 use crate::seam::{Admin, Backend, Census, Consumer, Depth, Description, Producer};
 
 /// How long setup, reset, settle and teardown may take beyond an ordinary request: they make and drop tables, flush, and end workers.

@@ -14,8 +14,8 @@ use super::PREFIX;
 use super::folders::{FILE, cache_folder};
 use super::protocol::{Consume, VERSION};
 use crate::capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
+use crate::entry::{EngineKind, OptionSpec};
 use crate::error::{Error, Result};
-use crate::registry::{EngineKind, OptionSpec};
 
 /// Largest batch where the manifest names none: nothing in the protocol limits it.
 const MAX_BATCH: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");

@@ -22,8 +22,8 @@ pub use folders::FOLDERS_VARIABLE;
 use manifest::Manifest;
 
 use crate::config::BackendConfig;
+use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::registry::Entry;
 
 /// What an external backend's id starts with.
 pub const PREFIX: &str = "external:";

@@ -26,9 +26,9 @@ use super::target::Target;
 use super::waiting::{Source, WAKES, WaitingClaimer};
 use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
 use crate::config::BackendConfig;
+use crate::entry::{EngineKind, Entry, OptionSpec};
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
-use crate::registry::{EngineKind, Entry, OptionSpec};
 use crate::seam::{AckStatus, Acker, Consumer};
 
 /// The registry's line.

@@ -24,9 +24,9 @@ use super::target::Target;
 use super::waiting::WAKES;
 use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
 use crate::config::BackendConfig;
+use crate::entry::{EngineKind, Entry, OptionSpec};
 use crate::error::Result;
 use crate::job::WorkerId;
-use crate::registry::{EngineKind, Entry, OptionSpec};
 use crate::seam::Consumer;
 
 /// The registry's line.

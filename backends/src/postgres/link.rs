@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use super::failure;
 use super::target::{Role, Target};
+use crate::counters::ClientCounters;
 use crate::error::{Error, Result};
-use crate::round_trips::RoundTrips;
 
 /// A physical connection to the server of a [`Target`].
 ///
@@ -21,7 +21,7 @@ pub(super) struct Link {
     target: Arc<Target>,
     role: Role,
     connection: Option<PgConnection>,
-    round_trips: RoundTrips,
+    counters: ClientCounters,
 }
 
 impl Link {
@@ -30,8 +30,8 @@ impl Link {
     /// # Errors
     /// [`crate::ErrorKind::Connect`].
     pub(super) async fn open(target: &Arc<Target>, role: Role) -> Result<Self> {
-        let round_trips = target.round_trips(role);
-        let mut link = Link { target: Arc::clone(target), role, connection: None, round_trips };
+        let counters = target.counters(role);
+        let mut link = Link { target: Arc::clone(target), role, connection: None, counters };
         link.connection = Some(link.connect().await?);
         Ok(link)
     }
@@ -140,7 +140,7 @@ impl Link {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        self.round_trips.add();
+        self.counters.add_request();
         Ok(connection)
     }
 

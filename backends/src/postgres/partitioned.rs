@@ -23,9 +23,9 @@ use super::target::Target;
 use super::waiting::{Source, WaitingClaimer};
 use crate::capability::Order;
 use crate::config::BackendConfig;
+use crate::entry::{EngineKind, Entry, OptionSpec};
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
-use crate::registry::{EngineKind, Entry, OptionSpec};
 use crate::seam::Consumer;
 
 /// The registry's line.

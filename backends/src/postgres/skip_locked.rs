@@ -14,9 +14,9 @@ use super::target::Target;
 use super::waiting::{Source, WaitingClaimer};
 use crate::capability::Order;
 use crate::config::BackendConfig;
+use crate::entry::{EngineKind, Entry};
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
-use crate::registry::{EngineKind, Entry};
 use crate::seam::Consumer;
 
 /// The registry's line.

@@ -13,8 +13,8 @@ use super::notify::{self, Listening};
 use super::waiting::WAKES;
 use crate::capability::Wake;
 use crate::config::{BackendConfig, ServerUrl};
+use crate::counters::ClientCounters;
 use crate::error::{Error, Result};
-use crate::round_trips::RoundTrips;
 
 /// Prepared statements that a session keeps. A worker that may serve 256 partitions needs more than the driver's 100.
 const STATEMENT_CACHE: usize = 1024;
@@ -82,7 +82,7 @@ pub(super) struct Target {
     pub(super) timeout: Duration,
     /// Whoever listens for consumers that wait to be told.
     pub(super) listening: Listening,
-    round_trips: RoundTrips,
+    counters: ClientCounters,
     notes: Vec<String>,
 }
 
@@ -112,7 +112,7 @@ impl Target {
             workers: config.workers,
             timeout: config.timeout,
             listening: Listening::default(),
-            round_trips: config.round_trips.clone(),
+            counters: config.counters.clone(),
             notes: (config.wake == Wake::Notify).then(|| notify::NOTE.to_owned()).into_iter().collect(),
         })
     }
@@ -131,20 +131,20 @@ impl Target {
     }
 
     /// Where a session of `role` counts its round trips: in the run's counter, or, on the control side, nowhere.
-    pub(super) fn round_trips(&self, role: Role) -> RoundTrips {
+    pub(super) fn counters(&self, role: Role) -> ClientCounters {
         match role {
-            Role::Admin | Role::Listener => RoundTrips::default(),
-            Role::Producer | Role::Consumer => self.round_trips.clone(),
+            Role::Admin | Role::Listener => ClientCounters::default(),
+            Role::Producer | Role::Consumer => self.counters.clone(),
         }
     }
 
     /// Where the run counts how its workers learn of work.
-    pub(super) fn counts(&self) -> RoundTrips {
-        self.round_trips.clone()
+    pub(super) fn counts(&self) -> ClientCounters {
+        self.counters.clone()
     }
 
     /// Where notifications are counted; `None` where whoever makes jobs ready tells nobody.
-    pub(super) fn notifying(&self) -> Option<RoundTrips> {
+    pub(super) fn notifying(&self) -> Option<ClientCounters> {
         (self.wake == Wake::Notify).then(|| self.counts())
     }
 
@@ -221,7 +221,7 @@ pub(super) mod tests {
             workers: 1,
             timeout: Duration::from_secs(5),
             options: BackendOptions::default(),
-            round_trips: RoundTrips::default(),
+            counters: ClientCounters::default(),
         }
     }
 
@@ -265,8 +265,8 @@ pub(super) mod tests {
         let config = config("postgres://ann@db/x");
         let target = Target::new("skip_locked", &config).expect("a good configuration");
         for role in [Role::Admin, Role::Producer, Role::Consumer, Role::Listener] {
-            target.round_trips(role).add();
+            target.counters(role).add_request();
         }
-        assert_eq!(config.round_trips.count(), 2);
+        assert_eq!(config.counters.requests(), 2);
     }
 }

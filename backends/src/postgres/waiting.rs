@@ -10,9 +10,9 @@ use super::leased::ANYWHERE;
 use super::notify::{Places, Told};
 use super::target::Target;
 use crate::capability::Wake;
+use crate::counters::ClientCounters;
 use crate::error::Result;
 use crate::job::Lease;
-use crate::round_trips::RoundTrips;
 use crate::seam::Claimer;
 
 /// The ways to wait that the backends of this engine know.
@@ -74,7 +74,7 @@ impl<S: Source> WaitingClaimer<S> {
 /// A source whose looks in vain are counted.
 struct Looks<S> {
     source: S,
-    counts: RoundTrips,
+    counts: ClientCounters,
 }
 
 impl<S: Source> Looks<S> {
@@ -186,7 +186,7 @@ mod tests {
     fn claimer(found: &[u32]) -> WaitingClaimer<Scripted> {
         let source = Scripted(found.iter().copied().collect());
         let pause = Pause::Poll(Duration::from_millis(1));
-        WaitingClaimer { looks: Looks { source, counts: RoundTrips::default() }, pause }
+        WaitingClaimer { looks: Looks { source, counts: ClientCounters::default() }, pause }
     }
 
     #[tokio::test]
@@ -271,7 +271,7 @@ mod tests {
     /// So long that a test which needs it fails.
     const NEVER: Duration = Duration::from_secs(24 * 3600);
 
-    fn told(announcements: &Arc<Announcements>, shelf: Shelf, counts: &RoundTrips) -> WaitingClaimer<Shelf> {
+    fn told(announcements: &Arc<Announcements>, shelf: Shelf, counts: &ClientCounters) -> WaitingClaimer<Shelf> {
         let pause = Pause::Told(Told::new(announcements, None, shelf.places(), NEVER));
         WaitingClaimer { looks: Looks { source: shelf, counts: counts.clone() }, pause }
     }
@@ -303,7 +303,7 @@ mod tests {
             for _ in 0..1 + chance.below(6) {
                 let mut own = shelf.clone();
                 own.chance = Chance(1 + chance.below(u64::MAX - 1));
-                let claimer = told(&announcements, own, &RoundTrips::default());
+                let claimer = told(&announcements, own, &ClientCounters::default());
                 tasks.spawn(consume(claimer, Chance(1 + chance.below(1 << 40)), Arc::clone(&done), JOBS));
             }
             let mut sent = 0;
@@ -332,7 +332,7 @@ mod tests {
         const CONSUMERS: u64 = 20;
         let announcements = Arc::<Announcements>::default();
         let shelf = Shelf { jobs: Arc::default(), chance: Chance(1), fails: false };
-        let counts = RoundTrips::default();
+        let counts = ClientCounters::default();
         let done = Arc::<AtomicU64>::default();
         let mut tasks = JoinSet::new();
         for _ in 0..CONSUMERS {
@@ -365,7 +365,7 @@ mod tests {
         let fallback = Duration::from_secs(5);
         let pause = Pause::Told(Told::new(&announcements, None, shelf.places(), fallback));
         let source = shelf.clone();
-        let mut claimer = WaitingClaimer { looks: Looks { source, counts: RoundTrips::default() }, pause };
+        let mut claimer = WaitingClaimer { looks: Looks { source, counts: ClientCounters::default() }, pause };
         let mut out = Vec::new();
         claimer.claim(1, Duration::from_millis(100), &mut out).await.expect("no look fails");
         shelf.jobs.lock().unwrap().extend([1, 2, 3]);

@@ -54,7 +54,7 @@ impl Link {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        self.store.round_trips.add();
+        self.store.counters.add_request();
         let limit = self.store.timeout;
         let context = || format!("{what} in {}", self.store.place());
         match timeout(limit, sqlx::query_with(statement, arguments).fetch_all(&mut connection)).await {

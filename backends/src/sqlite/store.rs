@@ -8,8 +8,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::config::BackendConfig;
+use crate::counters::ClientCounters;
 use crate::error::{Error, Result};
-use crate::round_trips::RoundTrips;
 use crate::waiting::{Bell, Waiting};
 
 /// Scheme of the address of a directory for databases.
@@ -23,7 +23,7 @@ pub(super) struct Store {
     pub(super) lease: Duration,
     pub(super) waiting: Waiting,
     pub(super) timeout: Duration,
-    pub(super) round_trips: RoundTrips,
+    pub(super) counters: ClientCounters,
     /// Rings when jobs become ready.
     pub(super) bell: Bell,
     turn: Mutex<Turn>,
@@ -58,7 +58,7 @@ impl Store {
             lease: config.lease,
             waiting: Waiting::of(config)?,
             timeout: config.timeout,
-            round_trips: config.round_trips.clone(),
+            counters: config.counters.clone(),
             bell: Bell::default(),
             turn: Mutex::default(),
         })

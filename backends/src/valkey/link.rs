@@ -7,8 +7,8 @@ use redis::{Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, Serve
 use super::Setting;
 use super::connection::Connection;
 use crate::config::ServerUrl;
+use crate::counters::ClientCounters;
 use crate::error::{Error, ErrorKind, Result};
-use crate::round_trips::RoundTrips;
 
 /// A connection to the server, opened anew on the next call after it broke.
 ///
@@ -23,19 +23,19 @@ pub(super) struct Link {
     subject: String,
     /// Name under which the connection shows itself on the server.
     name: String,
-    round_trips: RoundTrips,
+    counters: ClientCounters,
     live: Option<Connection>,
     /// The request of the last call, kept for its room.
     request: Vec<u8>,
 }
 
 impl Link {
-    /// Connects. Every request is counted in `round_trips`.
+    /// Connects. Every request is counted in `counters`.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] when the URL is not one or there is none; [`ErrorKind::Connect`] when the server cannot be reached, or
     /// refuses us.
-    pub(super) async fn open(setting: &Setting, round_trips: RoundTrips) -> Result<Self> {
+    pub(super) async fn open(setting: &Setting, counters: ClientCounters) -> Result<Self> {
         let url = setting.config.require_url()?;
         let server = url.expose().into_connection_info().map_err(|err| {
             Error::config(format!(
@@ -48,7 +48,7 @@ impl Link {
             timeout: setting.config.timeout,
             subject: setting.keys.jobs.clone(),
             name: setting.connection_name(),
-            round_trips,
+            counters,
             live: None,
             request: Vec::new(),
         };
@@ -120,7 +120,7 @@ impl Link {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        self.round_trips.add();
+        self.counters.add_request();
         let limit = self.timeout + blocks_for;
         match tokio::time::timeout(limit, connection.request(&self.request, replies)).await {
             Ok(Ok(replies)) => {

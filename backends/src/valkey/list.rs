@@ -37,9 +37,9 @@ use super::control::{Control, Ownership};
 use super::link::Link;
 use super::reply::{array, count, text};
 use crate::capability::{Capabilities, Wake};
+use crate::entry::{EngineKind, Entry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
-use crate::registry::{EngineKind, Entry};
 use crate::seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer};
 
 /// The registry's line.
@@ -230,7 +230,7 @@ impl Claimer for ListClaimer {
     async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
         let deadline = Instant::now() + wait;
         while !self.take(limit, "", out).await? {
-            self.setting.config.round_trips.empty_claim();
+            self.setting.config.counters.empty_claim();
             let now = Instant::now();
             if now >= deadline {
                 break;
@@ -241,7 +241,7 @@ impl Claimer for ListClaimer {
                         Some(moved) => {
                             self.take(limit, &moved, out).await?;
                         }
-                        None => self.setting.config.round_trips.empty_claim(),
+                        None => self.setting.config.counters.empty_claim(),
                     }
                     break;
                 }
@@ -261,7 +261,7 @@ impl Claimer for ListClaimer {
         };
         let reply = self.queue.run(OPERATION, &self.reclaim, fill).await?;
         if !self.append(OPERATION, reply, out)? {
-            self.setting.config.round_trips.empty_claim();
+            self.setting.config.counters.empty_claim();
         }
         Ok(())
     }

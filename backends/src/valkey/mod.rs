@@ -23,8 +23,8 @@ use qbench_schema::result::Delivery;
 
 use crate::capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
 use crate::config::BackendConfig;
+use crate::counters::ClientCounters;
 use crate::error::{Error, Result};
-use crate::round_trips::RoundTrips;
 
 mod connection;
 mod control;
@@ -123,12 +123,12 @@ impl Setting {
 
     /// Opens a producer's, claimer's or acker's connection now, so that a wrong address is found before the measured window.
     async fn connect(&self) -> Result<Link> {
-        Link::open(self, self.config.round_trips.clone()).await
+        Link::open(self, self.config.counters.clone()).await
     }
 
     /// Opens a connection of the control side, whose round trips are not the run's.
     async fn connect_admin(&self) -> Result<Link> {
-        Link::open(self, RoundTrips::default()).await
+        Link::open(self, ClientCounters::default()).await
     }
 
     /// Name under which our connections show themselves in `CLIENT LIST`: tells runs under different key prefixes apart.

@@ -26,9 +26,9 @@ use async_trait::async_trait;
 use super::Setting;
 use crate::capability::Capabilities;
 use crate::config::BackendConfig;
+use crate::entry::{EngineKind, Entry, OptionSpec};
 use crate::error::Result;
 use crate::job::{ProducerId, WorkerId};
-use crate::registry::{EngineKind, Entry, OptionSpec};
 use crate::seam::{Admin, Backend, Consumer, Producer};
 
 mod acker;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qbench_backends::{BackendConfig, BackendOptions, RoundTrips, Wake};
+use qbench_backends::{BackendConfig, BackendOptions, ClientCounters, Wake};
 use qbench_schema::result::Durability;
 
 /// A configuration for backends that live in this process.
@@ -17,6 +17,6 @@ pub fn in_process() -> BackendConfig {
         workers: 1,
         timeout: Duration::from_secs(5),
         options: BackendOptions::default(),
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
     }
 }

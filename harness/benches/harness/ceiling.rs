@@ -6,15 +6,15 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
-use qbench_backends::RoundTrips;
-use qbench_harness::clock::{PhaseCell, RunClock, RunPhase};
-use qbench_harness::driver::incidents::Incidents;
-use qbench_harness::driver::phases::{LoadRun, Observer};
-use qbench_harness::driver::plan::LoadPlan;
-use qbench_harness::driver::schedule::{MeasuredLoad, Schedule};
-use qbench_harness::driver::shards::threads_beside;
-use qbench_harness::driver::work::Failures;
-use qbench_harness::record::RecordFiles;
+use qbench_backends::ClientCounters;
+use qbench_driver::incidents::Incidents;
+use qbench_driver::phases::{LoadRun, Observer};
+use qbench_driver::plan::LoadPlan;
+use qbench_driver::record::RecordFiles;
+use qbench_driver::schedule::{MeasuredLoad, Schedule};
+use qbench_driver::shards::threads_beside;
+use qbench_driver::work::Failures;
+use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
 use qbench_schema::result::{Activity, Durability, Percentiles};
 
 use super::allocations;
@@ -113,7 +113,7 @@ fn allocations_per_job(batch: u32) -> anyhow::Result<f64> {
             plan: &plan,
             threads: threads_beside(false),
             backend,
-            round_trips: RoundTrips::default(),
+            counters: ClientCounters::default(),
             clock: RunClock::start(),
             phase: PhaseCell::default(),
             incidents: Arc::new(Incidents::default()),

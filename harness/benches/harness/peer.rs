@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
-use qbench_backends::{Admin, Backend, BackendConfig, BackendOptions, RoundTrips, ServerUrl, Wake, registry};
+use qbench_backends::{Admin, Backend, BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake, registry};
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::{Durability, RunResult, Verdict};
 
@@ -93,7 +93,7 @@ pub fn backend(
         workers: 8,
         timeout: std::time::Duration::from_secs(15),
         options: BackendOptions::new(options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))),
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
     };
     let wakes = (entry.open)(&config).map(|backend| backend.capabilities().wakes);
     config.wake = wakes.map_or(Wake::Block, |wakes| wakes[0]);

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
-use qbench_harness::background::Libpq;
-use qbench_harness::services::{PostgresOptions, PostgresServer};
+use qbench_engines::background::Libpq;
+use qbench_engines::services::{PostgresOptions, PostgresServer};
 use qbench_schema::result::Durability;
 use qbench_schema::sql;
 

@@ -5,18 +5,18 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
-use qbench_backends::RoundTrips;
-use qbench_harness::clock::{PhaseCell, RunClock};
-use qbench_harness::driver::incidents::Incidents;
-use qbench_harness::driver::outcome::LoadOutcome;
-use qbench_harness::driver::phases::LoadRun;
-use qbench_harness::driver::plan::LoadPlan;
-use qbench_harness::driver::schedule::{Arrivals, MeasuredLoad, Schedule};
-use qbench_harness::driver::shards::threads_beside;
-use qbench_harness::driver::work::Failures;
-use qbench_harness::monitor::{MonitorConfig, Monitors, Roles, ServerTarget};
-use qbench_harness::record::RecordFiles;
-use qbench_harness::services::{PostgresOptions, PostgresServer};
+use qbench_backends::ClientCounters;
+use qbench_driver::incidents::Incidents;
+use qbench_driver::outcome::LoadOutcome;
+use qbench_driver::phases::LoadRun;
+use qbench_driver::plan::LoadPlan;
+use qbench_driver::record::RecordFiles;
+use qbench_driver::schedule::{Arrivals, MeasuredLoad, Schedule};
+use qbench_driver::shards::threads_beside;
+use qbench_driver::work::Failures;
+use qbench_engines::monitor::{MonitorConfig, Monitors, Roles, ServerTarget};
+use qbench_engines::services::{PostgresOptions, PostgresServer};
+use qbench_ground::clock::{PhaseCell, RunClock};
 use qbench_schema::files::RunFiles;
 use qbench_schema::record::Stage;
 use qbench_schema::result::{Activity, Durability};
@@ -129,7 +129,7 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
         plan: &plan,
         threads: threads_beside(true),
         backend,
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
         clock,
         phase,
         incidents: Arc::new(Incidents::default()),

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use qbench_backends::ServerUrl;
-use qbench_harness::services::{SearchPlaces, ValkeyOptions, ValkeyServer};
+use qbench_engines::services::{SearchPlaces, ValkeyOptions, ValkeyServer};
 use qbench_schema::result::Durability;
 
 use super::peer::{self, NAMESPACE, TURNS};

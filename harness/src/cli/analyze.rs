@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Status;
-use crate::usage::Usage;
+use qbench_ground::usage::Usage;
 
 /// Make runs.csv, summary.csv and summary.json from result folders, and print a table per scenario
 ///

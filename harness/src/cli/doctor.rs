@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::Status;
-use crate::priority;
-use crate::services::SearchPlaces;
+use qbench_engines::services::SearchPlaces;
+use qbench_ground::priority;
 
 /// Say which servers would be used, and what this machine does not allow
 #[derive(Debug, Args)]

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use qbench_backends::ErrorKind;
 
 use super::output;
-use crate::usage::Usage;
-use crate::{background, services};
+use qbench_engines::{background, services};
+use qbench_ground::usage::Usage;
 
 /// How a command ended when it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

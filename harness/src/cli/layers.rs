@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use qbench_backends::registry::{self, BACKENDS, EngineKind, Entry};
+use qbench_backends::registry::{self, BACKENDS};
+use qbench_backends::{EngineKind, Entry};
 use qbench_backends::{ServerUrl, external};
 use qbench_scenarios::{Layer, Origin, Overrides, Pairs, Profile, RunPlan, Scenario, Source, did_you_mean, resolve};
 use qbench_schema::manifest::ConfiguredValue;
@@ -13,9 +14,9 @@ use qbench_schema::result::Durability;
 
 use super::secrets;
 use super::workload_args::WorkloadArgs;
-use crate::pinning::{Cores, Pinning};
 use crate::run::RunRequest;
-use crate::usage::Usage;
+use qbench_ground::pinning::{Cores, Pinning};
+use qbench_ground::usage::Usage;
 
 /// Settings file that is read when it stands in the working directory.
 const SETTINGS_FILE: &str = "qbench.toml";

@@ -2,7 +2,8 @@
 
 use clap::{Args, ValueEnum};
 use qbench_backends::external;
-use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
+use qbench_backends::registry::BACKENDS;
+use qbench_backends::{EngineKind, Entry};
 use qbench_scenarios::{KEYS, PlanFile, Profile, Scenario, Variant};
 
 use super::Status;

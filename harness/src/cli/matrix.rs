@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use qbench_backends::external;
-use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
+use qbench_backends::registry::BACKENDS;
+use qbench_backends::{EngineKind, Entry};
 use qbench_orchestration::{Cell, MatrixOutcome, Plan, Progress, RunCommand, execute, survey};
 use qbench_scenarios::Scenario;
 use qbench_schema::result::RunIdentity;
@@ -16,7 +17,7 @@ use super::Status;
 use super::layers::{Settings, SettingsArgs, find_backend, option_keys, prepare_out};
 use super::variation::{SettledVariant, Variation, VariationArgs};
 use crate::run::{self, RunRequest};
-use crate::usage::Usage;
+use qbench_ground::usage::Usage;
 
 /// Time for initdb, tables and connections of one run; only used to estimate.
 const SETUP_ESTIMATE: Duration = Duration::from_secs(5);

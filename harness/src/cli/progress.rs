@@ -6,8 +6,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use qbench_schema::progress::{PROGRESS_JSON, PROGRESS_VARIABLE, ProgressLine};
 
-use crate::clock::RunPhase;
 use crate::run::Progress;
+use qbench_ground::clock::RunPhase;
 
 /// The right kind for where standard error goes.
 pub fn on_stderr(title: &str) -> Box<dyn Progress> {

@@ -4,15 +4,15 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Args;
-use qbench_backends::registry::EngineKind;
+use qbench_backends::EngineKind;
 use qbench_scenarios::Scenario;
 
 use super::Status;
 use super::layers::{SettingsArgs, prepare_out};
 use super::matrix::{self, CellArgs, Matrix};
 use super::variation::VariationArgs;
-use crate::services::{self, SearchPlaces};
-use crate::usage::Usage;
+use qbench_engines::services::{self, SearchPlaces};
+use qbench_ground::usage::Usage;
 
 /// The four designs that the reference compares.
 const BACKENDS: &str = "skip_locked,delete_returning,partitioned,valkey_streams";

@@ -13,8 +13,8 @@ use qbench_schema::variant::RunVariant;
 use super::layers::{SettingsArgs, find_backend, prepare_out};
 use super::signals::Interrupts;
 use super::{Status, progress, secrets, verdict};
-use crate::priority;
 use crate::run::{self, RunRequest};
+use qbench_ground::priority;
 
 /// Run one backend in one scenario, once, and leave its files
 ///

@@ -9,13 +9,13 @@ use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use qbench_backends::registry::EngineKind;
+use qbench_backends::EngineKind;
 
 use super::Status;
 use super::layers::{ServerArgs, SettingsArgs};
 use super::signals::Interrupts;
-use crate::services::keeper::{self, Keep, Kept, KeptServer};
-use crate::usage::Usage;
+use qbench_engines::services::keeper::{self, Keep, Kept, KeptServer};
+use qbench_ground::usage::Usage;
 
 /// Longest time that the end of the servers may take; their own limits are shorter.
 const STOP_LIMIT: Duration = Duration::from_secs(40);

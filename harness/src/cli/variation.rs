@@ -7,7 +7,7 @@ use qbench_scenarios::{Axis, Origin, Pairs, PlanFile, Variant, combinations};
 use qbench_schema::variant::RunVariant;
 
 use super::layers::{Settings, SettingsArgs, option_keys};
-use crate::usage::Usage;
+use qbench_ground::usage::Usage;
 
 /// What varies between the runs of a matrix.
 #[derive(Debug, Clone, Default, Args)]

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use clap::Args;
 use qbench_backends::conformance::{self, Outcome, Progress};
-use qbench_backends::registry::{BACKENDS, EngineKind, Entry};
-use qbench_backends::{BackendConfig, BackendOptions, RoundTrips, ServerUrl, Wake};
+use qbench_backends::registry::BACKENDS;
+use qbench_backends::{BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake};
+use qbench_backends::{EngineKind, Entry};
 
 use super::Status;
 use super::layers::{ServerArgs, Settings, SettingsArgs, find_backend};
 use super::signals::Interrupts;
-use crate::services::{PostgresOptions, Services, ValkeyOptions, Wanted};
+use qbench_engines::services::{PostgresOptions, Services, ValkeyOptions, Wanted};
 
 /// PostgreSQL schema and Valkey key prefix of the suite.
 const NAMESPACE: &str = "qbench_verify";
@@ -126,7 +127,7 @@ async fn verify_one(
         workers: 1,
         timeout: Duration::from_secs(10),
         options,
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
     };
     let title = title(entry, option_set);
     let report = conformance::run(entry, &config, filter, |progress| match progress {

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use qbench_backends::registry::EngineKind;
+use qbench_backends::EngineKind;
 use qbench_scenarios::Pgbench as PgbenchSize;
 use qbench_schema::result::BackgroundLoad;
 
 use super::servers::RunServers;
-use crate::background::{Pgbench, PgbenchConfig, PreparedPgbench};
-use crate::clock::RunClock;
-use crate::pinning::Cores;
+use qbench_engines::background::{Pgbench, PgbenchConfig, PreparedPgbench};
+use qbench_ground::clock::RunClock;
+use qbench_ground::pinning::Cores;
 
 /// How long pgbench may take until its first report.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -44,7 +44,7 @@ pub(super) async fn prepare(
 /// Removes what [`prepare`] made, after a run that broke before the background load could be ended in order.
 pub(super) async fn remove_leftovers(servers: &RunServers) -> anyhow::Result<()> {
     let server = servers.url_under_test(EngineKind::Postgres).context("a background load needs a PostgreSQL")?;
-    Ok(crate::background::remove_leftovers(&server).await?)
+    Ok(qbench_engines::background::remove_leftovers(&server).await?)
 }
 
 impl BackgroundRun {

@@ -11,8 +11,8 @@ use qbench_schema::result::{
 
 use super::host;
 use super::session::Measured;
-use crate::audit;
 use crate::validity::{self, Evidence};
+use qbench_driver::audit;
 
 /// Below this many times the run's rate the harness itself may be what is measured (METHODOLOGY M5).
 const ENOUGH_CEILING: f64 = 5.0;

@@ -8,7 +8,7 @@ use qbench_schema::result::{RunResult, RunStatus};
 use serde::Serialize;
 
 use super::RunRequest;
-use crate::usage::Usage;
+use qbench_ground::usage::Usage;
 
 /// Writes `value` as indented JSON under a temporary name and renames it, so that a reader never sees half a file.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use qbench_backends::{RoundTrips, registry};
+use qbench_backends::{ClientCounters, registry};
 use qbench_scenarios::workload::Percent;
 use qbench_schema::result::{Activity, Durability};
 
 use super::{RunRequest, load, opening};
-use crate::clock::{PhaseCell, RunClock, RunPhase};
-use crate::driver::incidents::Incidents;
-use crate::driver::phases::{LoadRun, Observer};
-use crate::driver::plan::LoadPlan;
-use crate::driver::schedule::{MeasuredLoad, Schedule};
-use crate::record::RecordFiles;
+use qbench_driver::incidents::Incidents;
+use qbench_driver::phases::{LoadRun, Observer};
+use qbench_driver::plan::LoadPlan;
+use qbench_driver::record::RecordFiles;
+use qbench_driver::schedule::{MeasuredLoad, Schedule};
+use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
 
 /// How long the floor is measured: long enough for tens of thousands of jobs, short enough to be done before every run.
 const DURATION: Duration = Duration::from_millis(300);
@@ -50,7 +50,7 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
     (floor.plan.workload.fail_pct, floor.plan.workload.panic_pct) = (Percent::NONE, Percent::NONE);
     // Null wakes by what it can do, and a pause between two looks is no cost of the harness.
     (floor.plan.workload.wake, floor.plan.workload.poll_interval) = (None, None);
-    let backend = opening::open(&floor, None, &RoundTrips::default())?;
+    let backend = opening::open(&floor, None, &ClientCounters::default())?;
     let plan = LoadPlan {
         schedule: Arc::new(Schedule::new(None, 0, MeasuredLoad::FlatOut { duration: DURATION, jobs_max: JOBS_MAX })),
         activity: Activity::Both,
@@ -64,7 +64,7 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
         plan: &plan,
         threads: request.threads(),
         backend,
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
         clock: RunClock::start(),
         phase: PhaseCell::default(),
         incidents: Arc::clone(&incidents),

@@ -10,9 +10,9 @@ use qbench_schema::result::Activity;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::driver::plan::LoadPlan;
-use crate::driver::schedule::{self, MeasuredLoad, Schedule};
-use crate::driver::work::Failures;
+use qbench_driver::plan::LoadPlan;
+use qbench_driver::schedule::{self, MeasuredLoad, Schedule};
+use qbench_driver::work::Failures;
 
 /// Most jobs in one call where the size of the batch is not under test: filling a queue, and emptying it after a phase
 /// without workers.

@@ -17,7 +17,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use qbench_backends::ServerUrl;
-use qbench_backends::registry::{EngineKind, Entry};
+use qbench_backends::{EngineKind, Entry};
 use qbench_scenarios::RunPlan;
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
@@ -27,10 +27,10 @@ pub use files::record_stop;
 pub use manifest::PROGRAM;
 pub use session::{execute, identify};
 
-use crate::clock::RunPhase;
-use crate::driver::shards::threads_beside;
-use crate::pinning::{Pinning, Role};
-use crate::services;
+use qbench_driver::shards::threads_beside;
+use qbench_engines::services;
+use qbench_ground::clock::RunPhase;
+use qbench_ground::pinning::{Pinning, Role};
 
 /// A run, fully decided.
 #[derive(Clone)]

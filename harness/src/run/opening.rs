@@ -4,13 +4,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, RoundTrips, ServerUrl, Wake};
+use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, ClientCounters, ServerUrl, Wake};
 use qbench_scenarios::workload::Percent;
 use qbench_scenarios::{WakeUp, Workload};
 
 use super::RunRequest;
 use super::servers::refuse_to_bind_given;
-use crate::usage::Usage;
+use qbench_ground::usage::Usage;
 
 /// Limit on one server round trip; longer than any stall that a run should survive.
 const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(15);
@@ -28,7 +28,7 @@ const FALLBACK_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) const NAMESPACE: &str = "qbench";
 
 /// What the backend of `request` is opened with.
-fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake, round_trips: &RoundTrips) -> BackendConfig {
+fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake, counters: &ClientCounters) -> BackendConfig {
     let workload = &request.plan.workload;
     BackendConfig {
         url,
@@ -43,11 +43,11 @@ fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake, round_trips:
         workers: workload.workers.get(),
         timeout: ROUND_TRIP_LIMIT,
         options: BackendOptions::new(request.options.clone()),
-        round_trips: round_trips.clone(),
+        counters: counters.clone(),
     }
 }
 
-/// Opens the backend of `request` at `url`; its connections count what they ask of the server in `round_trips`. Does not
+/// Opens the backend of `request` at `url`; its connections count what they ask of the server in `counters`. Does not
 /// connect.
 ///
 /// # Errors
@@ -55,12 +55,12 @@ fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake, round_trips:
 pub(super) fn open(
     request: &RunRequest,
     url: Option<ServerUrl>,
-    round_trips: &RoundTrips,
+    counters: &ClientCounters,
 ) -> anyhow::Result<Arc<dyn Backend>> {
     refuse_to_bind_given(request)?;
     let workload = &request.plan.workload;
     // Which ways of waiting there are may depend on the options, so the backend is asked before it is opened for good.
-    let wakes = (request.entry.open)(&config(request, url.clone(), Wake::Poll, round_trips))?.capabilities().wakes;
+    let wakes = (request.entry.open)(&config(request, url.clone(), Wake::Poll, counters))?.capabilities().wakes;
     let wake = match workload.wake.map(wake_of) {
         None => wakes[0],
         Some(wake) if wakes.contains(&wake) => wake,
@@ -75,7 +75,7 @@ pub(super) fn open(
             .into());
         }
     };
-    let backend = (request.entry.open)(&config(request, url, wake, round_trips))?;
+    let backend = (request.entry.open)(&config(request, url, wake, counters))?;
     check_limits(request.entry.id, workload, &backend.capabilities())?;
     Ok(backend)
 }

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
+use qbench_backends::EngineKind;
 use qbench_backends::ServerUrl;
-use qbench_backends::registry::EngineKind;
 use qbench_schema::manifest::ServerDescription;
 use qbench_schema::result::Durability;
 
 use super::RunRequest;
 use super::opening::NAMESPACE;
-use crate::pinning::Role;
-use crate::services::{self, PostgresOptions, SearchPlaces, Server, Service, Services, ValkeyOptions, Wanted};
-use crate::usage::Usage;
+use qbench_engines::services::{self, PostgresOptions, SearchPlaces, Server, Service, Services, ValkeyOptions, Wanted};
+use qbench_ground::pinning::Role;
+use qbench_ground::usage::Usage;
 
 /// Durability of a private PostgreSQL that only serves the background load.
 const BACKGROUND_DURABILITY: Durability = Durability::D2;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use qbench_backends::registry::EngineKind;
-use qbench_backends::{Admin, Backend, Capabilities, Description, RoundTrips};
+use qbench_backends::EngineKind;
+use qbench_backends::{Admin, Backend, Capabilities, ClientCounters, Description};
 use qbench_scenarios::ServerState;
 use qbench_schema::files::RunFiles;
 use qbench_schema::manifest::ServerDescription;
@@ -14,15 +14,15 @@ use qbench_schema::result::{BackgroundLoad, LoadMode, RunIdentity, RunResult, Ru
 use super::background::{self, BackgroundRun};
 use super::servers::RunServers;
 use super::{Progress, RunRequest, configuration, figures, files, floor, host, load, manifest, opening};
-use crate::background::PreparedPgbench;
-use crate::clock::{PhaseCell, RunClock, RunPhase};
-use crate::driver::incidents::Incidents;
-use crate::driver::outcome::LoadOutcome;
-use crate::driver::phases::{LoadRun, Observer};
-use crate::monitor::{MonitorConfig, MonitorSummary, Monitors, Roles, ServerTarget};
-use crate::pinning::Role;
-use crate::record::RecordFiles;
-use crate::services::drop_page_cache;
+use qbench_driver::incidents::Incidents;
+use qbench_driver::outcome::LoadOutcome;
+use qbench_driver::phases::{LoadRun, Observer};
+use qbench_driver::record::RecordFiles;
+use qbench_engines::background::PreparedPgbench;
+use qbench_engines::monitor::{MonitorConfig, MonitorSummary, Monitors, Roles, ServerTarget};
+use qbench_engines::services::drop_page_cache;
+use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
+use qbench_ground::pinning::Role;
 
 /// Time between two rows of the monitors.
 const MONITOR_INTERVAL: Duration = Duration::from_secs(1);
@@ -68,9 +68,9 @@ pub async fn execute(
 /// limits of the load and the user's address.
 ///
 /// # Errors
-/// The backend's refusals, and [`crate::usage::Usage`] for a load that it cannot take.
+/// The backend's refusals, and [`qbench_ground::usage::Usage`] for a load that it cannot take.
 pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
-    let backend = opening::open(request, request.given_url(), &RoundTrips::default())?;
+    let backend = opening::open(request, request.given_url(), &ClientCounters::default())?;
     let plan = &request.plan;
     let (configuration, configuration_hash) = configuration::describe(&request.all_settings());
     let now = jiff::Timestamp::now();
@@ -167,8 +167,8 @@ async fn on_servers(
 ) -> anyhow::Result<(Capabilities, Measured)> {
     session.go_on()?;
     let request = session.request;
-    let round_trips = RoundTrips::default();
-    let backend = opening::open(request, servers.url_under_test(request.entry.engine), &round_trips)?;
+    let counters = ClientCounters::default();
+    let backend = opening::open(request, servers.url_under_test(request.entry.engine), &counters)?;
     let mut admin = backend.admin().await?;
     admin.describe().await?;
     progress.step("creating tables");
@@ -177,7 +177,7 @@ async fn on_servers(
     let description = admin.describe().await;
     let outcome = match description {
         Ok(description) => {
-            let setting = Setting { servers, backend, round_trips, description, background: None };
+            let setting = Setting { servers, backend, counters, description, background: None };
             with_tables(session, setting, admin.as_mut(), identity, progress).await
         }
         Err(error) => Err(error.into()),
@@ -233,7 +233,7 @@ async fn with_tables(
 struct Setting<'a> {
     servers: &'a RunServers,
     backend: Arc<dyn Backend>,
-    round_trips: RoundTrips,
+    counters: ClientCounters,
     description: Description,
     background: Option<PreparedPgbench>,
 }
@@ -295,7 +295,7 @@ async fn drive(
         plan: &plan,
         threads: request.threads(),
         backend: Arc::clone(&setting.backend),
-        round_trips: setting.round_trips.clone(),
+        counters: setting.counters.clone(),
         clock,
         phase,
         incidents: Arc::clone(&incidents),

@@ -9,19 +9,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use qbench_backends::{
-    AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Capabilities, Claimer, Consumer, Error, ErrorKind,
-    JobId, Lease, NewJob, Producer, ProducerId, Result, RoundTrips, Wake, WorkResult, WorkerId, registry,
+    AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Capabilities, Claimer, ClientCounters, Consumer,
+    Error, ErrorKind, JobId, Lease, NewJob, Producer, ProducerId, Result, Wake, WorkResult, WorkerId, registry,
 };
-use qbench_harness::audit;
-use qbench_harness::clock::{PhaseCell, RunClock, RunPhase};
-use qbench_harness::driver::incidents::Incidents;
-use qbench_harness::driver::outcome::LoadOutcome;
-use qbench_harness::driver::phases::{LoadRun, Observer};
-use qbench_harness::driver::plan::LoadPlan;
-use qbench_harness::driver::schedule::{Arrivals, MeasuredLoad, Schedule};
-use qbench_harness::driver::shards::threads_beside;
-use qbench_harness::driver::work::Failures;
-use qbench_harness::record::RecordFiles;
+use qbench_driver::audit;
+use qbench_driver::incidents::Incidents;
+use qbench_driver::outcome::LoadOutcome;
+use qbench_driver::phases::{LoadRun, Observer};
+use qbench_driver::plan::LoadPlan;
+use qbench_driver::record::RecordFiles;
+use qbench_driver::schedule::{Arrivals, MeasuredLoad, Schedule};
+use qbench_driver::shards::threads_beside;
+use qbench_driver::work::Failures;
+use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
 use qbench_schema::result::{Activity, Audit, Durability};
 
 /// The job that faults happen to.
@@ -223,7 +223,7 @@ pub fn memory() -> Arc<dyn Backend> {
         workers: 4,
         timeout: Duration::from_secs(5),
         options: BackendOptions::default(),
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
     };
     (registry::find("memory").unwrap().open)(&config).unwrap()
 }
@@ -282,7 +282,7 @@ pub async fn drive(backend: Arc<dyn Backend>, plan: LoadPlan, interrupt_after: O
         plan: &plan,
         threads: threads_beside(false),
         backend,
-        round_trips: RoundTrips::default(),
+        counters: ClientCounters::default(),
         clock: RunClock::start(),
         phase: PhaseCell::default(),
         incidents: Arc::clone(&incidents),

@@ -9,10 +9,10 @@ use tokio::time::{sleep, timeout};
 
 use super::announcements::Announcements;
 use super::shares::Shares;
+use crate::counters::ClientCounters;
 use crate::error::Result;
 use crate::postgres::failure;
 use crate::postgres::target::{Role, Target};
-use crate::round_trips::RoundTrips;
 
 /// Pause between two attempts to connect anew.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -109,7 +109,7 @@ impl Ear {
 }
 
 /// Hands on what `connection` hears, and replaces it whenever it is lost.
-async fn attend(ear: Ear, mut connection: PgListener, announcements: Arc<Announcements>, counts: RoundTrips) {
+async fn attend(ear: Ear, mut connection: PgListener, announcements: Arc<Announcements>, counts: ClientCounters) {
     loop {
         hear(&mut connection, &announcements, &counts).await;
         tracing::warn!(
@@ -130,7 +130,7 @@ async fn attend(ear: Ear, mut connection: PgListener, announcements: Arc<Announc
 }
 
 /// Returns when the connection is lost.
-async fn hear(connection: &mut PgListener, announcements: &Arc<Announcements>, counts: &RoundTrips) {
+async fn hear(connection: &mut PgListener, announcements: &Arc<Announcements>, counts: &ClientCounters) {
     while let Ok(Some(notification)) = connection.try_recv().await {
         counts.notification_received();
         match Shares::of_payload(notification.payload()) {

@@ -4,28 +4,28 @@ use qbench_schema::sql;
 use sqlx::postgres::PgArguments;
 use sqlx::{Row, SqlStr};
 
+use crate::counters::ClientCounters;
 use crate::error::Result;
 use crate::postgres::link::Link;
 use crate::postgres::rows::Bind;
 use crate::postgres::statements::{Statements, prepared};
 use crate::postgres::target::Target;
-use crate::round_trips::RoundTrips;
 
 /// Tells waiting consumers, where they wait to be told, of one job that no statement made ready: a rollback did.
-pub(in crate::postgres) struct Ring(Option<(SqlStr, RoundTrips)>);
+pub(in crate::postgres) struct Ring(Option<(SqlStr, ClientCounters)>);
 
 impl Ring {
     pub(in crate::postgres) fn new(target: &Target) -> Self {
         let text = || Statements::new(target).filled(sql::QUEUE, "ring", &[("{channel}", target.channel())]);
-        Ring(target.notifying().map(|round_trips| (prepared(text()), round_trips)))
+        Ring(target.notifying().map(|counters| (prepared(text()), counters)))
     }
 
     /// Tells them. A notification that fails is no failure of what made the job ready: the fallback finds it.
     pub(in crate::postgres) async fn run(&self, link: &mut Link) {
-        if let Some((statement, round_trips)) = &self.0
+        if let Some((statement, counters)) = &self.0
             && link.run("notify", statement, Bind::default().done(), |_| Ok(())).await.is_ok()
         {
-            round_trips.notification_sent();
+            counters.notification_sent();
         }
     }
 }
@@ -34,19 +34,19 @@ impl Ring {
 pub(in crate::postgres) struct Supply {
     statement: SqlStr,
     /// Where the notification is counted; `None` where there is none.
-    notifying: Option<RoundTrips>,
+    notifying: Option<ClientCounters>,
 }
 
 impl Supply {
     /// `change` is one INSERT or UPDATE without RETURNING.
     pub(in crate::postgres) fn new(target: &Target, change: &SqlStr) -> Self {
-        let Some(round_trips) = target.notifying() else {
+        let Some(counters) = target.notifying() else {
             return Supply { statement: change.clone(), notifying: None };
         };
         let change = change.as_str().trim_end().trim_end_matches(';');
         let braces = [("{change}", change), ("{channel}", target.channel())];
         let text = Statements::new(target).filled(sql::QUEUE, "announce", &braces);
-        Supply { statement: prepared(text), notifying: Some(round_trips) }
+        Supply { statement: prepared(text), notifying: Some(counters) }
     }
 
     /// Runs it and returns how many jobs it made ready.
@@ -56,7 +56,7 @@ impl Supply {
         what: &'static str,
         arguments: PgArguments,
     ) -> Result<u64> {
-        let Some(round_trips) = &self.notifying else {
+        let Some(counters) = &self.notifying else {
             return link.run(what, &self.statement, arguments, |_| Ok(())).await;
         };
         let mut jobs = 0;
@@ -66,7 +66,7 @@ impl Supply {
         })
         .await?;
         if jobs > 0 {
-            round_trips.notification_sent();
+            counters.notification_sent();
         }
         Ok(jobs)
     }

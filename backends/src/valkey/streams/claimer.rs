@@ -138,13 +138,13 @@ impl Claimer for StreamsClaimer {
         match self.setting.config.wake {
             Wake::Block => {
                 if !self.read(limit, (!wait.is_zero()).then_some(wait), out).await? {
-                    self.setting.config.round_trips.empty_claim();
+                    self.setting.config.counters.empty_claim();
                 }
             }
             Wake::Poll | Wake::Notify => {
                 let deadline = Instant::now() + wait;
                 while !self.read(limit, None, out).await? {
-                    self.setting.config.round_trips.empty_claim();
+                    self.setting.config.counters.empty_claim();
                     let now = Instant::now();
                     if now >= deadline {
                         break;
@@ -185,7 +185,7 @@ impl Claimer for StreamsClaimer {
             }
         }
         if room == limit {
-            self.setting.config.round_trips.empty_claim();
+            self.setting.config.counters.empty_claim();
         }
         if !self.lost.is_empty() {
             tracing::error!(stream = self.setting.keys.jobs, lost = ?self.lost, "pending entries were deleted: these jobs are lost");

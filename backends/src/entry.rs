@@ -1,0 +1,83 @@
+//! What an entry of the registry is: the engine that a queue needs, its options, and how it is opened.
+
+use std::sync::Arc;
+
+use crate::config::{BackendConfig, BackendOptions};
+use crate::error::Result;
+use crate::seam::Backend;
+
+/// What a backend must be given a server of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EngineKind {
+    /// A PostgreSQL server, 15 or newer.
+    Postgres,
+    /// A Valkey server, 8 or newer, or a Redis that speaks the same protocol.
+    Valkey,
+    /// Nothing to install or to start: SQLite is a library of this process. A directory for its file.
+    Sqlite,
+    /// Nothing: it lives in this process.
+    InProcess,
+}
+
+impl EngineKind {
+    /// The product's name as results have it before the live server named itself.
+    pub fn name(self) -> &'static str {
+        match self {
+            EngineKind::Postgres => "postgresql",
+            EngineKind::Valkey => "valkey",
+            EngineKind::Sqlite => "sqlite",
+            EngineKind::InProcess => "in_process",
+        }
+    }
+
+    /// Whether there is a server, which has to be installed, and which has connections and a process of its own.
+    pub fn has_server(self) -> bool {
+        match self {
+            EngineKind::Postgres | EngineKind::Valkey => true,
+            EngineKind::Sqlite | EngineKind::InProcess => false,
+        }
+    }
+}
+
+/// One option of a backend, set with `--set KEY=VALUE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptionSpec {
+    /// Its key.
+    pub key: &'static str,
+    /// Value when it is not given.
+    pub default: &'static str,
+    /// One sentence: what it does and which values it takes.
+    pub help: &'static str,
+}
+
+/// A backend that can be opened by name.
+pub struct Entry {
+    /// Its id on the command line and in every file.
+    pub id: &'static str,
+    /// What it must be given.
+    pub engine: EngineKind,
+    /// One sentence for `qbench list backends`.
+    pub summary: &'static str,
+    /// Its own options.
+    pub options: &'static [OptionSpec],
+    /// Option sets that the conformance suite checks besides the defaults: one for every option value that changes what
+    /// the server is asked to do. Empty where there is none.
+    pub variants: &'static [&'static [(&'static str, &'static str)]],
+    /// Opens it with a configuration. Does not connect.
+    pub open: &'static (dyn Fn(&BackendConfig) -> Result<Arc<dyn Backend>> + Send + Sync),
+}
+
+impl Entry {
+    /// The defaults and every variant, each with a name for titles: empty for the defaults, else `key=value`, comma separated.
+    pub fn option_sets(&self) -> Vec<(String, BackendOptions)> {
+        let none: &[(&str, &str)] = &[];
+        std::iter::once(&none)
+            .chain(self.variants)
+            .map(|set| {
+                let name = set.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+                let pairs = set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+                (name, BackendOptions::new(pairs))
+            })
+            .collect()
+    }
+}

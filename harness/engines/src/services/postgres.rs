@@ -1,0 +1,292 @@
+//! A PostgreSQL server for one run.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use qbench_backends::ServerUrl;
+use qbench_schema::result::Durability;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+
+use super::error::{Error, Result};
+use super::locate::{PostgresPrograms, SearchPlaces};
+use super::memory::{MemorySettings, machine_memory_bytes};
+use super::private_dir::PrivateDir;
+use super::process::{ChildSpec, spawn_under};
+use super::run_as::RunAs;
+use super::server::{
+    Launch, PrivateServer, Running, StopSteps, address, free_port, how_it_ended, log_tail, random_password,
+    refuse_reserved,
+};
+use qbench_ground::pinning::Cores;
+
+/// Superuser of the private cluster.
+const USER: &str = "qbench";
+/// Database that is made in it.
+const DATABASE: &str = "qbench";
+/// `initdb` takes a second or two; a disk that needs longer than this cannot be measured on.
+const INITDB_LIMIT: Duration = Duration::from_secs(120);
+/// PostgreSQL's own default of `max_connections`. A run that needs no more gets just this.
+const PRODUCT_MAX_CONNECTIONS: u32 = 100;
+/// Connections beyond those that are planned: reconnections while the server still holds the old one, a person with psql,
+/// and what PostgreSQL reserves for superusers.
+const SPARE_CONNECTIONS: u32 = 20;
+/// Longest path of a unix socket that every system accepts, file name included.
+const SOCKET_PATH_MAX_BYTES: usize = 100;
+
+/// Fast shutdown, immediate shutdown (which gives backends 5 s itself), and the end.
+const STOP_STEPS: StopSteps = &[
+    (Signal::SIGINT, Duration::from_secs(5)),
+    (Signal::SIGQUIT, Duration::from_secs(7)),
+    (Signal::SIGKILL, Duration::from_secs(5)),
+];
+
+/// Settings that the harness alone decides: where the server is, and what its durability class promises.
+const RESERVED: &[(&str, &str)] = &[
+    ("fsync", "the harness never measures a server that can lose everything (METHODOLOGY F1)"),
+    ("synchronous_commit", "it follows from the durability class"),
+    ("listen_addresses", "private servers listen on 127.0.0.1 only"),
+    ("port", "a free one is chosen"),
+    ("unix_socket_directories", "the socket is in the private directory"),
+    ("data_directory", "the data is in the private directory"),
+];
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// Decides `synchronous_commit`. `fsync` is always on; the unlogged tables of D0 are the backend's matter.
+    pub durability: Durability,
+    /// Settings on top of ours, which they replace.
+    pub settings: BTreeMap<String, String>,
+    /// Where the private directory is made; `None`: `$QBENCH_TMPDIR`, else `$TMPDIR`, else `/tmp`.
+    pub base_dir: Option<PathBuf>,
+    /// The installation; `None`: the first that [`SearchPlaces::of_machine`] finds.
+    pub programs: Option<PostgresPrograms>,
+    /// Connections that will be open at once, as far as they are known.
+    pub connections: u32,
+    /// Cores that it is bound to; `None`: those of this process.
+    pub cores: Option<Cores>,
+}
+
+impl PostgresOptions {
+    /// A server of this class, all else as usual.
+    pub fn new(durability: Durability) -> Self {
+        PostgresOptions {
+            durability,
+            settings: BTreeMap::new(),
+            base_dir: None,
+            programs: None,
+            connections: 0,
+            cores: None,
+        }
+    }
+}
+
+/// A running private PostgreSQL.
+pub type PostgresServer = PrivateServer<PostgresPrograms>;
+
+impl PostgresServer {
+    /// Makes a cluster in a private directory, starts it on a free loopback port, and makes the database `qbench`.
+    /// Needs one to three seconds.
+    ///
+    /// # Errors
+    /// [`Error::Programs`], [`Error::Config`], [`Error::System`], or [`Error::Server`] with the end of the server's own
+    /// log. Nothing runs and nothing is left then.
+    pub async fn start(options: PostgresOptions) -> Result<Self> {
+        Self::start_on(free_port, options).await
+    }
+
+    async fn start_on(choose_port: impl FnMut() -> Result<u16>, options: PostgresOptions) -> Result<Self> {
+        let mut settings = settings(&options)?;
+        let cores = options.cores.clone();
+        let password = random_password();
+        let (programs, dir) = {
+            let password = password.clone();
+            match tokio::task::spawn_blocking(move || make_cluster(options, &password)).await {
+                Ok(result) => result?,
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            }
+        };
+        let launch =
+            Launch { name: "postgres", dir, stop_steps: STOP_STEPS, port_taken: "could not bind IPv4 address" };
+        let command = |dir: &PrivateDir, port: u16| {
+            let spec = ChildSpec::new(&programs.postgres)
+                .current_dir(dir.data())
+                .run_as(dir.run_as())
+                .cores(cores.clone())
+                // An immediate shutdown: the postmaster takes its children and its shared memory with it.
+                .death_signal(Signal::SIGQUIT)
+                .arg("-D")
+                .arg(dir.data());
+            Ok(settings
+                .iter()
+                .chain(&place(dir, port))
+                .fold(spec, |spec, (key, value)| spec.arg("-c").arg(format!("{key}={value}"))))
+        };
+        let connect = |port: u16, database: &str| {
+            // Nothing of this comes from the user's PG… variables.
+            PgConnectOptions::new_without_pgpass()
+                .host("127.0.0.1")
+                .port(port)
+                .username(USER)
+                .password(&password)
+                .database(database)
+                .ssl_mode(PgSslMode::Disable)
+        };
+        // Nobody else's server lets us in with this password.
+        let ready = |port: u16, _pid: u32| {
+            let options = connect(port, "postgres");
+            async move { select_one(&options).await.map_err(|error| error.to_string()) }
+        };
+        let running = Running::start(launch, choose_port, command, ready).await?;
+        let port = running.port();
+        create_database(&connect(port, "postgres")).await.map_err(|error| Error::Refused {
+            attempted: format!("create the database {DATABASE} on the private PostgreSQL at {}", address(port)),
+            message: error.to_string(),
+        })?;
+        settings.extend(place(running.dir(), port));
+        let url = ServerUrl::new(format!("postgres://{USER}:{password}@{}/{DATABASE}?sslmode=disable", address(port)));
+        Ok(PrivateServer::new(running, url, settings, programs))
+    }
+
+    /// The pgbench of the same installation.
+    pub fn pgbench(&self) -> &Path {
+        &self.programs().pgbench
+    }
+}
+
+/// The settings of the reference document, fitted to the machine, and the durability class.
+fn settings(options: &PostgresOptions) -> Result<BTreeMap<String, String>> {
+    refuse_reserved("PostgreSQL", RESERVED, &options.settings)?;
+    let memory = MemorySettings::for_machine(machine_memory_bytes()?);
+    let synchronous_commit = match options.durability {
+        // D0 is unlogged tables and nothing else.
+        Durability::D0 | Durability::D2 => "on",
+        Durability::D1 => "off",
+    };
+    let mut settings: BTreeMap<String, String> = [
+        ("shared_buffers", format!("{}MB", memory.shared_buffers_mb)),
+        ("effective_cache_size", format!("{}MB", memory.effective_cache_size_mb)),
+        ("maintenance_work_mem", format!("{}MB", memory.maintenance_work_mem_mb)),
+        ("work_mem", format!("{}MB", memory.work_mem_mb)),
+        ("max_connections", max_connections(options.connections).to_string()),
+        ("fsync", "on".to_owned()),
+        ("synchronous_commit", synchronous_commit.to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    settings.extend(options.settings.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.clone())));
+    Ok(settings)
+}
+
+/// Room for the connections of the run, and for those that nobody planned.
+fn max_connections(connections: u32) -> u32 {
+    (connections + SPARE_CONNECTIONS).max(PRODUCT_MAX_CONNECTIONS)
+}
+
+/// The settings that say where the server is.
+fn place(dir: &PrivateDir, port: u16) -> BTreeMap<String, String> {
+    let socket = dir.data().join(".s.PGSQL.65535");
+    // Nothing of ours uses the socket; it is there for a person with psql, where its path is short enough.
+    let sockets = if socket.as_os_str().len() <= SOCKET_PATH_MAX_BYTES {
+        dir.data().display().to_string()
+    } else {
+        String::new()
+    };
+    [("listen_addresses", "127.0.0.1".to_owned()), ("port", port.to_string()), ("unix_socket_directories", sockets)]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+}
+
+/// Makes the private directory and the cluster in it. Blocks.
+fn make_cluster(options: PostgresOptions, password: &str) -> Result<(PostgresPrograms, PrivateDir)> {
+    let programs = match options.programs {
+        Some(programs) => programs,
+        None => SearchPlaces::of_machine().find_postgres()?,
+    };
+    let run_as = RunAs::unprivileged()?;
+    let dir = PrivateDir::create(options.base_dir.as_deref(), "postgres", &programs.postgres, run_as)?;
+    let password_file = dir.secret_file("password", password)?;
+    let (log, file) = dir.log_file("initdb.log")?;
+    let copy = file.try_clone().map_err(Error::system(format!("use {} twice", log.display())))?;
+    let spec = ChildSpec::new(&programs.initdb)
+        .current_dir(dir.path().join("data"))
+        .run_as(dir.run_as())
+        .arg("--pgdata")
+        .arg(dir.data())
+        .arg("--pwfile")
+        .arg(&password_file)
+        .args(["--username", USER, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"])
+        // An unfinished cluster is thrown away in any case; the server itself syncs as its class demands.
+        .args(["--no-sync", "--no-instructions"])
+        .stdout(file)
+        .stderr(copy);
+    let initdb = spawn_under(spec, dir.guard())?;
+    let ended = initdb.wait_timeout(INITDB_LIMIT);
+    let failed = |what: String| Error::Server { what, log: log_tail(&log) };
+    match ended {
+        Some(status) if status.success() => {}
+        Some(status) => return Err(failed(format!("initdb {}", how_it_ended(status)))),
+        None => return Err(failed(format!("initdb did not finish within {} s", INITDB_LIMIT.as_secs()))),
+    }
+    fs::remove_file(&password_file).map_err(Error::system(format!("remove {}", password_file.display())))?;
+    Ok((programs, dir))
+}
+
+async fn select_one(options: &PgConnectOptions) -> sqlx::Result<()> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    connection.execute("select 1").await?;
+    connection.close().await
+}
+
+async fn create_database(options: &PgConnectOptions) -> sqlx::Result<()> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    connection.execute(AssertSqlSafe(format!("create database {DATABASE}"))).await?;
+    connection.close().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durability_decides_when_a_commit_returns_and_fsync_is_always_on() {
+        for (durability, expected) in [(Durability::D0, "on"), (Durability::D1, "off"), (Durability::D2, "on")] {
+            let settings = settings(&PostgresOptions::new(durability)).unwrap();
+            assert_eq!(settings["synchronous_commit"], expected);
+            assert_eq!(settings["fsync"], "on");
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_every_connection_of_the_run() {
+        let of = |connections| {
+            let options = PostgresOptions { connections, ..PostgresOptions::new(Durability::D1) };
+            settings(&options).unwrap()["max_connections"].clone()
+        };
+        assert_eq!((of(0).as_str(), of(80).as_str(), of(500).as_str()), ("100", "100", "520"));
+    }
+
+    #[tokio::test]
+    async fn a_port_that_somebody_took_first_costs_another_attempt() {
+        let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut ports = vec![free_port(), Ok(occupied.local_addr().unwrap().port())];
+        let options = PostgresOptions::new(Durability::D1);
+        let server = PostgresServer::start_on(|| ports.pop().unwrap(), options).await.unwrap();
+        assert!(ports.is_empty(), "the occupied port was not tried");
+        server.stop().await.unwrap();
+    }
+
+    #[test]
+    fn a_given_setting_replaces_ours_unless_it_is_the_harness_s_own() {
+        let mut options = PostgresOptions::new(Durability::D1);
+        options.settings.insert("Work_Mem".to_owned(), "7MB".to_owned());
+        assert_eq!(settings(&options).unwrap()["work_mem"], "7MB");
+        options.settings.insert("FSYNC".to_owned(), "off".to_owned());
+        let error = settings(&options).unwrap_err().to_string();
+        assert!(error.contains("fsync") && error.contains("cannot be changed"), "{error}");
+    }
+}

@@ -1,0 +1,188 @@
+//! A Valkey (or Redis) server for one run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use qbench_backends::ServerUrl;
+use qbench_schema::result::Durability;
+
+use super::error::{Error, Result};
+use super::locate::{SearchPlaces, ValkeyProgram};
+use super::private_dir::PrivateDir;
+use super::process::ChildSpec;
+use super::run_as::RunAs;
+use super::server::{Launch, PrivateServer, Running, StopSteps, address, free_port, random_password, refuse_reserved};
+use qbench_ground::pinning::Cores;
+
+/// An orderly end, and the end.
+const STOP_STEPS: StopSteps = &[(Signal::SIGTERM, Duration::from_secs(5)), (Signal::SIGKILL, Duration::from_secs(5))];
+
+/// Settings that the harness alone decides: where the server is, who may use it, and what its durability class promises.
+const RESERVED: &[(&str, &str)] = &[
+    ("appendonly", "it follows from the durability class"),
+    ("appendfsync", "it follows from the durability class"),
+    ("save", "snapshots are off in every durability class"),
+    ("requirepass", "a random password is chosen"),
+    ("bind", "private servers listen on 127.0.0.1 only"),
+    ("port", "a free one is chosen"),
+    ("dir", "the data is in the private directory"),
+    ("logfile", "the log is in the private directory"),
+    ("daemonize", "the harness must stay its parent"),
+    ("supervised", "the harness must stay its parent"),
+];
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct ValkeyOptions {
+    /// D0: nothing is written; D1: AOF synced every second; D2: AOF synced before the reply. Snapshots are always off.
+    pub durability: Durability,
+    /// Lines of the configuration file on top of ours, by key.
+    pub settings: BTreeMap<String, String>,
+    /// Where the private directory is made; `None`: `$QBENCH_TMPDIR`, else `$TMPDIR`, else `/tmp`.
+    pub base_dir: Option<PathBuf>,
+    /// The program; `None`: the first that [`SearchPlaces::of_machine`] finds.
+    pub program: Option<ValkeyProgram>,
+    /// Cores that it is bound to; `None`: those of this process.
+    pub cores: Option<Cores>,
+}
+
+impl ValkeyOptions {
+    /// A server of this class, all else as usual.
+    pub fn new(durability: Durability) -> Self {
+        ValkeyOptions { durability, settings: BTreeMap::new(), base_dir: None, program: None, cores: None }
+    }
+}
+
+/// A running private Valkey.
+pub type ValkeyServer = PrivateServer<ValkeyProgram>;
+
+impl ValkeyServer {
+    /// Starts it in a private directory on a free loopback port. Needs a few milliseconds.
+    ///
+    /// # Errors
+    /// [`Error::Programs`], [`Error::Config`], [`Error::System`], or [`Error::Server`] with the end of the server's own
+    /// log. Nothing runs and nothing is left then.
+    pub async fn start(options: ValkeyOptions) -> Result<Self> {
+        Self::start_on(free_port, options).await
+    }
+
+    async fn start_on(choose_port: impl FnMut() -> Result<u16>, options: ValkeyOptions) -> Result<Self> {
+        let mut settings = settings(&options)?;
+        let password = random_password();
+        let program = match options.program {
+            Some(program) => program,
+            None => SearchPlaces::of_machine().find_valkey()?,
+        };
+        let run_as = RunAs::unprivileged()?;
+        let dir = PrivateDir::create(options.base_dir.as_deref(), program.engine, &program.server, run_as)?;
+        let launch = Launch { name: program.engine, dir, stop_steps: STOP_STEPS, port_taken: "Address already in use" };
+        let command = |dir: &PrivateDir, port: u16| {
+            let mut text: String =
+                settings.iter().chain(&place(dir, port)).map(|(key, value)| format!("{key} {value}\n")).collect();
+            // In a file that only its user can read; an argument could be read by everybody.
+            text.push_str(&format!("requirepass {password}\n"));
+            let file = dir.secret_file(&format!("server-{port}.conf"), &text)?;
+            Ok(ChildSpec::new(&program.server)
+                .current_dir(dir.data())
+                .run_as(dir.run_as())
+                .cores(options.cores.clone())
+                .arg(file))
+        };
+        // The pid tells ours from somebody else's on the same port.
+        let ready = |port: u16, pid: u32| {
+            let client = redis::Client::open(url(port, &password));
+            async move {
+                let mut connection = client?.get_multiplexed_async_connection().await?;
+                let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+                match info.get::<u32>("process_id") {
+                    Some(found) if found == pid => Ok(()),
+                    _ => Err(redis::RedisError::from((redis::ErrorKind::Client, "another server answers"))),
+                }
+            }
+        };
+        let ready = |port, pid| {
+            let answer = ready(port, pid);
+            async move { answer.await.map_err(|error: redis::RedisError| error.to_string()) }
+        };
+        let running = Running::start(launch, choose_port, command, ready).await?;
+        let port = running.port();
+        settings.extend(place(running.dir(), port));
+        let url = ServerUrl::new(url(port, &password));
+        Ok(PrivateServer::new(running, url, settings, program))
+    }
+
+    /// What it really is: `valkey` or `redis`.
+    pub fn engine(&self) -> &'static str {
+        self.programs().engine
+    }
+}
+
+fn url(port: u16, password: &str) -> String {
+    format!("redis://:{password}@{}/0", address(port))
+}
+
+/// The durability class as configuration lines. The stock configuration would fork a snapshot every minute under load.
+fn settings(options: &ValkeyOptions) -> Result<BTreeMap<String, String>> {
+    refuse_reserved("Valkey", RESERVED, &options.settings)?;
+    for (key, value) in &options.settings {
+        if format!("{key}{value}").contains(['\n', '\r']) {
+            return Err(Error::Config(format!("the setting {key} of a private Valkey has a line break in it")));
+        }
+    }
+    let (appendonly, appendfsync) = match options.durability {
+        Durability::D0 => ("no", "no"),
+        Durability::D1 => ("yes", "everysec"),
+        Durability::D2 => ("yes", "always"),
+    };
+    let mut settings: BTreeMap<String, String> =
+        [("save", "\"\""), ("appendonly", appendonly), ("appendfsync", appendfsync), ("daemonize", "no")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+    settings.extend(options.settings.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.clone())));
+    Ok(settings)
+}
+
+/// The settings that say where the server is. The path needs quotes where it holds a space.
+fn place(dir: &PrivateDir, port: u16) -> BTreeMap<String, String> {
+    let data = dir.data().display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
+    [("bind", "127.0.0.1".to_owned()), ("port", port.to_string()), ("dir", format!("\"{data}\""))]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durability_decides_what_the_append_only_file_does_and_snapshots_are_always_off() {
+        for (durability, expected) in
+            [(Durability::D0, ("no", "no")), (Durability::D1, ("yes", "everysec")), (Durability::D2, ("yes", "always"))]
+        {
+            let settings = settings(&ValkeyOptions::new(durability)).unwrap();
+            assert_eq!((settings["appendonly"].as_str(), settings["appendfsync"].as_str()), expected);
+            assert_eq!(settings["save"], "\"\"");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_somebody_took_first_costs_another_attempt() {
+        let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut ports = vec![free_port(), Ok(occupied.local_addr().unwrap().port())];
+        let options = ValkeyOptions::new(Durability::D0);
+        let server = ValkeyServer::start_on(|| ports.pop().unwrap(), options).await.unwrap();
+        assert!(ports.is_empty(), "the occupied port was not tried");
+        server.stop().await.unwrap();
+    }
+
+    #[test]
+    fn a_setting_of_the_harness_and_a_second_line_in_a_value_are_refused() {
+        for (key, value) in [("Bind", "0.0.0.0"), ("maxmemory", "1gb\nbind 0.0.0.0")] {
+            let mut options = ValkeyOptions::new(Durability::D1);
+            options.settings.insert(key.to_owned(), value.to_owned());
+            assert!(settings(&options).is_err(), "{key}");
+        }
+    }
+}
