@@ -16,9 +16,18 @@ fn main() {
     };
     println!("cargo::rustc-env=QBENCH_REVISION={revision}");
     // A change of any source makes the revision dirty.
-    for source in
-        ["src", "ground", "driver", "engines", "../schema", "../backends", "../scenarios", "../orchestration/src", "../analysis", "../Cargo.lock"]
-    {
+    for source in [
+        "src",
+        "ground",
+        "driver",
+        "engines",
+        "../schema",
+        "../backends",
+        "../scenarios",
+        "../orchestration/src",
+        "../analysis",
+        "../Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={source}");
     }
     if let Some(git_dir) = git(&["rev-parse", "--absolute-git-dir"]) {

@@ -58,6 +58,8 @@ pub struct Entry {
     pub engine: EngineKind,
     /// One sentence for `qbench list backends`.
     pub summary: &'static str,
+    /// Its colour in every chart, as red, green and blue; `None` for an adapter, which gets one that is free.
+    pub colour: Option<[u8; 3]>,
     /// Its own options.
     pub options: &'static [OptionSpec],
     /// Option sets that the conformance suite checks besides the defaults: one for every option value that changes what

@@ -30,6 +30,7 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "memory",
     engine: EngineKind::InProcess,
     summary: "reference semantics in this process: leases, attempts, stale acks, exact census",
+    colour: Some([140, 140, 140]),
     options: &[],
     variants: &[],
     open: &|config| Ok(Arc::new(MemoryBackend::open(config)?)),

@@ -25,6 +25,7 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "null",
     engine: EngineKind::InProcess,
     summary: "hands jobs over and does nothing else: the harness's own floor",
+    colour: Some([85, 85, 85]),
     options: &[],
     variants: &[],
     open: &|config| Ok(Arc::new(NullBackend::open(config)?)),

@@ -44,6 +44,7 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "sqlite",
     engine: EngineKind::Sqlite,
     summary: "embedded: one table in a file, WAL mode, UPDATE … RETURNING; nothing to install, one writer at a time",
+    colour: Some([240, 228, 66]),
     options: &[],
     variants: &[],
     open: &|config| Ok(Arc::new(Sqlite { store: Arc::new(Store::new(config)?) })),

@@ -71,6 +71,7 @@ macro_rules! faulty {
             id: "faulty",
             engine: EngineKind::InProcess,
             summary: "the reference backend with a fault",
+            colour: None,
             options: &[],
             variants: &[],
             open: &|config| open(config, Fault::$fault),

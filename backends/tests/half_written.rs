@@ -42,6 +42,7 @@ macro_rules! half_written {
             id: "half_written",
             engine: EngineKind::InProcess,
             summary: "the reference backend without some of it",
+            colour: None,
             options: &[],
             variants: &[],
             open: &|config| open(config, Written::$written),

@@ -77,6 +77,7 @@ fn entry(manifest: Manifest) -> &'static Entry {
         id: manifest.id,
         engine: manifest.engine,
         summary,
+        colour: None,
         options: manifest.options,
         variants: manifest.variants,
         open: Box::leak(Box::new(open)),

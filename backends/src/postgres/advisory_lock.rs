@@ -36,6 +36,7 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "advisory_lock",
     engine: EngineKind::Postgres,
     summary: "what batch SQL replaced: a statement per job, completions behind advisory locks, statistics counted up",
+    colour: Some([86, 180, 233]),
     options: &[
         OptionSpec {
             key: "lock",

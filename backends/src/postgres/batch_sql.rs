@@ -38,6 +38,7 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "batch_sql",
     engine: EngineKind::Postgres,
     summary: "PgQueuer's design: batches by priority with retry of stale jobs, completion by one statement, statistics",
+    colour: Some([204, 121, 167]),
     options: &[
         OptionSpec {
             key: "priorities",

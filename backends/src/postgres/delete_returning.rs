@@ -34,6 +34,7 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "delete_returning",
     engine: EngineKind::Postgres,
     summary: "claim = DELETE … RETURNING, done jobs to an archive; at most once, or at least once with commit=ack",
+    colour: Some([230, 159, 0]),
     options: &[OptionSpec {
         key: "commit",
         default: "claim",

@@ -33,6 +33,7 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "partitioned",
     engine: EngineKind::Postgres,
     summary: "skip_locked over hash partitions; workers bound to partitions, partition tables addressed directly",
+    colour: Some([0, 158, 115]),
     options: &[
         OptionSpec { key: "partitions", default: "16", help: "number of hash partitions, 1 to 256" },
         OptionSpec {

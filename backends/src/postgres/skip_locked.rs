@@ -24,6 +24,7 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "skip_locked",
     engine: EngineKind::Postgres,
     summary: "one table with a status column; SELECT … FOR UPDATE SKIP LOCKED; done jobs stay in it",
+    colour: Some([0, 114, 178]),
     options: &[],
     variants: &[],
     open: &|config| Ok(Arc::new(open(config)?)),

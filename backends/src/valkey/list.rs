@@ -47,6 +47,7 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "valkey_list",
     engine: EngineKind::Valkey,
     summary: "a reliable queue on lists: LMOVE from ready to a list per consumer, leases in a sorted set, scripts",
+    colour: Some([136, 34, 85]),
     options: &[],
     variants: &[],
     open: &|config| Ok(Arc::new(ValkeyList { setting: Setting::new(ENTRY.id, config)? })),

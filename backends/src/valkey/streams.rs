@@ -42,6 +42,7 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "valkey_streams",
     engine: EngineKind::Valkey,
     summary: "a stream with a consumer group: XADD, XREADGROUP BLOCK, XACK, XAUTOCLAIM",
+    colour: Some([213, 94, 0]),
     options: &[OptionSpec {
         key: "delete",
         default: "ack",
