@@ -1,30 +1,42 @@
 #!/usr/bin/env bash
-# Installs what qbench needs and this machine lacks: PostgreSQL with pgbench, Valkey (or Redis), a C compiler,
-# make, Python 3 (for the adapters of outside libraries and their tests).
+# Installs what qbench needs and this machine lacks: the servers of the base set (PostgreSQL with pgbench; Valkey or Redis),
+# a C compiler, make, Python 3 (for the adapters of outside libraries and their tests).
 # Says what it does line by line, asks nothing, and does nothing when nothing is missing. Rust is checked, not installed.
 #
-#   orchestration/install.sh            installs
-#   orchestration/install.sh --check    only says what is there and what is missing
+#   orchestration/install.sh                    installs
+#   orchestration/install.sh --with ENGINE,…    installs further servers, too; `all`: every one that this script can install
+#   orchestration/install.sh --check            only says what is there and what is missing
 #
 # Exit status: 0 everything is there (now); 1 something is missing and could not be installed; 2 wrong usage.
 #
 # The servers that the distribution would start and enable on installation stay off: qbench starts its own, private ones.
 # Services that were there before are left alone.
+#
+# What differs by server stands in harness/engines/src/ENGINE/install.sh, the part of that engine. A part defines
+#   ENGINE_find       prints what was found; fails when there is nothing that is new enough and complete
+#   ENGINE_wanted     says what is needed
+#   ENGINE_by_hand    names the package for a machine where this script cannot install
+#   ENGINE_packages   optional: names Debian packages with `add_package`; after `ready_apt` it may ask `candidate`, `offers`
+#   ENGINE_hold       optional: keeps these packages from doing more than being installed, with `place`
+#   ENGINE_fetch      optional: brings what is no package, as the user who runs this, when the packages are there
+# in which "$missing" is what was missing. A new part needs no line here.
 set -euo pipefail
 
-readonly POSTGRES_MIN=15 VALKEY_MIN=8 REDIS_MIN=7
+readonly BASE=(postgres valkey)
+readonly TOOLS=(cc make python)
 readonly POLICY=/usr/sbin/policy-rc.d
-readonly CLUSTER_DIR=/etc/postgresql-common/createcluster.d
-readonly CLUSTER_CONF=$CLUSTER_DIR/qbench-install.conf
-readonly BACKPORTS=/etc/apt/sources.list.d/qbench-backports.sources
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-readonly ROOT
+readonly ROOT PARTS=$ROOT/harness/engines/src
 
 say() { printf '%s\n' "install: $*"; }
 fail() {
     printf '%s\n' "install: $*" >&2
     exit 1
+}
+usage() {
+    echo "usage: orchestration/install.sh [--check] [--with ENGINE[,ENGINE…]|all]" >&2
+    exit 2
 }
 
 # --- What is there ---------------------------------------------------------------------------------------------------
@@ -35,48 +47,8 @@ major() {
     printf '%s\n' "${digits:-0}"
 }
 
-# Directories that may hold a PostgreSQL installation, the same as qbench looks at: PATH with links followed, what
-# pg_config says, Debian's own place.
-postgres_dirs() {
-    local postgres
-    while read -r postgres; do
-        dirname "$(readlink -f "$postgres")"
-    done < <(type -aP postgres || true)
-    pg_config --bindir 2>/dev/null || true
-    printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV
-}
-
-# Prints what was found; false when there is none that is new enough and complete.
-find_postgres() {
-    local dir version
-    while read -r dir; do
-        [[ -x $dir/postgres && -x $dir/initdb && -x $dir/pgbench ]] || continue
-        version=$("$dir/postgres" --version 2>/dev/null) || continue
-        version=${version#*(PostgreSQL) }
-        if (($(major "$version") >= POSTGRES_MIN)); then
-            printf '%s\n' "PostgreSQL ${version%% *} with pgbench in $dir"
-            return 0
-        fi
-    done < <(postgres_dirs)
-    return 1
-}
-
-find_valkey() {
-    local program stated version needed
-    for program in valkey-server redis-server; do
-        stated=$("$program" --version 2>/dev/null) || continue
-        version=${stated#* v=}
-        case $stated in Valkey*) needed=$VALKEY_MIN ;; *) needed=$REDIS_MIN ;; esac
-        if (($(major "$version") >= needed)); then
-            printf '%s\n' "${stated%% *} ${version%% *} as $(command -v "$program")"
-            return 0
-        fi
-    done
-    return 1
-}
-
 # A compiler alone is not enough: without the C library's own files nothing can be linked.
-find_cc() {
+cc_find() {
     local dir status=0
     dir=$(mktemp -d)
     printf 'int main(void) { return 0; }\n' >"$dir/main.c"
@@ -84,10 +56,19 @@ find_cc() {
     rm -rf "$dir"
     ((status == 0)) && printf '%s\n' "C compiler and linker as $(command -v cc)"
 }
+cc_wanted() { echo "a C compiler and linker (cc)"; }
+cc_by_hand() { echo "build-essential"; }
+cc_packages() { add_package build-essential; }
 
-find_python() { python3 -c '' 2>/dev/null && printf '%s\n' "$(python3 --version) as $(command -v python3)"; }
+make_find() { command -v make >/dev/null && printf '%s\n' "make as $(command -v make)"; }
+make_wanted() { echo "make"; }
+make_by_hand() { echo "make"; }
+make_packages() { add_package make; }
 
-find_make() { command -v make >/dev/null && printf '%s\n' "make as $(command -v make)"; }
+python_find() { python3 -c '' 2>/dev/null && printf '%s\n' "$(python3 --version) as $(command -v python3)"; }
+python_wanted() { echo "Python 3 (python3)"; }
+python_by_hand() { echo "python3"; }
+python_packages() { add_package python3; }
 
 rust_needed() { sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml"; }
 
@@ -105,47 +86,28 @@ find_rust() {
 
 # --- Report ----------------------------------------------------------------------------------------------------------
 
-# Names of what is missing, in the order of this file.
-missing=()
+# Names of what is looked for, and of what of it is missing, in the same order.
+things=() missing=()
 
 look() {
-    local found
+    local thing found
     missing=()
-    for thing in postgres valkey cc make python; do
-        if found=$("find_$thing"); then
+    for thing in "${things[@]}"; do
+        if found=$("${thing}_find"); then
             say "present: $found"
         else
             missing+=("$thing")
-            say "missing: $(wanted "$thing")"
+            say "missing: $("${thing}_wanted")"
         fi
     done
 }
 
-wanted() {
-    case $1 in
-    postgres) echo "PostgreSQL $POSTGRES_MIN or newer with initdb and pgbench" ;;
-    valkey) echo "Valkey $VALKEY_MIN or newer (or Redis $REDIS_MIN or newer)" ;;
-    cc) echo "a C compiler and linker (cc)" ;;
-    make) echo "make" ;;
-    python) echo "Python 3 (python3)" ;;
-    esac
-}
-
-packages_by_hand() {
-    case $1 in
-    postgres) echo "postgresql-15 on Debian 12, postgresql-16 on Ubuntu 24.04 (they hold pgbench)" ;;
-    valkey) echo "valkey-server from bookworm-backports on Debian 12, redis-server on Ubuntu 24.04" ;;
-    cc) echo "build-essential" ;;
-    make) echo "make" ;;
-    python) echo "python3" ;;
-    esac
-}
-
 # For a machine where nothing can be installed, with the reason "$1".
 explain_and_fail() {
+    local thing
     say "$1; still needed:"
     for thing in "${missing[@]}"; do
-        say "  $(wanted "$thing"): package $(packages_by_hand "$thing")"
+        say "  $("${thing}_wanted"): package $("${thing}_by_hand")"
     done
     exit 1
 }
@@ -163,25 +125,51 @@ look_for_rust() {
 # --- Installation ----------------------------------------------------------------------------------------------------
 
 sudo=()
-policy_is_ours=false cluster_conf_is_ours=false cluster_dir_is_ours=false backports_are_unproven=false
+# What apt is to install, and the services of it that are to be off.
+packages=() services=()
+# What must not outlast the installation.
+placed=() placed_dirs=()
+apt_is_ready=false
+
+add_package() { packages+=("$1"); }
+
+# keep_off SERVICE: one that comes with a package of this run.
+keep_off() { services+=("$1"); }
+
+# place FILE SENTENCE <<<TEXT: says so, and writes the text there until the end of the installation, unless something is there.
+# Never at the end of a pipe: what was placed would be forgotten with the pipe's shell.
+place() {
+    local file=$1 sentence=$2 dir=${1%/*}
+    [[ ! -e $file && ! -L $file ]] || return 0
+    say "$sentence"
+    while [[ ! -d $dir ]]; do
+        placed_dirs+=("$dir")
+        dir=${dir%/*}
+    done
+    placed+=("$file")
+    "${sudo[@]}" mkdir -p "${file%/*}"
+    "${sudo[@]}" tee "$file" >/dev/null
+}
+
+# leave FILE: what was placed outlasts the installation.
+leave() {
+    local file kept=()
+    for file in "${placed[@]}"; do
+        [[ $file == "$1" ]] || kept+=("$file")
+    done
+    placed=("${kept[@]}")
+}
 
 # Undoes what must not outlast the installation, however it ends.
 restore() {
-    if $policy_is_ours; then
-        "${sudo[@]}" rm -f "$POLICY"
-        say "removed $POLICY again"
-    fi
-    if $cluster_conf_is_ours; then
-        "${sudo[@]}" rm -f "$CLUSTER_CONF"
-        say "removed $CLUSTER_CONF again"
-    fi
-    if $cluster_dir_is_ours; then
-        "${sudo[@]}" rmdir --ignore-fail-on-non-empty "$CLUSTER_DIR" "${CLUSTER_DIR%/*}"
-    fi
-    if $backports_are_unproven; then
-        "${sudo[@]}" rm -f "$BACKPORTS"
-        say "removed $BACKPORTS again"
-    fi
+    local file dir
+    for file in "${placed[@]}"; do
+        "${sudo[@]}" rm -f "$file"
+        say "removed $file again"
+    done
+    for dir in "${placed_dirs[@]}"; do
+        [[ ! -d $dir ]] || "${sudo[@]}" rmdir --ignore-fail-on-non-empty "$dir"
+    done
 }
 
 become_root() {
@@ -199,6 +187,22 @@ apt_get() {
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"
 }
 
+# Brings apt up to date, once; ends this script where there is no apt or no right to use it.
+ready_apt() {
+    ! $apt_is_ready || return 0
+    command -v apt-get >/dev/null || explain_and_fail "this system has no apt-get, and this script knows no other way to install"
+    become_root || explain_and_fail "installing needs root, or sudo"
+    say "running apt-get update"
+    apt_get update || explain_and_fail "apt-get update failed, see above"
+    apt_is_ready=true
+}
+
+# Whether this is release "$1" of Debian.
+on_debian() {
+    # shellcheck source=/dev/null
+    [[ $(. /etc/os-release && echo "${ID-} ${VERSION_CODENAME-}") == "debian $1" ]]
+}
+
 installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
 # Version that apt would install of package "$1"; nothing when it has none.
@@ -212,52 +216,6 @@ offers() {
     version=$(candidate "$1")
     version=${version#*:}
     [[ -n $version ]] && (($(major "$version") >= $2))
-}
-
-# Address of the machine's own Debian source, in whatever form and file it is written: apt has read them all.
-own_debian_source() {
-    # shellcheck disable=SC2016 # apt expands these, not the shell
-    apt-get indextargets --format '$(CODENAME)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' |
-        sed -n 's/^bookworm|main|//p' | grep -v '^cdrom:' | head -n 1
-}
-
-add_backports() {
-    local uri keyring=/usr/share/keyrings/debian-archive-keyring.gpg signed=
-    [[ ! -e $BACKPORTS ]] || return 1
-    uri=$(own_debian_source)
-    [[ -n $uri ]] || return 1
-    [[ ! -e $keyring ]] || signed="Signed-By: $keyring"
-    say "adding bookworm-backports from this machine's own Debian source, $uri, as $BACKPORTS"
-    backports_are_unproven=true
-    "${sudo[@]}" tee "$BACKPORTS" >/dev/null <<SOURCES
-# Written by queue-bench's orchestration/install.sh for valkey-server.
-Types: deb
-URIs: $uri
-Suites: bookworm-backports
-Components: main
-$signed
-SOURCES
-    say "running apt-get update for it"
-    apt_get update || return 1
-    backports_are_unproven=false
-}
-
-# Keeps the packages' own servers from being started and PostgreSQL's from getting a database of its own.
-hold_services() {
-    if [[ ! -e $POLICY && ! -L $POLICY ]]; then
-        say "placing $POLICY while packages are installed, so that no service starts"
-        policy_is_ours=true
-        printf '#!/bin/sh\n# Temporary, by queue-bench'"'"'s orchestration/install.sh: nothing starts.\nexit 101\n' |
-            "${sudo[@]}" tee "$POLICY" >/dev/null
-        "${sudo[@]}" chmod 755 "$POLICY"
-    fi
-    if [[ ! -e $CLUSTER_CONF ]]; then
-        say "placing $CLUSTER_CONF while packages are installed, so that PostgreSQL makes no main cluster"
-        [[ -d $CLUSTER_DIR ]] || cluster_dir_is_ours=true
-        cluster_conf_is_ours=true
-        "${sudo[@]}" mkdir -p "$CLUSTER_DIR"
-        echo 'create_main_cluster = false' | "${sudo[@]}" tee "$CLUSTER_CONF" >/dev/null
-    fi
 }
 
 # Switches service "$1" off, which the package that came with this run has enabled; nothing where it never came so far.
@@ -274,62 +232,82 @@ disable_service() {
     say "service $1 is off; qbench starts its own servers"
 }
 
-install_missing() {
-    local packages=() services=() thing package
-    say "running apt-get update"
-    apt_get update || explain_and_fail "apt-get update failed, see above"
+# each STEP: calls ENGINE_STEP of everything that is missing and has it.
+each() {
+    local thing
     for thing in "${missing[@]}"; do
-        case $thing in
-        postgres)
-            package=$(candidate postgresql)
-            package=postgresql-${package%%[+.~-]*}
-            offers "$package" "$POSTGRES_MIN" ||
-                explain_and_fail "apt offers no PostgreSQL $POSTGRES_MIN here (the PostgreSQL project has an apt repository of its own)"
-            installed postgresql-common || services+=(postgresql)
-            packages+=("$package")
-            ;;
-        valkey)
-            if ! offers valkey-server "$VALKEY_MIN" && [[ $distribution == debian-bookworm ]]; then
-                add_backports || say "bookworm-backports, which has Valkey, could not be added to apt's sources"
-            fi
-            if offers valkey-server "$VALKEY_MIN"; then
-                package=valkey-server
-            elif offers redis-server "$REDIS_MIN"; then
-                package=redis-server
-                say "apt offers no Valkey $VALKEY_MIN here; redis-server takes its place, and results will name it as redis"
-            else
-                explain_and_fail "apt offers neither Valkey $VALKEY_MIN nor Redis $REDIS_MIN here"
-            fi
-            installed "$package" || services+=("$package")
-            packages+=("$package")
-            ;;
-        cc) packages+=(build-essential) ;;
-        make) packages+=(make) ;;
-        python) packages+=(python3) ;;
-        esac
+        ! declare -F "${thing}_$1" >/dev/null || "${thing}_$1"
     done
-    hold_services
+}
+
+install_packages() {
+    local status=0 service
+    ready_apt
+    place "$POLICY" "placing $POLICY while packages are installed, so that no service starts" <<'POLICY_TEXT'
+#!/bin/sh
+# Temporary, by queue-bench's orchestration/install.sh: nothing starts.
+exit 101
+POLICY_TEXT
+    # Ours, or one that was there and is left as it is.
+    [[ " ${placed[*]} " != *" $POLICY "* ]] || "${sudo[@]}" chmod 755 "$POLICY"
+    each hold
     say "running apt-get install ${packages[*]}"
-    local status=0
     apt_get install --no-install-recommends "${packages[@]}" || status=$?
     # Also after a failure half way: what was unpacked until then may have enabled its service.
-    for thing in "${services[@]}"; do
-        disable_service "$thing"
+    for service in "${services[@]}"; do
+        disable_service "$service"
     done
     ((status == 0)) || explain_and_fail "apt-get install failed, see above"
 }
 
 # --- Main ------------------------------------------------------------------------------------------------------------
 
-check_only=false
-case "$#:${1-}" in
-0:) ;;
-1:--check) check_only=true ;;
-*)
-    echo "usage: orchestration/install.sh [--check]" >&2
-    exit 2
-    ;;
-esac
+# add_part ENGINE: looks for that server, too; fails where no part is for it.
+add_part() {
+    local known
+    for known in "${things[@]}"; do
+        [[ $known != "$1" ]] || return 0
+    done
+    [[ -f $PARTS/$1/install.sh ]] || return 1
+    # shellcheck source=/dev/null
+    source "$PARTS/$1/install.sh"
+    things+=("$1")
+}
+
+# engines_with_a_part: their names, a line each.
+engines_with_a_part() {
+    local part
+    for part in "$PARTS"/*/install.sh; do
+        basename "$(dirname "$part")"
+    done
+}
+
+check_only=false with=() more=()
+while (($# > 0)); do
+    case $1 in
+    --check) check_only=true ;;
+    --with)
+        (($# > 1)) || usage
+        IFS=, read -ra more <<<"$2"
+        with+=("${more[@]}")
+        shift
+        ;;
+    *) usage ;;
+    esac
+    shift
+done
+
+for engine in "${BASE[@]}"; do
+    add_part "$engine" || fail "$PARTS/$engine/install.sh is missing"
+done
+things+=("${TOOLS[@]}")
+[[ ${with[*]} != all ]] || readarray -t with < <(engines_with_a_part)
+for engine in "${with[@]}"; do
+    add_part "$engine" || {
+        say "nothing is known about a server $engine; there are: $(engines_with_a_part | paste -sd ' ')" >&2
+        exit 2
+    }
+done
 
 rust_is_there=true
 look
@@ -337,12 +315,10 @@ look_for_rust || rust_is_there=false
 
 if ((${#missing[@]} > 0)); then
     $check_only && explain_and_fail "--check installs nothing"
-    command -v apt-get >/dev/null || explain_and_fail "this system has no apt-get, and this script knows no other way to install"
-    become_root || explain_and_fail "installing needs root, or sudo"
-    # shellcheck source=/dev/null
-    distribution=$(. /etc/os-release && echo "${ID-}-${VERSION_CODENAME-}")
     trap restore EXIT
-    install_missing
+    each packages
+    ((${#packages[@]} == 0)) || install_packages
+    each fetch
     say "looking again"
     look
     ((${#missing[@]} == 0)) || explain_and_fail "the packages were installed, yet something is missing"
