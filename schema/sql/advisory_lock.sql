@@ -1,4 +1,4 @@
--- advisory_lock: the predecessor of batch SQL (reference 002): one statement per job, completions behind advisory locks.
+-- advisory_lock: what batch SQL replaced in pgqueue-go: one statement per job, completions behind advisory locks.
 --
 -- {schema} is the quoted schema; {unlogged} is UNLOGGED in durability class D0 and nothing in the others.
 -- {entrypoints} is how many kinds of jobs there are; {key} is the key of the statistics, or nothing where they are appended.
@@ -7,8 +7,8 @@
 -- Life of a row: queued (0) -> picked (1) -> gone, counted in the statistics. A nack, and nothing else, takes it from picked
 -- back to queued; reclaim picks it again. Every job is a row of jobs or counted in jobs_statistics, at any instant.
 --
--- The reference's loop runs lock, complete and count for one job after the other. It does not print where the transaction
--- begins and ends, and deadlocks need one that holds several locks; so both readings are there: each job in a transaction
+-- The replaced loop ran lock, complete and count for one job after the other. Its report does not say where the transaction
+-- began and ended, and deadlocks need one that holds several locks; so both readings are there: each job in a transaction
 -- of its own (lock = session), and the loop of one ack as one transaction (lock = transaction). Ids are taken in the order in
 -- which the jobs finished, as there: sorting them is part of what the successor does.
 -- Left out: priority and the status of a completion, which are the same for all jobs of a run.
@@ -102,7 +102,7 @@ SELECT pg_advisory_lock(hashtext('{schema}'), ($1::bigint & 2147483647)::integer
 SELECT pg_advisory_unlock(hashtext('{schema}'), ($1::bigint & 2147483647)::integer);
 
 -- name: nack
--- $1 ids, $2 their attempts. The row keeps its id, and with it its place at the front. The reference has no such thing: a
+-- $1 ids, $2 their attempts. The row keeps its id, and with it its place at the front. The replaced loop has no such thing: a
 -- handler that fails completes its job there.
 UPDATE {schema}.jobs AS jobs
 SET status = 0, updated = NULL

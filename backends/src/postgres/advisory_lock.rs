@@ -1,7 +1,7 @@
-//! `advisory_lock`: the predecessor of batch SQL, as reference 002 describes it: one statement per job, completions behind
+//! `advisory_lock`: what batch SQL replaced in pgqueue-go, by its own report: one statement per job, completions behind
 //! advisory locks, statistics counted up job by job.
 //!
-//! The reference reports that its throughput did not grow with its workers and that it met deadlocks. Both are for runs to
+//! The report says that throughput did not grow with the workers, and that there were deadlocks. Both are for runs to
 //! show or to refute; the design is here so that they can.
 
 use std::num::NonZeroU32;
@@ -53,7 +53,7 @@ pub(crate) const ENTRY: Entry = Entry {
         OptionSpec {
             key: "entrypoints",
             default: "2",
-            help: "kinds of jobs, each with counters of its own, 1 to 1000; the benchmark of the reference has two",
+            help: "kinds of jobs, each with counters of its own, 1 to 1000; the benchmark that reported it has two",
         },
     ],
     // Transactions that count up shared rows deadlock whenever eight consumers ack at once, each time for the server's

@@ -14,7 +14,7 @@ use super::variation::VariationArgs;
 use qbench_engines::services::{self, SearchPlaces};
 use qbench_ground::usage::Usage;
 
-/// The four designs that the reference compares.
+/// The three best known designs on PostgreSQL, and one on Valkey.
 const BACKENDS: &str = "skip_locked,delete_returning,partitioned,valkey_streams";
 
 /// Compare four queues in three scenarios in a few minutes: runs, tables and six pictures

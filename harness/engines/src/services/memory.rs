@@ -4,7 +4,7 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use super::error::{Error, Result};
 
-/// Machine that the reference settings are for: 8 GB, of which the kernel shows a little less than 8 GiB.
+/// Machine that the full settings are for: 8 GB, of which the kernel shows a little less than 8 GiB.
 const REFERENCE_BYTES: u64 = 8_000_000_000;
 
 /// PostgreSQL's memory settings in megabytes (MiB, as PostgreSQL counts).
@@ -17,7 +17,7 @@ pub(super) struct MemorySettings {
 }
 
 impl MemorySettings {
-    /// The settings of the reference document for a machine of 8 GB or more, in proportion on a smaller one. More
+    /// The full settings for a machine of 8 GB or more, in proportion on a smaller one. More
     /// memory changes nothing, so that results of different machines stay comparable.
     pub(super) fn for_machine(memory_bytes: u64) -> Self {
         let memory_bytes = memory_bytes.min(REFERENCE_BYTES);

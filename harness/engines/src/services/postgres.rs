@@ -158,7 +158,7 @@ impl PostgresServer {
     }
 }
 
-/// The settings of the reference document, fitted to the machine, and the durability class.
+/// Our own settings (those of a server with 8 GB, fitted to the machine), and the durability class.
 fn settings(options: &PostgresOptions) -> Result<BTreeMap<String, String>> {
     refuse_reserved("PostgreSQL", RESERVED, &options.settings)?;
     let memory = MemorySettings::for_machine(machine_memory_bytes()?);
