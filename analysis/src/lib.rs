@@ -13,6 +13,7 @@ mod latency_log;
 pub mod load;
 pub mod metrics;
 mod order;
+mod palette;
 mod publish;
 pub mod summary;
 mod sweep;
@@ -25,6 +26,7 @@ use qbench_schema::files;
 use qbench_schema::summary::{DistributionRow, RunRow, SummaryRow};
 
 pub use error::{Error, Problem, Result};
+pub use palette::{BackendStyle, Palette};
 
 /// What an analysis found and wrote.
 #[derive(Debug, Clone)]
@@ -46,14 +48,14 @@ pub struct Analysis {
 /// Reads every run in `inputs` (result folders; `rep-NN` folders below them are read too) and writes `runs.csv`,
 /// `summary.csv`, `summary.json` and `distribution.csv` into `output_dir`, which is made when it does not exist.
 ///
-/// A broken file becomes an entry of [`Analysis::problems`]; a run that failed becomes a row that says why.
+/// Rows come in the order of `palette`. A broken file becomes an entry of [`Analysis::problems`]; a run that failed becomes a row that says why.
 ///
 /// # Errors
 /// [`Error::Input`] when a folder cannot be read, [`Error::NothingToAnalyze`] when no run can be read at all,
 /// [`Error::Write`] when the output cannot be written.
-pub fn analyze(inputs: &[PathBuf], output_dir: &Path) -> Result<Analysis> {
+pub fn analyze(inputs: &[PathBuf], output_dir: &Path, palette: &Palette) -> Result<Analysis> {
     let load::Loaded { runs, mut problems } = load::load(inputs)?;
-    let summary = summary::summarize(&runs)?;
+    let summary = summary::summarize(&runs, palette)?;
     problems.extend(summary.problems);
 
     publish::make_dir(output_dir)?;
@@ -78,17 +80,17 @@ pub fn analyze(inputs: &[PathBuf], output_dir: &Path) -> Result<Analysis> {
 }
 
 /// Draws the six charts from `summary_csv`, and from the `distribution.csv` beside it where there is one, into
-/// `output_dir`; and those of climbs and of numbers of workers, where such were run. Returns the files, those of
+/// `output_dir`, in the colours of `palette`; and those of climbs and of numbers of workers, where such were run. Returns the files, those of
 /// [`charts::NAMES`] first and in that order.
 ///
 /// # Errors
 /// [`Error::Input`] when a CSV file cannot be read or is not what `qbench analyze` writes, [`Error::Draw`] when a chart
 /// cannot be drawn, [`Error::Write`] when it cannot be written.
-pub fn graph(summary_csv: &Path, output_dir: &Path) -> Result<Vec<PathBuf>> {
+pub fn graph(summary_csv: &Path, output_dir: &Path, palette: &Palette) -> Result<Vec<PathBuf>> {
     let cells = summary::read_cells(summary_csv)?;
     let distribution = summary::read_distribution(&summary_csv.with_file_name(files::DISTRIBUTION_CSV))?;
     publish::make_dir(output_dir)?;
-    charts::draw_all(&cells, distribution.as_deref())?
+    charts::draw_all(&cells, distribution.as_deref(), palette)?
         .into_iter()
         .map(|(name, png)| publish::publish(&output_dir.join(format!("{name}.png")), &png))
         .collect()

@@ -66,8 +66,8 @@ pub fn load(inputs: &[PathBuf]) -> Result<Loaded> {
                     continue;
                 }
             };
-            if !run_ids.insert(result.run_id.clone()) {
-                let message = format!("is a second copy of run {} and is left out", result.run_id);
+            if !run_ids.insert(result.identity.run_id.clone()) {
+                let message = format!("is a second copy of run {} and is left out", result.identity.run_id);
                 loaded.problems.push(Problem::new(path, message));
                 continue;
             }

@@ -16,6 +16,7 @@ use crate::error::{Problem, Result};
 use crate::frame::{self, Cell};
 use crate::load::Run;
 use crate::order;
+use crate::palette::Palette;
 
 /// Quantiles of `distribution.csv`: those of the box plots, the headline percentiles, and both ends.
 pub const QUANTILES: &[f64] = &[0.0, 0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99, 0.999, 1.0];
@@ -48,11 +49,11 @@ pub struct Summary {
 ///
 /// # Errors
 /// [`crate::Error::Table`] when polars cannot group the runs.
-pub fn summarize(runs: &[Run]) -> Result<Summary> {
+pub fn summarize(runs: &[Run], palette: &Palette) -> Result<Summary> {
     let mut rows: Vec<RunRow> = runs.iter().map(|run| run_row::run_row(&run.result)).collect();
     name_engines(&mut rows);
 
-    let sorted = sorted_frame(&rows, runs)?;
+    let sorted = sorted_frame(&rows, runs, palette)?;
     let order = indices(&sorted)?;
     let mut summary = Summary {
         runs: order.iter().map(|&index| rows[index].clone()).collect(),
@@ -86,8 +87,8 @@ fn name_engines(rows: &mut [RunRow]) {
 }
 
 /// The runs as a frame in the order of tables, with `index` into `runs` and the figures that only cells show.
-fn sorted_frame(rows: &[RunRow], runs: &[Run]) -> Result<DataFrame> {
-    let column = |name: &str, value: fn(&RunRow) -> u32| u32::column(name, rows.iter().map(value).collect());
+fn sorted_frame(rows: &[RunRow], runs: &[Run], palette: &Palette) -> Result<DataFrame> {
+    let column = |name: &str, value: &dyn Fn(&RunRow) -> u32| u32::column(name, rows.iter().map(value).collect());
     let mut frame = frame::of_runs(rows)?;
     frame.with_column(u32::column("index", (0..rows.len() as u32).collect()))?;
     frame.with_column(bool::column("counts", rows.iter().map(|row| row.status == "finished").collect()))?;
@@ -96,9 +97,9 @@ fn sorted_frame(rows: &[RunRow], runs: &[Run]) -> Result<DataFrame> {
         "background_latency_ms",
         runs.iter().map(|run| run.result.background.as_ref().map(|load| load.latency_mean_ms)).collect(),
     ))?;
-    frame.with_column(column("engine_rank", |row| order::engine_rank(&row.engine)))?;
-    frame.with_column(column("backend_rank", |row| order::backend_rank(&row.backend)))?;
-    frame.with_column(column("scenario_rank", |row| order::scenario_rank(&row.scenario)))?;
+    frame.with_column(column("engine_rank", &|row| palette.engine_rank(&row.engine, &row.backend)))?;
+    frame.with_column(column("backend_rank", &|row| palette.backend_rank(&row.backend)))?;
+    frame.with_column(column("scenario_rank", &|row| order::scenario_rank(&row.scenario)))?;
     let by = [
         "engine_rank",
         "engine",

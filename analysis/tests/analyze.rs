@@ -39,7 +39,7 @@ impl Folder {
     }
 
     fn analyze(&self) -> Analysis {
-        analyze(&[self.results()], &self.output()).unwrap()
+        analyze(&[self.results()], &self.output(), &common::palette()).unwrap()
     }
 }
 
@@ -149,7 +149,7 @@ fn cells_come_in_one_order_whatever_the_order_of_files() {
             Run::new(backend, scenario).write(&folder.results());
         }
     }
-    Run::new("memory", "warm").with(|result| result.engine = "in_process".into()).write(&folder.results());
+    Run::new("memory", "warm").with(|result| result.identity.engine = "in_process".into()).write(&folder.results());
     let analysis = folder.analyze();
     let mut backends: Vec<&str> = analysis.summary.iter().map(|row| row.backend.as_str()).collect();
     backends.dedup();
@@ -206,7 +206,7 @@ fn runs_under_different_conditions_do_not_make_a_valid_cell() {
     Run::new("skip_locked", "warm").block(1).write(&folder.results().join("rep-01"));
     Run::new("skip_locked", "warm")
         .block(2)
-        .with(|result| result.durability = Durability::D1)
+        .with(|result| result.identity.durability = Durability::D1)
         .write(&folder.results().join("rep-02"));
     let analysis = folder.analyze();
     let row = cell(&analysis, "skip_locked", "warm");
@@ -220,7 +220,7 @@ fn valkey_and_redis_are_not_merged() {
     Run::new("valkey_streams", "warm").block(1).write(&folder.results().join("rep-01"));
     Run::new("valkey_streams", "warm")
         .block(2)
-        .with(|result| result.engine = "redis".into())
+        .with(|result| result.identity.engine = "redis".into())
         .write(&folder.results().join("rep-02"));
     let engines: Vec<String> = folder.analyze().summary.into_iter().map(|row| row.engine).collect();
     assert_eq!(engines, ["valkey", "redis"]);
@@ -232,7 +232,7 @@ fn a_run_that_failed_before_it_met_its_server_belongs_to_the_cell_of_the_others(
     Run::new("valkey_streams", "cold").write(&folder.results());
     Run::new("valkey_streams", "warm")
         .failed("nobody listens")
-        .with(|result| result.engine.clear())
+        .with(|result| result.identity.engine.clear())
         .write(&folder.results());
     assert!(folder.analyze().summary.iter().all(|row| row.engine == "valkey"));
 }
@@ -311,19 +311,19 @@ fn broken_and_foreign_files_are_told_one_by_one_and_the_rest_is_analyzed() {
 #[test]
 fn nothing_to_analyze_is_an_error_that_says_what_to_do() {
     let folder = Folder::new();
-    let missing = analyze(&[folder.results()], &folder.output()).unwrap_err().to_string();
+    let missing = analyze(&[folder.results()], &folder.output(), &common::palette()).unwrap_err().to_string();
     assert!(missing.contains("there is no such folder"), "{missing}");
 
     fs::create_dir_all(folder.results().join("vm1_pg")).unwrap();
-    let empty = analyze(&[folder.results()], &folder.output()).unwrap_err();
+    let empty = analyze(&[folder.results()], &folder.output(), &common::palette()).unwrap_err();
     assert!(matches!(empty, Error::NothingToAnalyze { .. }));
 
     Run::new("skip_locked", "warm").write(&folder.results().join("vm1_pg"));
-    let hint = analyze(&[folder.results()], &folder.output()).unwrap_err().to_string();
+    let hint = analyze(&[folder.results()], &folder.output(), &common::palette()).unwrap_err().to_string();
     assert!(hint.contains("did you mean") && hint.contains("vm1_pg"), "{hint}");
 
     fs::write(folder.results().join("x_result.json"), "").unwrap();
-    let broken = analyze(&[folder.results()], &folder.output()).unwrap_err().to_string();
+    let broken = analyze(&[folder.results()], &folder.output(), &common::palette()).unwrap_err().to_string();
     assert!(broken.contains("x_result.json: is empty"), "{broken}");
     assert!(!folder.output().exists(), "a failed analysis writes nothing");
 }
@@ -338,7 +338,7 @@ fn two_hosts_and_a_folder_given_twice_make_one_comparison() {
         }
         Run::new("valkey_streams", scenario).write(&valkey);
     }
-    let analysis = analyze(&[pg.clone(), valkey, pg], &folder.output()).unwrap();
+    let analysis = analyze(&[pg.clone(), valkey, pg], &folder.output(), &common::palette()).unwrap();
     assert_eq!((analysis.runs.len(), analysis.summary.len()), (12, 12));
     assert!(analysis.problems.is_empty(), "{:?}", analysis.problems);
     assert!(analysis.summary.iter().all(|row| row.runs == 1));

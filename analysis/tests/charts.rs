@@ -49,9 +49,9 @@ fn draw(write: impl FnOnce(&Path), change_analysis: impl FnOnce(&Path)) -> Vec<P
     let (results, analysis, graphs) =
         (folder.path().join("results"), folder.path().join("analysis"), folder.path().join("graphs"));
     write(&results);
-    analyze(&[results], &analysis).unwrap();
+    analyze(&[results], &analysis, &common::palette()).unwrap();
     change_analysis(&analysis);
-    let written = graph(&analysis.join("summary.csv"), &graphs).unwrap();
+    let written = graph(&analysis.join("summary.csv"), &graphs, &common::palette()).unwrap();
     assert_eq!(written, NAMES.map(|name| graphs.join(format!("{name}.png"))));
     assert_eq!(fs::read_dir(&graphs).unwrap().count(), NAMES.len(), "no temporary file stays behind");
     let pictures: Vec<Picture> = written.iter().map(|path| read_picture(path)).collect();
@@ -163,7 +163,7 @@ fn a_file_that_is_no_summary_is_refused_with_a_sentence() {
         if let Some(content) = content {
             fs::write(&summary, content).unwrap();
         }
-        graph(&summary, &graphs).unwrap_err().to_string()
+        graph(&summary, &graphs, &common::palette()).unwrap_err().to_string()
     };
     assert!(refused(None).contains("there is no such file; `qbench analyze` writes it"));
     assert!(refused(Some("")).contains("it has no rows"));

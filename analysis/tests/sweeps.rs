@@ -17,10 +17,10 @@ fn write(run: Run, variant: RunVariant, settings: &[(&str, &str)], block: u32, d
     let words: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
     run.block(block)
         .with(|result| {
-            result.configuration = words.join(" ");
-            result.configuration_hash = format!("{:08x}", words.join(" ").bytes().map(u32::from).sum::<u32>());
-            result.run_id = format!("{} {} {block}", result.backend, variant.name);
-            result.variant = Some(variant);
+            result.identity.configuration = words.join(" ");
+            result.identity.configuration_hash = format!("{:08x}", words.join(" ").bytes().map(u32::from).sum::<u32>());
+            result.identity.run_id = format!("{} {} {block}", result.identity.backend, variant.name);
+            result.identity.variant = Some(variant);
         })
         .write(&folder);
 }
@@ -60,7 +60,7 @@ fn write_climb(dir: &Path) {
 fn write_rungs(rate_jobs_s: u32, places: &[u32], names_climbed_keys: bool, block: u32, dir: &Path) {
     for (place, name, settings) in RUNGS.into_iter().filter(|(place, ..)| places.contains(place)) {
         let run = Run::new("skip_locked", "warm").with(|result| {
-            result.offered_jobs_s = f64::from(rate_jobs_s);
+            result.identity.offered_jobs_s = f64::from(rate_jobs_s);
             result.throughput_jobs_s = f64::from(rate_jobs_s);
         });
         let mut variant = rung(place, name);
@@ -81,12 +81,12 @@ fn write_scaling(dir: &Path) {
             (1..).zip(["2", "8", "16"].into_iter().zip(jobs_s.into_iter().zip(deadlocks)))
         {
             let run = Run::new(backend, "warm").with(|result| {
-                result.mode = LoadMode::Saturation;
-                result.activity = Activity::Both;
-                result.regime = Regime::Overload;
-                result.utilisation = None;
+                result.identity.mode = LoadMode::Saturation;
+                result.identity.activity = Activity::Both;
+                result.identity.regime = Regime::Overload;
+                result.identity.utilisation = None;
                 result.throughput_jobs_s = jobs_s;
-                result.offered_jobs_s = jobs_s + f64::from(place);
+                result.identity.offered_jobs_s = jobs_s + f64::from(place);
                 result.deadlocks = Some(deadlocks);
                 result.skew = Skew { workers_max_over_min: Some(1.0 + f64::from(place) / 10.0), ..Skew::default() };
             });
@@ -104,7 +104,8 @@ fn write_scaling(dir: &Path) {
 fn analyzed(write: impl FnOnce(&Path)) -> (Analysis, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("results"));
-    let analysis = analyze(&[folder.path().join("results")], &folder.path().join("analysis")).unwrap();
+    let analysis =
+        analyze(&[folder.path().join("results")], &folder.path().join("analysis"), &common::palette()).unwrap();
     (analysis, folder)
 }
 
@@ -145,8 +146,8 @@ fn flat_out_repeats_that_sent_at_different_rates_are_as_valid_as_each_of_them() 
             Run::new("skip_locked", "warm")
                 .block(block)
                 .with(|result| {
-                    result.mode = LoadMode::Saturation;
-                    result.offered_jobs_s = 1_000.0 * f64::from(block);
+                    result.identity.mode = LoadMode::Saturation;
+                    result.identity.offered_jobs_s = 1_000.0 * f64::from(block);
                 })
                 .write(&dir.join(format!("rep-{block:02}")));
         }
@@ -201,7 +202,7 @@ fn the_table_of_a_climb_compares_nothing_with_a_rung_that_is_not_valid() {
 fn the_share_of_linear_growth_is_that_of_the_first_valid_number_of_workers() {
     let late = |workers: u32, dir: &Path| {
         let run = Run::new("skip_locked", "warm").invalid("the harness was late").with(|result| {
-            result.mode = LoadMode::Saturation;
+            result.identity.mode = LoadMode::Saturation;
             result.throughput_jobs_s = 9_999.0;
         });
         let name = format!("workers={workers}");
@@ -214,12 +215,12 @@ fn the_share_of_linear_growth_is_that_of_the_first_valid_number_of_workers() {
     });
     let table = blocks(&analysis, "Scaling of skip_locked");
     insta::assert_snapshot!(table);
-    graph(&folder.path().join("analysis/summary.csv"), &folder.path().join("graphs")).unwrap();
+    graph(&folder.path().join("analysis/summary.csv"), &folder.path().join("graphs"), &common::palette()).unwrap();
 
     let (analysis, folder) = analyzed(|dir| [2, 4].into_iter().for_each(|workers| late(workers, dir)));
     let table = blocks(&analysis, "Scaling of skip_locked");
     assert!(table.contains("No share of linear: there is no valid figure to hold the others against"), "{table}");
-    graph(&folder.path().join("analysis/summary.csv"), &folder.path().join("graphs")).unwrap();
+    graph(&folder.path().join("analysis/summary.csv"), &folder.path().join("graphs"), &common::palette()).unwrap();
 }
 
 #[test]
@@ -228,7 +229,7 @@ fn the_table_of_a_scaling_sweep_says_what_is_left_of_linear_growth_and_counts_de
         write_scaling(dir);
         let variant =
             RunVariant { plan: "scaling".into(), name: "workers=32".into(), place: 4, ..RunVariant::default() };
-        let broken = Run::new("skip_locked", "warm").with(|result| result.mode = LoadMode::Saturation);
+        let broken = Run::new("skip_locked", "warm").with(|result| result.identity.mode = LoadMode::Saturation);
         write(broken.failed("too many connections"), variant, &[("saturate", "true"), ("workers", "32")], 1, dir);
     });
     insta::assert_snapshot!(blocks(&analysis, "Scaling"));
@@ -238,7 +239,9 @@ fn the_table_of_a_scaling_sweep_says_what_is_left_of_linear_growth_and_counts_de
 fn a_climb_and_a_scaling_sweep_have_a_picture_each_and_other_results_have_none() {
     let pictures = |write: fn(&Path)| -> Vec<String> {
         let (_, folder) = analyzed(write);
-        let written = graph(&folder.path().join("analysis/summary.csv"), &folder.path().join("graphs")).unwrap();
+        let written =
+            graph(&folder.path().join("analysis/summary.csv"), &folder.path().join("graphs"), &common::palette())
+                .unwrap();
         let extra = written[qbench_analysis::charts::NAMES.len()..].iter();
         extra
             .map(|path| {

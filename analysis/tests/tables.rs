@@ -10,7 +10,7 @@ use qbench_schema::result::{Activity, Durability, LoadMode, Regime, RunStatus};
 fn table(write: impl FnOnce(&std::path::Path)) -> String {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path());
-    analyze(&[folder.path().to_path_buf()], &folder.path().join("analysis")).unwrap().table
+    analyze(&[folder.path().to_path_buf()], &folder.path().join("analysis"), &common::palette()).unwrap().table
 }
 
 #[test]
@@ -43,15 +43,15 @@ fn three_repeats() {
 #[test]
 fn durability_classes_are_not_ranked_against_each_other() {
     insta::assert_snapshot!(table(|dir| {
-        let in_class = |backend: &str, class: Durability| Run::new(backend, "warm").with(|r| r.durability = class);
+        let in_class = |backend: &str, class: Durability| Run::new(backend, "warm").with(|r| r.identity.durability = class);
         in_class("skip_locked", Durability::D2).write(dir);
         in_class("partitioned", Durability::D2).write(dir);
         in_class("batch_sql", Durability::D0).write(dir);
         in_class("valkey_streams", Durability::D0).write(dir);
         Run::new("memory", "warm")
             .with(|result| {
-                result.engine = "in_process".into();
-                result.durability = Durability::D0;
+                result.identity.engine = "in_process".into();
+                result.identity.durability = Durability::D0;
             })
             .write(dir);
     }));
@@ -77,10 +77,10 @@ fn a_load_without_a_schedule_has_rates_and_costs_and_no_latency() {
     insta::assert_snapshot!(table(|dir| {
         let flat_out = |backend: &str, rate_jobs_s: f64| {
             Run::new(backend, "drain").with(|result| {
-                result.mode = LoadMode::Saturation;
-                result.activity = Activity::Drain;
-                result.regime = Regime::Overload;
-                result.utilisation = None;
+                result.identity.mode = LoadMode::Saturation;
+                result.identity.activity = Activity::Drain;
+                result.identity.regime = Regime::Overload;
+                result.identity.utilisation = None;
                 result.throughput_jobs_s = rate_jobs_s;
                 result.backlog.max = 50_000;
             })
@@ -97,10 +97,10 @@ fn another_machine_and_another_setting_are_rows_of_their_own_and_named_by_what_d
         let mut on = |host: &str, batch: u32| {
             block += 1;
             let run = Run::new("skip_locked", "warm").with(|result| {
-                result.host = host.to_owned();
-                result.run_id = format!("{host} {batch}");
-                result.configuration = format!("claim-batch={batch} rate=500");
-                result.configuration_hash = format!("{batch:08x}");
+                result.identity.host = host.to_owned();
+                result.identity.run_id = format!("{host} {batch}");
+                result.identity.configuration = format!("claim-batch={batch} rate=500");
+                result.identity.configuration_hash = format!("{batch:08x}");
             });
             run.write(&dir.join(format!("rep-{block:02}")));
         };

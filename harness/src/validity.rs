@@ -141,21 +141,7 @@ mod tests {
     use super::*;
 
     fn clean_audit() -> Audit {
-        Audit {
-            verdict: Verdict::Ok,
-            lost: 0,
-            duplicated: 0,
-            unexpected: 0,
-            redelivered: 0,
-            unknown_outcome: 0,
-            corrupted: 0,
-            overclaimed: 0,
-            stale_acks: 0,
-            unknown_acks: 0,
-            refused: 0,
-            reconciliation: vec![],
-            reasons: vec![],
-        }
+        Audit { verdict: Verdict::Ok, ..Audit::default() }
     }
 
     fn clean(audit: &Audit) -> Evidence<'_> {

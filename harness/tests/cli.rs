@@ -561,7 +561,7 @@ async fn a_server_that_runs_already_is_used_and_left_as_it_was() {
     assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(url_in_manifest(&dir.path().join("good")).source, "environment");
     let result = result_of(&RunFiles::new(&dir.path().join("good"), "skip_locked", "cold"));
-    assert_eq!((result.audit.verdict, result.durability), (Verdict::Ok, Durability::D1), "{:?}", result.audit);
+    assert_eq!((result.audit.verdict, result.identity.durability), (Verdict::Ok, Durability::D1), "{:?}", result.audit);
     assert!(result.cpu_us_per_job.server.is_some(), "the postmaster was found: {:?}", result.notes);
     let schemas = sqlx::query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'qbench%'");
     assert!(schemas.fetch_all(&mut connection).await.unwrap().is_empty(), "nothing of ours is left");

@@ -48,7 +48,7 @@ fn workers_that_are_slower_than_they_should_be_let_the_backlog_grow() {
     // By the arithmetic one worker carries 1,000 jobs/s; a sleep of 1 ms is really more than 1.1 ms.
     let flags = ["--rate", "880", "--duration", "3s", "--workers", "1", "--work", "1ms"];
     let result = not_valid("memory", &flags);
-    assert_eq!(result.regime, Regime::Normal);
+    assert_eq!(result.identity.regime, Regime::Normal);
     names(&result, &["the backlog grew by", "jobs/s"]);
 }
 
@@ -56,7 +56,7 @@ fn workers_that_are_slower_than_they_should_be_let_the_backlog_grow() {
 fn a_drain_deadline_that_is_too_short_leaves_the_audit_inconclusive() {
     let flags = ["--rate", "100", "--duration", "2s", "--workers", "1", "--work", "100ms"];
     let result = not_valid("memory", &[&flags[..], &["--allow-overload", "--drain-deadline", "1s"]].concat());
-    assert_eq!((result.audit.verdict, result.regime), (Verdict::Inconclusive, Regime::Overload));
+    assert_eq!((result.audit.verdict, result.identity.regime), (Verdict::Inconclusive, Regime::Overload));
     names(&result, &["audit inconclusive", "not drained"]);
 }
 

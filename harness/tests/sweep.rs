@@ -46,9 +46,13 @@ fn every_combination_has_a_folder_a_result_with_its_settings_and_a_row_and_resum
     for (workers, claim_batch) in [(2, 1), (2, 10), (4, 1), (4, 10)] {
         let name = format!("workers={workers},claim-batch={claim_batch}");
         let result = result_in(&out.join(&name), "memory", "cold");
-        assert_eq!(result.variant.unwrap().name, name);
+        assert_eq!(result.identity.variant.unwrap().name, name);
         assert_eq!(result.workers.len(), workers);
-        assert!(result.configuration.contains(&format!("claim-batch={claim_batch} ")), "{}", result.configuration);
+        assert!(
+            result.identity.configuration.contains(&format!("claim-batch={claim_batch} ")),
+            "{}",
+            result.identity.configuration
+        );
     }
     let again = matrix(&[&arguments[..], &["--resume"]].concat(), &out);
     assert!(text(&again.stdout).starts_with("0 valid, 4 skipped"), "{}", text(&again.stdout));
@@ -94,11 +98,11 @@ fn a_plan_file_gives_way_to_flags_and_its_rungs_to_nothing() {
     let rungs = [("rung-01-single", 1, 0), ("rung-02-batch", 5, 0), ("rung-03-ahead", 5, 10)];
     for (place, (folder, claim_batch, prefetch)) in (1..).zip(rungs) {
         let result = result_in(&out.join(folder), "memory", "cold");
-        assert_eq!((result.offered_jobs_s, result.workers.len()), (150.0, 3), "flag above plan above profile");
+        assert_eq!((result.identity.offered_jobs_s, result.workers.len()), (150.0, 3), "flag above plan above profile");
         for setting in [format!("claim-batch={claim_batch} "), format!("prefetch={prefetch} ")] {
-            assert!(result.configuration.contains(&setting), "{folder}: {}", result.configuration);
+            assert!(result.identity.configuration.contains(&setting), "{folder}: {}", result.identity.configuration);
         }
-        let variant = result.variant.unwrap();
+        let variant = result.identity.variant.unwrap();
         assert_eq!((variant.plan.as_str(), variant.place, variant.climbs), ("mine", place, true));
         assert_eq!(variant.climbed_keys, ["claim-batch", "prefetch"]);
     }

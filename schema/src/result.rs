@@ -13,59 +13,21 @@ pub use words::*;
 use crate::variant::RunVariant;
 
 /// The verdict of one run; also what `qbench run --json` prints.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// The default is a run that has just begun and of which nothing is known: every figure is zero or absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
     /// [`crate::SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
-    /// Unique name of this execution.
-    pub run_id: String,
     /// How far the run came.
     pub status: RunStatus,
     /// Why it broke, when it did.
     pub error: Option<String>,
-    /// Backend id, for instance `skip_locked`.
-    pub backend: String,
-    /// Server product as it names itself, for instance `postgresql`, `valkey`, `redis`, `sqlite`, `in_process`.
-    pub engine: String,
-    /// The queue's design within its engine, for instance `skip_locked` or `streams`.
-    pub queue_type: String,
-    /// Scenario id.
-    pub scenario: String,
-    /// Profile id.
-    pub profile: String,
-    /// Durability class as read back from the live server.
-    pub durability: Durability,
-    /// Delivery contract that the backend declared.
-    pub delivery: Delivery,
-    /// Whether the offered load was below capacity.
-    pub regime: Regime,
-    /// Offered load over capacity; absent where the work takes no time.
-    pub utilisation: Option<f64>,
-    /// Who decided when a job was sent.
-    pub mode: LoadMode,
-    /// Which sides of the queue worked in the measured phase.
-    pub activity: Activity,
-    /// Name of the machine that the harness ran on.
-    pub host: String,
-    /// Short hash over everything that the user may set and that can move a figure (workload, backend options,
-    /// durability; not the seed, not the scenario, not addresses, not the profile's name). Runs of one cell are pooled only
-    /// where it is the same.
-    pub configuration_hash: String,
-    /// The settings that the hash is made of, in short: `rate=500 workers=20 …`.
-    pub configuration: String,
-    /// Which variant of its matrix the run is; absent outside a matrix that varies settings.
-    #[serde(default)]
-    pub variant: Option<RunVariant>,
-    /// Block (repeat) of the matrix, counted from 1.
-    pub block: u32,
-    /// Wall-clock start, RFC 3339 UTC; the only wall-clock value, never used to measure.
-    pub started_at: String,
-    /// Length of the measured phase.
-    pub measured_s: f64,
-    /// Load asked for in the measured phase.
-    pub offered_jobs_s: f64,
-    /// Measured jobs completed, over the time from the start of the measured phase to its end or to the last of these
-    /// acks, whichever is later.
+    /// What the run is. Its keys stand beside the others, not in an object of their own.
+    #[serde(flatten)]
+    pub identity: RunIdentity,
+    /// Jobs completed between start and end of the measured phase, per second of it, whichever phase they belong to; where no
+    /// worker ran, the jobs enqueued. What completes later, while the queue is drained, does not count.
     pub throughput_jobs_s: f64,
     /// Jobs per second between start and end of the measured phase, at three places.
     pub rates: Rates,
@@ -133,48 +95,55 @@ pub struct RunResult {
     pub notes: Vec<String>,
 }
 
-/// What a run is, known before anything of it is measured.
-#[derive(Debug, Clone, PartialEq)]
+/// What a run is: known before anything of it is measured, but for what the live server corrects.
+///
+/// Defaults of words are those that promise least.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunIdentity {
     /// Unique name of this execution.
     pub run_id: String,
-    /// Backend id.
+    /// Backend id, for instance `skip_locked`.
     pub backend: String,
-    /// Server product; its kind (`postgresql`, `valkey`, `sqlite`, `in_process`) before the live server named itself.
+    /// Server product as it names itself, for instance `postgresql`, `valkey`, `redis`, `sqlite`, `in_process`; before it could,
+    /// the kind of server that the backend needs.
     pub engine: String,
-    /// The queue's design; the backend id before the backend described itself.
+    /// The queue's design within its engine, for instance `skip_locked` or `streams`; the backend id before the backend
+    /// described itself.
     pub queue_type: String,
     /// Scenario id.
     pub scenario: String,
     /// Profile id.
     pub profile: String,
-    /// Durability class asked for, or read back where the run came so far.
+    /// Durability class as read back from the live server; the one asked for in a run that did not come so far.
     pub durability: Durability,
-    /// Delivery contract of the backend.
+    /// Delivery contract that the backend declared.
     pub delivery: Delivery,
-    /// Whether the offered load is below capacity.
+    /// Whether the offered load was below capacity.
     pub regime: Regime,
-    /// Offered load over capacity.
+    /// Offered load over capacity; absent where the work takes no time.
     pub utilisation: Option<f64>,
-    /// Who decides when a job is sent.
+    /// Who decided when a job was sent.
     pub mode: LoadMode,
-    /// Which sides of the queue work in the measured phase.
+    /// Which sides of the queue worked in the measured phase.
     pub activity: Activity,
-    /// Name of this machine.
+    /// Name of the machine that the harness ran on.
     pub host: String,
-    /// See [`RunResult::configuration_hash`].
+    /// Short hash over everything that the user may set and that can move a figure (workload, backend options,
+    /// durability; not the seed, not the scenario, not addresses, not the profile's name). Runs of one cell are pooled only
+    /// where it is the same.
     pub configuration_hash: String,
-    /// See [`RunResult::configuration`].
+    /// The settings that the hash is made of, in short: `rate=500 workers=20 …`.
     pub configuration: String,
-    /// See [`RunResult::variant`].
+    /// Which variant of its matrix the run is; absent outside a matrix that varies settings.
+    #[serde(default)]
     pub variant: Option<RunVariant>,
-    /// Block of the matrix, counted from 1.
+    /// Block (repeat) of the matrix, counted from 1.
     pub block: u32,
-    /// Wall-clock start, RFC 3339 UTC.
+    /// Wall-clock start, RFC 3339 UTC; the only wall-clock value, never used to measure.
     pub started_at: String,
-    /// Length of the measured phase as planned.
+    /// Length of the measured phase; as planned, in a run that did not come to its end.
     pub measured_s: f64,
-    /// Load asked for.
+    /// Load asked for in the measured phase; flat out, what producers sent or, of a backlog, what workers completed.
     pub offered_jobs_s: f64,
 }
 
@@ -182,77 +151,14 @@ impl RunResult {
     /// A result without figures: of a run that has just begun ([`RunStatus::Running`]) or that broke before it measured
     /// anything. It is not valid, and its reasons say why: `reason` is the sentence.
     pub fn without_figures(identity: RunIdentity, status: RunStatus, reason: &str) -> Self {
-        let none = Percentiles::default();
         RunResult {
             schema_version: crate::SCHEMA_VERSION,
-            run_id: identity.run_id,
             status,
             error: (status == RunStatus::Failed).then(|| reason.to_owned()),
-            backend: identity.backend,
-            engine: identity.engine,
-            queue_type: identity.queue_type,
-            scenario: identity.scenario,
-            profile: identity.profile,
-            durability: identity.durability,
-            delivery: identity.delivery,
-            regime: identity.regime,
-            utilisation: identity.utilisation,
-            mode: identity.mode,
-            activity: identity.activity,
-            host: identity.host,
-            configuration_hash: identity.configuration_hash,
-            configuration: identity.configuration,
-            variant: identity.variant,
-            block: identity.block,
-            started_at: identity.started_at,
-            measured_s: identity.measured_s,
-            offered_jobs_s: identity.offered_jobs_s,
-            throughput_jobs_s: 0.0,
-            rates: Rates::default(),
-            jobs: JobCounts::default(),
-            prefilled: 0,
-            end_to_end_ms: none,
-            schedule_lag_ms: none,
-            enqueue_time_ms: none,
-            queue_wait_ms: none,
-            local_wait_ms: none,
-            work_time_ms: none,
-            ack_time_ms: none,
-            audit: Audit {
-                verdict: Verdict::Inconclusive,
-                lost: 0,
-                duplicated: 0,
-                unexpected: 0,
-                redelivered: 0,
-                unknown_outcome: 0,
-                corrupted: 0,
-                overclaimed: 0,
-                stale_acks: 0,
-                unknown_acks: 0,
-                refused: 0,
-                reconciliation: Vec::new(),
-                reasons: vec![reason.to_owned()],
-            },
+            identity,
+            audit: Audit { reasons: vec![reason.to_owned()], ..Audit::default() },
             validity: Validity { valid: false, reasons: vec![reason.to_owned()] },
-            backlog: Backlog::default(),
-            drain_s: 0.0,
-            cpu_pct: CpuPct::default(),
-            cpu_us_per_job: CpuUsPerJob::default(),
-            cpu_roles_of_host_pct: None,
-            cost_per_job: CostPerJob::default(),
-            wake: None,
-            claim_order: ClaimOrder::default(),
-            skew: Skew::default(),
-            partitions: Vec::new(),
-            rss_server_bytes: None,
-            rss_harness_bytes: None,
-            errors: BTreeMap::new(),
-            workers: Vec::new(),
-            deadlocks: None,
-            background: None,
-            floor: None,
-            timeline: Vec::new(),
-            notes: Vec::new(),
+            ..RunResult::default()
         }
     }
 }

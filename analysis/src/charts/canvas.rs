@@ -12,7 +12,7 @@ use plotters::prelude::{DrawingArea, IntoDrawingArea, RGBColor};
 use plotters::style::{Color, FontStyle, FontTransform, IntoFont, ShapeStyle, register_font};
 use png::{BitDepth, ColorType, Compression, Encoder, PixelDimensions, Unit};
 
-use super::theme;
+use super::theme::{self, Align, Look, Marker};
 
 /// 300 dots per inch, in the unit of the PNG `pHYs` chunk.
 const PIXELS_PER_METRE: u32 = 11_811;
@@ -89,65 +89,6 @@ impl Rect {
         let top = |index: usize| self.y0 + index as f64 * (height + gap);
         (0..count).map(|index| Rect { y0: top(index), y1: top(index) + height, ..*self }).collect()
     }
-}
-
-/// Where text stands relative to its position, horizontally.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Align {
-    /// The position is its left end.
-    Left,
-    /// The position is its middle.
-    Centre,
-    /// The position is its right end.
-    Right,
-}
-
-/// How text looks. Its vertical position is always the middle of its capitals.
-#[derive(Debug, Clone, Copy)]
-pub struct Look {
-    /// Height of the font in pixels.
-    pub size: f64,
-    /// Colour.
-    pub colour: RGBColor,
-    /// Heavier strokes.
-    pub bold: bool,
-    /// Horizontal place.
-    pub align: Align,
-}
-
-impl Look {
-    /// Regular text that begins at its position.
-    pub const fn new(size: f64) -> Self {
-        Look { size, colour: theme::INK, bold: false, align: Align::Left }
-    }
-
-    /// The same, heavier.
-    pub const fn bold(self) -> Self {
-        Look { bold: true, ..self }
-    }
-
-    /// The same, elsewhere.
-    pub const fn align(self, align: Align) -> Self {
-        Look { align, ..self }
-    }
-
-    /// The same in another colour.
-    pub const fn colour(self, colour: RGBColor) -> Self {
-        Look { colour, ..self }
-    }
-}
-
-/// Shape of a point on a line chart, so that lines can be told apart without colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Marker {
-    /// ●
-    Circle,
-    /// ■
-    Square,
-    /// ▲
-    Triangle,
-    /// ◆
-    Diamond,
 }
 
 /// The picture.

@@ -3,11 +3,11 @@
 use plotters::prelude::RGBColor;
 use qbench_schema::summary::SummaryRow;
 
-use super::canvas::{Align, Canvas, Drawn, Rect};
+use super::canvas::{Canvas, Drawn, Rect};
 use super::frame::{self, Entry, Patch};
 use super::model::Model;
 use super::scale::Scale;
-use super::theme;
+use super::theme::{self, Align};
 use crate::tables::number;
 
 /// A role: its name, its colour, its figure.

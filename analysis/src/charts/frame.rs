@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use plotters::prelude::RGBColor;
 use qbench_schema::summary::SummaryRow;
 
-use super::canvas::{Align, Canvas, Drawn, Rect};
+use super::canvas::{Canvas, Drawn, Rect};
 use super::model::{Model, Series, State};
 use super::scale::{Scale, tick_label};
-use super::theme;
+use super::theme::{self, Align};
 use crate::tables::{delivery_label, durability_label, offered_label, runs_label};
 
 /// Height of a line of notes or of the legend.
@@ -39,7 +39,7 @@ pub enum Patch {
     /// A filled square.
     Solid,
     /// The marker of a line.
-    Marker(super::canvas::Marker),
+    Marker(theme::Marker),
     /// As a bar that is not valid.
     Hatched,
     /// As a bar above capacity.

@@ -2,11 +2,12 @@
 
 use qbench_schema::summary::SummaryRow;
 
-use super::canvas::{Align, Canvas, Drawn, Rect};
+use super::canvas::{Canvas, Drawn, Rect};
 use super::frame::{self, Entry, Patch};
 use super::model::State;
 use super::scale::Scale;
-use super::theme;
+use super::theme::{self, Align, Paint};
+use crate::palette::Palette;
 use crate::sweep::{Climber, Ladder};
 use crate::tables::number;
 
@@ -37,7 +38,8 @@ const BAR_MAX: f64 = 70.0;
 /// Widest column of rung names.
 const NAMES_MAX: f64 = 560.0;
 
-pub(super) fn draw(canvas: &Canvas, ladder: &Ladder) -> Drawn {
+pub(super) fn draw(canvas: &Canvas, ladder: &Ladder, palette: &Palette) -> Drawn {
+    let paints = theme::paints(palette, &ladder.series.iter().map(|climber| climber.backend).collect::<Vec<_>>());
     let rows: Vec<SummaryRow> =
         ladder.series.iter().flat_map(|climber| climber.rows.iter().flatten().copied().cloned()).collect();
     let who: Vec<&str> = ladder.series.iter().map(|climber| climber.name.as_str()).collect();
@@ -49,7 +51,7 @@ pub(super) fn draw(canvas: &Canvas, ladder: &Ladder) -> Drawn {
             ladder.scenario,
             frame::conditions(&rows)
         ),
-        &legend(ladder),
+        &legend(ladder, &paints),
         &notes(ladder),
     )?;
     let labels: Vec<(String, String)> = labels(ladder);
@@ -64,7 +66,7 @@ pub(super) fn draw(canvas: &Canvas, ladder: &Ladder) -> Drawn {
             draw_label(canvas, *slot, name, change, names_width)?;
         }
         for (panel, measure) in inner.columns(ACROSS, 60.0).into_iter().zip(measures) {
-            draw_panel(canvas, ladder, measure, panel)?;
+            draw_panel(canvas, ladder, &paints, measure, panel)?;
         }
     }
     Ok(())
@@ -91,7 +93,7 @@ fn draw_label(canvas: &Canvas, slot: Rect, name: &str, change: &str, width: f64)
     canvas.text(x, y + rise, &change, theme::SMALL.align(Align::Right))
 }
 
-fn draw_panel(canvas: &Canvas, ladder: &Ladder, measure: &Measure, panel: Rect) -> Drawn {
+fn draw_panel(canvas: &Canvas, ladder: &Ladder, paints: &[Paint], measure: &Measure, panel: Rect) -> Drawn {
     canvas.text(panel.x0, panel.y0 - HEADING / 2.0, measure.title, theme::PANEL)?;
     let plot = panel.inset(0.0, 0.0, FIGURE_WIDTH, 0.0);
     let figure = |row: &SummaryRow| (measure.value)(row).filter(|value| row.runs > 0 && value.is_finite());
@@ -103,10 +105,9 @@ fn draw_panel(canvas: &Canvas, ladder: &Ladder, measure: &Measure, panel: Rect) 
         frame::grid_x(canvas, plot, &scale)?;
         frame::axis_x(canvas, plot, &scale, measure.unit)?;
     }
-    let colours = theme::places(&ladder.series.iter().map(|climber| climber.backend).collect::<Vec<_>>());
     for (rung, slot) in plot.rows(ladder.rungs.len(), 14.0).into_iter().enumerate() {
         let lines = slot.rows(ladder.series.len(), 4.0);
-        for ((climber, line), place) in ladder.series.iter().zip(lines).zip(&colours) {
+        for ((climber, line), paint) in ladder.series.iter().zip(lines).zip(paints) {
             let half = line.height().min(BAR_MAX) / 2.0;
             let line = Rect { y0: line.centre_y() - half, y1: line.centre_y() + half, ..line };
             let state = climber.rows[rung].map_or(State::Absent, State::of);
@@ -116,24 +117,23 @@ fn draw_panel(canvas: &Canvas, ladder: &Ladder, measure: &Measure, panel: Rect) 
                 continue;
             };
             let end = plot.x0 + (plot.width() * scale.share(value)).max(4.0);
-            frame::bar(canvas, Rect { x1: end, ..line }, theme::colour(*place), state)?;
+            frame::bar(canvas, Rect { x1: end, ..line }, paint.colour, state)?;
             canvas.text(end + 14.0, line.centre_y(), &format!("{}{}", number(value), state.mark()), theme::LABEL)?;
         }
     }
     Ok(())
 }
 
-fn legend(ladder: &Ladder) -> Vec<Entry> {
-    let backends: Vec<&str> = ladder.series.iter().map(|climber| climber.backend).collect();
-    let entry = |(climber, place): (&Climber, usize)| Entry {
+fn legend(ladder: &Ladder, paints: &[Paint]) -> Vec<Entry> {
+    let entry = |(climber, paint): (&Climber, &Paint)| Entry {
         text: climber.name.clone(),
-        colour: theme::colour(place),
+        colour: paint.colour,
         patch: Patch::Solid,
     };
     // One backend is in the heading already.
     let mut entries: Vec<Entry> = match ladder.series.len() {
         1 => Vec::new(),
-        _ => ladder.series.iter().zip(theme::places(&backends)).map(entry).collect(),
+        _ => ladder.series.iter().zip(paints).map(entry).collect(),
     };
     entries.extend(frame::marks_of(states(ladder).map(|(_, _, state)| state)));
     entries

@@ -2,11 +2,11 @@
 
 use qbench_schema::summary::SummaryRow;
 
-use super::canvas::{Align, Canvas, Drawn, Rect};
+use super::canvas::{Canvas, Drawn, Rect};
 use super::frame;
 use super::model::Model;
 use super::scale::Scale;
-use super::theme;
+use super::theme::{self, Align};
 use crate::tables::number;
 
 /// A column: its name and its figure in milliseconds.

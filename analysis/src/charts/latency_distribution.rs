@@ -1,10 +1,10 @@
 //! Box plots of the end-to-end latency per backend and scenario.
 
-use super::canvas::{Align, Canvas, Drawn, Marker, Rect};
+use super::canvas::{Canvas, Drawn, Rect};
 use super::frame;
 use super::model::{Model, Series, State};
 use super::scale::Scale;
-use super::theme;
+use super::theme::{self, Align, Marker};
 
 /// Thickest box.
 const BOX_MAX: f64 = 160.0;

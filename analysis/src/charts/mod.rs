@@ -17,6 +17,7 @@ mod valkey_vs_best_pg;
 use qbench_schema::summary::{DistributionRow, SummaryRow};
 
 use crate::error::{Error, Result};
+use crate::palette::Palette;
 use crate::sweep::{ladders, scalings};
 use canvas::{Canvas, Drawn};
 use model::Model;
@@ -42,8 +43,12 @@ pub const NAMES: [&str; 6] = [CHARTS[0].0, CHARTS[1].0, CHARTS[2].0, CHARTS[3].0
 ///
 /// # Errors
 /// [`Error::Draw`] when a picture cannot be drawn.
-pub fn draw_all(cells: &[SummaryRow], distribution: Option<&[DistributionRow]>) -> Result<Vec<(String, Vec<u8>)>> {
-    let model = Model::new(cells, distribution);
+pub fn draw_all(
+    cells: &[SummaryRow],
+    distribution: Option<&[DistributionRow]>,
+    palette: &Palette,
+) -> Result<Vec<(String, Vec<u8>)>> {
+    let model = Model::new(cells, distribution, palette);
     let paint = |chart: &'static str, name: String, draw: &dyn Fn(&Canvas) -> Drawn| -> Result<(String, Vec<u8>)> {
         let png = canvas::paint(theme::SIZE, draw).map_err(|failure| Error::Draw { chart, reason: failure.0 })?;
         Ok((name, png))
@@ -55,12 +60,12 @@ pub fn draw_all(cells: &[SummaryRow], distribution: Option<&[DistributionRow]>) 
     let ladders = ladders(cells);
     for of in &ladders {
         let name = if ladders.len() == 1 { "ladder".to_owned() } else { format!("ladder_{}_{}", of.plan, of.scenario) };
-        pictures.push(paint("ladder", name, &|canvas| ladder::draw(canvas, of))?);
+        pictures.push(paint("ladder", name, &|canvas| ladder::draw(canvas, of, palette))?);
     }
     let scalings = scalings(cells);
     for of in &scalings {
         let name = if scalings.len() == 1 { "scaling".to_owned() } else { format!("scaling_{}", of.scenario) };
-        pictures.push(paint("scaling", name, &|canvas| scaling::draw(canvas, of))?);
+        pictures.push(paint("scaling", name, &|canvas| scaling::draw(canvas, of, palette))?);
     }
     Ok(pictures)
 }

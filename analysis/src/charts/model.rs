@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use plotters::prelude::RGBColor;
 use qbench_schema::summary::{DistributionRow, SummaryRow};
 
-use super::canvas::Marker;
-use super::theme;
+use super::theme::{self, Marker};
 use crate::order::distinct_scenarios;
+use crate::palette::Palette;
 use crate::tables::is_overload;
 use crate::variant::variants;
 
@@ -96,7 +96,7 @@ pub struct Model<'a> {
 
 impl<'a> Model<'a> {
     /// From the rows of `summary.csv` and, where it is there, `distribution.csv`.
-    pub fn new(rows: &'a [SummaryRow], distribution: Option<&'a [DistributionRow]>) -> Self {
+    pub fn new(rows: &'a [SummaryRow], distribution: Option<&'a [DistributionRow]>, palette: &Palette) -> Self {
         let variants = variants(rows);
         let mut ids: Vec<(&str, &str, &str)> = Vec::new();
         for (row, variant) in rows.iter().zip(&variants) {
@@ -107,8 +107,8 @@ impl<'a> Model<'a> {
         let backends: Vec<&str> = ids.iter().map(|(_, backend, _)| *backend).collect();
         let series = ids
             .iter()
-            .zip(theme::places(&backends))
-            .map(|((engine, backend, variant), place)| {
+            .zip(theme::paints(palette, &backends))
+            .map(|((engine, backend, variant), paint)| {
                 let is_on_several = ids.iter().any(|(other, same, _)| same == backend && other != engine);
                 let engine_word = if is_on_several { *engine } else { "" };
                 let words: Vec<&str> = [engine_word, *variant].into_iter().filter(|word| !word.is_empty()).collect();
@@ -120,8 +120,8 @@ impl<'a> Model<'a> {
                         true => (*backend).to_owned(),
                         false => format!("{backend} ({})", words.join(", ")),
                     },
-                    colour: theme::colour(place),
-                    marker: theme::marker(place),
+                    colour: paint.colour,
+                    marker: paint.marker,
                 }
             })
             .collect();

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use plotters::prelude::RGBColor;
 
-use super::canvas::{Align, Canvas, Drawn, Marker, Rect};
+use super::canvas::{Canvas, Drawn, Rect};
 use super::frame::{self, Entry, Patch};
 use super::model::State;
 use super::scale::Scale;
-use super::theme;
+use super::theme::{self, Align, Paint};
+use crate::palette::Palette;
 use crate::sweep::{Curve, Point, Scaling};
 use crate::tables::{durability_label, number, runs_label};
 
@@ -24,8 +25,7 @@ const HEADING: f64 = 90.0;
 /// A curve with the look that it has in both panels.
 struct Drawable<'a> {
     curve: &'a Curve<'a>,
-    colour: RGBColor,
-    marker: Marker,
+    paint: Paint,
 }
 
 /// A panel: what stands above it, beside it, and its figure.
@@ -52,10 +52,11 @@ const PANELS: [Panel; 2] = [
     },
 ];
 
-pub(super) fn draw(canvas: &Canvas, scaling: &Scaling) -> Drawn {
+pub(super) fn draw(canvas: &Canvas, scaling: &Scaling, palette: &Palette) -> Drawn {
     let backends: Vec<&str> = scaling.series.iter().map(|curve| curve.backend).collect();
-    let drawable = |(curve, place)| Drawable { curve, colour: theme::colour(place), marker: theme::marker(place) };
-    let curves: Vec<Drawable> = scaling.series.iter().zip(theme::places(&backends)).map(drawable).collect();
+    let paints = theme::paints(palette, &backends);
+    let curves: Vec<Drawable> =
+        scaling.series.iter().zip(paints).map(|(curve, paint)| Drawable { curve, paint }).collect();
     let points = || scaling.series.iter().flat_map(|curve| &curve.points);
     let mut classes: Vec<String> = points().map(|point| durability_label(&point.row.durability)).collect();
     classes.sort();
@@ -120,7 +121,7 @@ fn draw_panel(canvas: &Canvas, curves: &[Drawable], counts: &[u32], panel: &Pane
         }
         let line: Vec<(f64, f64)> =
             placed.iter().map(|(point, value)| (x(f64::from(point.workers)), y(*value))).collect();
-        canvas.line(&line, of.colour, 7)?;
+        canvas.line(&line, of.paint.colour, 7)?;
         markers.extend(placed.iter().zip(line).map(|((point, _), at)| (of, *point, at)));
     }
     for count in counts {
@@ -128,7 +129,7 @@ fn draw_panel(canvas: &Canvas, curves: &[Drawable], counts: &[u32], panel: &Pane
     }
     // Last of all, so that no figure cuts into a point.
     for (of, point, at) in markers {
-        canvas.marker(of.marker, at, 20.0, of.colour, point.row.valid)?;
+        canvas.marker(of.paint.marker, at, 20.0, of.paint.colour, point.row.valid)?;
     }
     Ok(())
 }
@@ -169,7 +170,7 @@ fn draw_figures(
                 continue;
             }
             let mark = if point.row.valid { "" } else { " ✕" };
-            figures.push((y(value), format!("{}{mark}", number(value)), of.colour));
+            figures.push((y(value), format!("{}{mark}", number(value)), of.paint.colour));
         }
     }
     figures.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -191,7 +192,7 @@ fn draw_figures(
 fn legend(curves: &[Drawable]) -> Vec<Entry> {
     let mut entries: Vec<Entry> = curves
         .iter()
-        .map(|of| Entry { text: of.curve.name.clone(), colour: of.colour, patch: Patch::Marker(of.marker) })
+        .map(|of| Entry { text: of.curve.name.clone(), colour: of.paint.colour, patch: Patch::Marker(of.paint.marker) })
         .collect();
     entries.push(Entry { text: "linear".to_owned(), colour: theme::FAINT, patch: Patch::Dashed });
     entries

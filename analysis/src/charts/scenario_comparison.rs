@@ -2,11 +2,11 @@
 
 use qbench_schema::summary::SummaryRow;
 
-use super::canvas::{Align, Canvas, Drawn};
+use super::canvas::{Canvas, Drawn};
 use super::frame::{self, Patch};
 use super::model::{Model, State};
 use super::scale::Scale;
-use super::theme;
+use super::theme::{self, Align};
 
 /// A panel: heading, unit, figure, whether it is a latency.
 type Panel = (&'static str, &'static str, fn(&SummaryRow) -> f64, bool);

@@ -1,8 +1,8 @@
-//! Sizes and colours that all charts share. Sizes are pixels at 300 DPI.
+//! Sizes, colours and shapes that all charts share. Sizes are pixels at 300 DPI.
 
 use plotters::prelude::RGBColor;
 
-use super::canvas::{Look, Marker};
+use crate::palette::Palette;
 
 /// Size of a picture: ten by six inches.
 pub const SIZE: (u32, u32) = (3000, 1800);
@@ -26,6 +26,65 @@ pub const WARN: RGBColor = RGBColor(176, 0, 32);
 /// `ab_glyph` backend puts the baseline at half the size, and capitals of DejaVu Sans are 0.626 of the size high.
 pub const TEXT_RISE: f64 = 0.5 - 0.626 / 2.0;
 
+/// Where text stands relative to its position, horizontally.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// The position is its left end.
+    Left,
+    /// The position is its middle.
+    Centre,
+    /// The position is its right end.
+    Right,
+}
+
+/// How text looks. Its vertical position is always the middle of its capitals.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Height of the font in pixels.
+    pub size: f64,
+    /// Colour.
+    pub colour: RGBColor,
+    /// Heavier strokes.
+    pub bold: bool,
+    /// Horizontal place.
+    pub align: Align,
+}
+
+impl Look {
+    /// Regular text that begins at its position.
+    pub const fn new(size: f64) -> Self {
+        Look { size, colour: INK, bold: false, align: Align::Left }
+    }
+
+    /// The same, heavier.
+    pub const fn bold(self) -> Self {
+        Look { bold: true, ..self }
+    }
+
+    /// The same, elsewhere.
+    pub const fn align(self, align: Align) -> Self {
+        Look { align, ..self }
+    }
+
+    /// The same in another colour.
+    pub const fn colour(self, colour: RGBColor) -> Self {
+        Look { colour, ..self }
+    }
+}
+
+/// Shape of a point on a line chart, so that lines can be told apart without colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// ●
+    Circle,
+    /// ■
+    Square,
+    /// ▲
+    Triangle,
+    /// ◆
+    Diamond,
+}
+
 /// Heading of a picture.
 pub const TITLE: Look = Look::new(84.0).bold();
 /// Line below the heading.
@@ -37,72 +96,54 @@ pub const LABEL: Look = Look::new(46.0);
 /// Ticks, axis titles and notes.
 pub const SMALL: Look = Look::new(40.0).colour(FAINT);
 
-/// Okabe and Ito's palette, which people with any colour vision can tell apart, without black, which is for text and
-/// axes; grey takes its place.
-const PALETTE: [RGBColor; 8] = [
-    RGBColor(0, 114, 178),
-    RGBColor(230, 159, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(213, 94, 0),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(240, 228, 66),
-    RGBColor(140, 140, 140),
-];
-
-/// Backends that always have the same place in the palette, whatever else is shown.
-const FIXED: [&str; 8] = [
-    "skip_locked",
-    "delete_returning",
-    "partitioned",
-    "valkey_streams",
-    "batch_sql",
-    "advisory_lock",
-    "sqlite",
-    "memory",
+/// Colours for backends that have none of their own, and for a second series of one that has: Paul Tol's muted scheme, which
+/// people with any colour vision can tell apart. None of them is a grey, which is for what is not valid.
+const SPARE: [RGBColor; 8] = [
+    RGBColor(51, 34, 136),
+    RGBColor(68, 170, 153),
+    RGBColor(204, 102, 119),
+    RGBColor(153, 153, 51),
+    RGBColor(136, 204, 238),
+    RGBColor(170, 68, 153),
+    RGBColor(17, 119, 51),
+    RGBColor(221, 204, 119),
 ];
 
 const MARKERS: [Marker; 4] = [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond];
 
-/// Colours of the roles that spend CPU.
-pub const SERVER: RGBColor = PALETTE[0];
+/// Colours of the roles that spend CPU. The server under test.
+pub const SERVER: RGBColor = RGBColor(0, 114, 178);
 /// The harness.
-pub const HARNESS: RGBColor = PALETTE[1];
+pub const HARNESS: RGBColor = RGBColor(230, 159, 0);
 /// The background load.
-pub const BACKGROUND: RGBColor = PALETTE[7];
+pub const BACKGROUND: RGBColor = RGBColor(140, 140, 140);
 
-/// Place in the palette of each of `backends`. Known ones keep theirs; others take what is left, and share it when there
-/// are more backends than colours.
-pub fn places(backends: &[&str]) -> Vec<usize> {
-    let fixed = |backend: &str| FIXED.iter().position(|known| *known == backend);
-    let mut taken: Vec<usize> = backends.iter().filter_map(|backend| fixed(backend)).collect();
-    // The last colours of the palette are the least needed by known backends, so strangers begin there.
-    let mut free: Vec<usize> = (0..PALETTE.len()).filter(|place| !taken.contains(place)).collect();
-    let mut places = Vec::with_capacity(backends.len());
-    let mut used_twice = Vec::new();
-    for (index, backend) in backends.iter().enumerate() {
-        let place = match fixed(backend) {
-            // The same backend on two server products needs two colours.
-            Some(place) if !used_twice.contains(&place) => {
-                used_twice.push(place);
-                place
+/// How a series is told apart: by colour, and in line charts also by the shape of its points.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Paint {
+    /// Colour.
+    pub colour: RGBColor,
+    /// Point; series beside each other differ in shape too.
+    pub marker: Marker,
+}
+
+/// The paint of each of `backends`. A backend with a colour of its own keeps it, whatever else is shown; a second series of the
+/// same backend, and strangers, take spare ones, and share them when there are more of them than colours.
+pub fn paints(palette: &Palette, backends: &[&str]) -> Vec<Paint> {
+    let mut spare = 0..;
+    let mut paint = |(index, backend): (usize, &&str)| {
+        let is_first = !backends[..index].contains(backend);
+        let own = palette.style(backend).and_then(|style| style.colour).filter(|_| is_first);
+        let (colour, place) = match own {
+            Some([red, green, blue]) => (RGBColor(red, green, blue), palette.backend_rank(backend) as usize),
+            None => {
+                let taken: usize = spare.next().unwrap_or_default();
+                (SPARE[taken % SPARE.len()], taken)
             }
-            _ => free.pop().unwrap_or(index % PALETTE.len()),
         };
-        taken.push(place);
-        places.push(place);
-    }
-    places
-}
-
-/// Colour of a place in the palette.
-pub fn colour(place: usize) -> RGBColor {
-    PALETTE[place % PALETTE.len()]
-}
-
-/// Point of a place in the palette: neighbours differ in shape too.
-pub fn marker(place: usize) -> Marker {
-    MARKERS[place % MARKERS.len()]
+        Paint { colour, marker: MARKERS[place % MARKERS.len()] }
+    };
+    backends.iter().enumerate().map(|entry| paint(entry)).collect()
 }
 
 /// A pale version of a colour.
@@ -114,24 +155,32 @@ pub fn tint(colour: RGBColor) -> RGBColor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::palette::BackendStyle;
+
+    fn palette() -> Palette {
+        let style = |id: &str, colour| BackendStyle { id: id.into(), engine: "valkey".into(), colour: Some(colour) };
+        Palette::new([style("rows", [0, 114, 178]), style("streams", [213, 94, 0])])
+    }
+
+    fn colours(backends: &[&str]) -> Vec<RGBColor> {
+        paints(&palette(), backends).iter().map(|paint| paint.colour).collect()
+    }
 
     #[test]
     fn a_backend_keeps_its_colour_whatever_else_is_shown() {
-        assert_eq!(places(&["valkey_streams"]), [3]);
-        assert_eq!(places(&["skip_locked", "external:x", "valkey_streams"])[2], 3);
+        assert_eq!(colours(&["streams"]), [RGBColor(213, 94, 0)]);
+        assert_eq!(colours(&["rows", "external:x", "streams"])[2], RGBColor(213, 94, 0));
     }
 
     #[test]
-    fn eight_backends_have_eight_colours() {
-        let mut places = places(&["skip_locked", "external:a", "external:b", "partitioned", "c", "d", "e", "sqlite"]);
-        places.sort_unstable();
-        places.dedup();
-        assert_eq!(places.len(), 8);
-    }
-
-    #[test]
-    fn one_backend_on_two_products_has_two_colours() {
-        let places = places(&["valkey_streams", "valkey_streams"]);
-        assert_ne!(places[0], places[1]);
+    fn ten_series_have_ten_colours_and_none_of_them_is_the_grey_of_what_is_not_valid() {
+        let strangers = ["a", "b", "c", "d", "e", "f", "g"];
+        let mut seen: Vec<RGBColor> = Vec::new();
+        for colour in colours(&[&["rows", "streams", "streams"][..], &strangers].concat()) {
+            assert!(!seen.contains(&colour), "{colour:?} twice");
+            assert!(colour.0 != colour.1 || colour.1 != colour.2, "{colour:?} is a grey");
+            seen.push(colour);
+        }
+        assert_eq!(seen.len(), 10);
     }
 }

@@ -2,11 +2,11 @@
 
 use qbench_schema::summary::SummaryRow;
 
-use super::canvas::{Align, Canvas, Drawn, Rect};
+use super::canvas::{Canvas, Drawn, Rect};
 use super::frame::{self, Entry, Patch};
 use super::model::Model;
 use super::scale::Scale;
-use super::theme;
+use super::theme::{self, Align};
 use crate::tables::{SATURATION, number};
 
 /// Share of a group's width that stays empty on each side.

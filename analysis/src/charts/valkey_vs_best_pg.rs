@@ -7,11 +7,11 @@
 use plotters::prelude::RGBColor;
 use qbench_schema::summary::SummaryRow;
 
-use super::canvas::{Align, Canvas, Drawn, Rect};
+use super::canvas::{Canvas, Drawn, Rect};
 use super::frame;
 use super::model::{Model, Series, State};
 use super::scale::Scale;
-use super::theme;
+use super::theme::{self, Align};
 use crate::tables::{Class, durability_label, is_ranked, number, runs_label};
 
 const VALKEY_ENGINES: [&str; 2] = ["valkey", "redis"];

@@ -78,7 +78,7 @@ pub(super) fn summarize_cell(members: &[(&Run, &RunRow)], frame: &DataFrame, sum
         lost: counted.sum_count("lost")?,
         duplicated: counted.sum_count("duplicated")?,
         valid,
-        regime: if described.iter().any(|(run, _)| run.result.regime == Regime::Overload) {
+        regime: if described.iter().any(|(run, _)| run.result.identity.regime == Regime::Overload) {
             word(Regime::Overload)
         } else {
             word(Regime::Normal)
@@ -145,7 +145,7 @@ fn differences(finished: &[(&Run, &RunRow)]) -> Vec<String> {
     };
     compare("durability", finished.iter().map(|(_, row)| row.durability.clone()).collect());
     compare("delivery", finished.iter().map(|(_, row)| row.delivery.clone()).collect());
-    compare("profile", finished.iter().map(|(run, _)| run.result.profile.clone()).collect());
+    compare("profile", finished.iter().map(|(run, _)| run.result.identity.profile.clone()).collect());
     // Flat out nobody asked for a rate: what was offered is what the producers sent.
     let on_schedule = finished.iter().filter(|(_, row)| row.mode != SATURATION);
     compare("offered load", on_schedule.map(|(_, row)| format!("{:.0} jobs/s", row.offered_jobs_s)).collect());

@@ -1,17 +1,17 @@
 //! Result folders that no run wrote: consistent verdicts and job records, made through the types of `qbench-schema`.
 #![allow(dead_code)] // Every test file compiles this module and uses its own part of it.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use qbench_analysis::{BackendStyle, Palette};
 use qbench_schema::SCHEMA_VERSION;
 use qbench_schema::files::RunFiles;
 use qbench_schema::record::{JobRecord, Outcome, Phase, Stage};
 use qbench_schema::result::{
-    Activity, Audit, BackgroundLoad, Backlog, ClaimOrder, CostPerJob, CpuPct, CpuUsPerJob, Delivery, Durability,
-    JobCounts, LoadMode, Percentiles, Rates, Regime, RunResult, RunStatus, Skew, Validity, Verdict, WorkerShare,
+    Activity, Audit, BackgroundLoad, Backlog, CostPerJob, CpuPct, CpuUsPerJob, Delivery, Durability, JobCounts,
+    LoadMode, Percentiles, Rates, Regime, RunIdentity, RunResult, RunStatus, Validity, Verdict, WorkerShare,
 };
 
 /// The four backends of the quick run, with engine, queue type, delivery and typical queueing in milliseconds.
@@ -24,6 +24,18 @@ pub const QUICK: [(&str, &str, &str, Delivery, f64); 4] = [
 
 /// The three scenarios, with the factor that they slow a queue down by.
 pub const SCENARIOS: [(&str, f64); 3] = [("cold", 2.5), ("warm", 1.0), ("load", 6.0)];
+
+/// What the command line would hand in: the backends of [`QUICK`] and a few that live in the harness's own process.
+pub fn palette() -> Palette {
+    let quick = QUICK.map(|(id, engine, ..)| (id, engine));
+    let all = quick.into_iter().chain([("sqlite", "sqlite"), ("memory", "in_process"), ("null", "in_process")]);
+    let colour = |place: usize| Some([30 * place as u8, 114, 178]);
+    Palette::new(all.enumerate().map(|(place, (id, engine))| BackendStyle {
+        id: id.to_owned(),
+        engine: engine.to_owned(),
+        colour: colour(place),
+    }))
+}
 
 /// One run to be written.
 #[derive(Debug, Clone)]
@@ -52,54 +64,32 @@ impl Run {
         Run {
             result: RunResult {
                 schema_version: SCHEMA_VERSION,
-                run_id: format!("{backend}-{scenario}-1"),
                 status: RunStatus::Finished,
-                error: None,
-                backend: backend.to_owned(),
-                engine: engine.to_owned(),
-                queue_type: queue_type.to_owned(),
-                scenario: scenario.to_owned(),
-                profile: "quick".to_owned(),
-                durability: Durability::D2,
-                delivery,
-                regime: Regime::Normal,
-                utilisation: Some(0.25),
-                mode: LoadMode::OpenLoop,
-                activity: Activity::Both,
-                host: "vm1".to_owned(),
-                configuration_hash: "1f2e3d4c".to_owned(),
-                configuration: "rate=500 workers=20".to_owned(),
-                variant: None,
-                block: 1,
-                started_at: "2026-01-02T03:04:05Z".to_owned(),
-                measured_s: 10.0,
-                offered_jobs_s: 500.0,
+                identity: RunIdentity {
+                    run_id: format!("{backend}-{scenario}-1"),
+                    backend: backend.to_owned(),
+                    engine: engine.to_owned(),
+                    queue_type: queue_type.to_owned(),
+                    scenario: scenario.to_owned(),
+                    profile: "quick".to_owned(),
+                    durability: Durability::D2,
+                    delivery,
+                    regime: Regime::Normal,
+                    utilisation: Some(0.25),
+                    mode: LoadMode::OpenLoop,
+                    activity: Activity::Both,
+                    host: "vm1".to_owned(),
+                    configuration_hash: "1f2e3d4c".to_owned(),
+                    configuration: "rate=500 workers=20".to_owned(),
+                    variant: None,
+                    block: 1,
+                    started_at: "2026-01-02T03:04:05Z".to_owned(),
+                    measured_s: 10.0,
+                    offered_jobs_s: 500.0,
+                },
                 throughput_jobs_s: 499.6,
                 rates: Rates { sent_jobs_s: 500.0, enqueued_jobs_s: 500.0, completed_jobs_s: 499.6 },
-                jobs: JobCounts::default(),
-                prefilled: 0,
-                end_to_end_ms: Percentiles::default(),
-                schedule_lag_ms: Percentiles::default(),
-                enqueue_time_ms: Percentiles::default(),
-                queue_wait_ms: Percentiles::default(),
-                local_wait_ms: Percentiles::default(),
-                work_time_ms: Percentiles::default(),
-                ack_time_ms: Percentiles::default(),
-                audit: Audit {
-                    verdict: Verdict::Ok,
-                    lost: 0,
-                    duplicated: 0,
-                    unexpected: 0,
-                    redelivered: 0,
-                    unknown_outcome: 0,
-                    corrupted: 0,
-                    overclaimed: 0,
-                    stale_acks: 0,
-                    unknown_acks: 0,
-                    refused: 0,
-                    reconciliation: vec![],
-                    reasons: vec![],
-                },
+                audit: Audit { verdict: Verdict::Ok, ..Audit::default() },
                 validity: Validity { valid: true, reasons: vec![] },
                 backlog: Backlog { start: 5, end: 6, max: 31, slope_jobs_s: 0.01 },
                 drain_s: 0.02,
@@ -112,7 +102,6 @@ impl Run {
                 },
                 cpu_us_per_job: CpuUsPerJob { server: Some(cpu * 1e4 / 500.0), harness: Some(600.0), adapter: None },
                 cpu_roles_of_host_pct: Some(97.0),
-                wake: None,
                 cost_per_job: CostPerJob {
                     server_cpu_us: Some(cpu * 1e4 / 500.0),
                     harness_cpu_us: Some(600.0),
@@ -124,12 +113,8 @@ impl Run {
                     server_ctx_switches: Some(11.0),
                     harness_ctx_switches: Some(6.0),
                 },
-                claim_order: ClaimOrder::default(),
-                skew: Skew::default(),
-                partitions: vec![],
                 rss_server_bytes: Some(96_000_000),
                 rss_harness_bytes: Some(41_000_000),
-                errors: BTreeMap::new(),
                 workers: vec![WorkerShare { worker: 0, completed: 0 }],
                 deadlocks: (engine == "postgresql").then_some(0),
                 background: is_load.then(|| BackgroundLoad {
@@ -140,9 +125,7 @@ impl Run {
                     latency_mean_ms: 12.3,
                     covered_s: 9.0,
                 }),
-                floor: None,
-                timeline: vec![],
-                notes: vec![],
+                ..RunResult::default()
             },
             wait_ms: wait_ms * slower,
             seed: backend.bytes().chain(scenario.bytes()).map(u64::from).sum(),
@@ -152,8 +135,9 @@ impl Run {
 
     /// The run as repeat `block`, a little different from the others.
     pub fn block(mut self, block: u32) -> Self {
-        self.result.block = block;
-        self.result.run_id = format!("{}-{}-{block}", self.result.backend, self.result.scenario);
+        self.result.identity.block = block;
+        self.result.identity.run_id =
+            format!("{}-{}-{block}", self.result.identity.backend, self.result.identity.scenario);
         self.result.throughput_jobs_s -= f64::from(block) * 0.1;
         self.wait_ms *= 1.0 + f64::from(block) * 0.1;
         self.seed += u64::from(block) * 1_000;
@@ -186,8 +170,8 @@ impl Run {
     pub fn overloaded(mut self) -> Self {
         self.wait_ms *= 2_000.0;
         self.with(|result| {
-            result.regime = Regime::Overload;
-            result.utilisation = Some(1.4);
+            result.identity.regime = Regime::Overload;
+            result.identity.utilisation = Some(1.4);
             result.throughput_jobs_s = 357.0;
         })
     }
@@ -200,11 +184,11 @@ impl Run {
 
     /// The job records: exponential stages from a fixed seed.
     pub fn records(&self) -> Vec<JobRecord> {
-        let count = (self.result.offered_jobs_s * self.result.measured_s) as u64;
+        let count = (self.result.identity.offered_jobs_s * self.result.identity.measured_s) as u64;
         let mut random = Exponential(self.seed);
         (0..count)
             .map(|job| {
-                let intended_us = 3_000_000 + (job as f64 * 1e6 / self.result.offered_jobs_s) as u64;
+                let intended_us = 3_000_000 + (job as f64 * 1e6 / self.result.identity.offered_jobs_s) as u64;
                 let sent_us = intended_us + random.next_us(0.05);
                 let enqueued_us = sent_us + random.next_us(0.4);
                 let claimed_us = enqueued_us + random.next_us(self.wait_ms);
@@ -232,7 +216,7 @@ impl Run {
     /// Writes the verdict, and the job records of a run that finished.
     pub fn write(&self, dir: &Path) {
         fs::create_dir_all(dir).unwrap();
-        let files = RunFiles::new(dir, &self.result.backend, &self.result.scenario);
+        let files = RunFiles::new(dir, &self.result.identity.backend, &self.result.identity.scenario);
         let mut result = self.result.clone();
         if result.status == RunStatus::Finished {
             let records = self.records();

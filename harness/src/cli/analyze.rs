@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Status;
+use super::palette::palette;
 use qbench_ground::usage::Usage;
 
 /// Make runs.csv, summary.csv and summary.json from result folders, and print a table per scenario
@@ -33,7 +34,7 @@ pub fn main(args: AnalyzeArgs) -> anyhow::Result<Status> {
             Usage("no result folder was named: give DIR, --pg-results DIR or --valkey-results DIR".into()).into()
         );
     }
-    let analysis = qbench_analysis::analyze(&dirs, &args.output)?;
+    let analysis = qbench_analysis::analyze(&dirs, &args.output, &palette())?;
     print!("{}", analysis.table);
     for problem in &analysis.problems {
         eprintln!("qbench: {problem}");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Status;
+use super::palette::palette;
 
 /// Draw the six comparison charts from a summary.csv, as PNG at 300 DPI
 #[derive(Debug, Args)]
@@ -18,7 +19,7 @@ pub struct GraphArgs {
 }
 
 pub fn main(args: GraphArgs) -> anyhow::Result<Status> {
-    for picture in qbench_analysis::graph(&args.input, &args.output)? {
+    for picture in qbench_analysis::graph(&args.input, &args.output, &palette())? {
         println!("{}", picture.display());
     }
     Ok(Status::Done)

@@ -11,6 +11,7 @@ mod layers;
 mod list;
 mod logging;
 mod matrix;
+mod palette;
 mod progress;
 mod quick;
 mod run;

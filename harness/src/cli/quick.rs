@@ -10,6 +10,7 @@ use qbench_scenarios::Scenario;
 use super::Status;
 use super::layers::{SettingsArgs, prepare_out};
 use super::matrix::{self, CellArgs, Matrix};
+use super::palette::palette;
 use super::variation::VariationArgs;
 use qbench_engines::services::{self, SearchPlaces};
 use qbench_ground::usage::Usage;
@@ -55,12 +56,12 @@ pub fn main(args: QuickArgs) -> anyhow::Result<Status> {
         return Ok(Status::Failed);
     }
     println!("{outcome}");
-    let analysis = qbench_analysis::analyze(std::slice::from_ref(&out), &out.join("analysis"))?;
+    let analysis = qbench_analysis::analyze(std::slice::from_ref(&out), &out.join("analysis"), &palette())?;
     print!("{}", analysis.table);
     for problem in &analysis.problems {
         eprintln!("qbench: {problem}");
     }
-    let pictures = qbench_analysis::graph(&out.join("analysis").join("summary.csv"), &out.join("graphs"))?;
+    let pictures = qbench_analysis::graph(&out.join("analysis").join("summary.csv"), &out.join("graphs"), &palette())?;
     println!("\nresults   {}", out.display());
     println!("tables    {}", out.join("analysis").display());
     println!("pictures  {} ({} PNG files)", out.join("graphs").display(), pictures.len());

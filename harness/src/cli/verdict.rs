@@ -16,8 +16,8 @@ pub fn in_words(result: &RunResult) -> String {
 }
 
 fn write_words(text: &mut String, result: &RunResult) -> std::fmt::Result {
-    write!(text, "{} {}: ", result.backend, result.scenario)?;
-    match (result.mode, result.regime) {
+    write!(text, "{} {}: ", result.identity.backend, result.identity.scenario)?;
+    match (result.identity.mode, result.identity.regime) {
         (LoadMode::Saturation, _) => capacity(text, result)?,
         (LoadMode::OpenLoop, Regime::Overload) => overload(text, result)?,
         (LoadMode::OpenLoop, Regime::Normal) => {
@@ -25,7 +25,7 @@ fn write_words(text: &mut String, result: &RunResult) -> std::fmt::Result {
                 text,
                 "{:.1} of {:.1} jobs/s, {}",
                 result.throughput_jobs_s,
-                result.offered_jobs_s,
+                result.identity.offered_jobs_s,
                 latency(result)
             )?;
         }
@@ -62,10 +62,10 @@ fn write_words(text: &mut String, result: &RunResult) -> std::fmt::Result {
 
 /// What idle workers ask of the server, and what notifications did where there were any.
 fn wake(text: &mut String, result: &RunResult) -> std::fmt::Result {
-    let Some(wake) = result.wake.filter(|_| result.measured_s > 0.0 && !result.workers.is_empty()) else {
+    let Some(wake) = result.wake.filter(|_| result.identity.measured_s > 0.0 && !result.workers.is_empty()) else {
         return Ok(());
     };
-    let each = wake.empty_claims as f64 / result.measured_s / result.workers.len() as f64;
+    let each = wake.empty_claims as f64 / result.identity.measured_s / result.workers.len() as f64;
     write!(text, "waiting: {each:.2} empty claims a second and worker")?;
     if wake.notifications_sent + wake.notifications_received + wake.listener_reconnects > 0 {
         write!(
@@ -88,7 +88,7 @@ fn overload(text: &mut String, result: &RunResult) -> std::fmt::Result {
         text,
         "OVERLOAD: {:.1} of {:.1} jobs/s, backlog {:+.1} jobs/s, {} left at the end, drained in {:.1} s",
         result.throughput_jobs_s,
-        result.offered_jobs_s,
+        result.identity.offered_jobs_s,
         result.backlog.slope_jobs_s,
         result.backlog.end,
         result.drain_s
@@ -97,13 +97,13 @@ fn overload(text: &mut String, result: &RunResult) -> std::fmt::Result {
 }
 
 fn capacity(text: &mut String, result: &RunResult) -> std::fmt::Result {
-    let what = match result.activity {
+    let what = match result.identity.activity {
         Activity::Both => "jobs/s through the queue",
         Activity::Enqueue => "jobs/s into the queue",
         Activity::Drain => "jobs/s out of the queue",
     };
-    write!(text, "{:.0} {what}, flat out for {:.1} s", result.throughput_jobs_s, result.measured_s)?;
-    if let Some(evenness) = result.skew.workers_max_over_min.filter(|_| result.activity != Activity::Enqueue) {
+    write!(text, "{:.0} {what}, flat out for {:.1} s", result.throughput_jobs_s, result.identity.measured_s)?;
+    if let Some(evenness) = result.skew.workers_max_over_min.filter(|_| result.identity.activity != Activity::Enqueue) {
         write!(text, "; busiest worker over idlest {evenness:.2}")?;
     }
     if let Some(deadlocks) = result.deadlocks {
@@ -114,7 +114,7 @@ fn capacity(text: &mut String, result: &RunResult) -> std::fmt::Result {
         write!(text, "; errors: {}", errors.join(", "))?;
     }
     writeln!(text)?;
-    if result.activity == Activity::Drain {
+    if result.identity.activity == Activity::Drain {
         for (from, to, rate_jobs_s) in rate_by_remaining(result) {
             writeln!(text, "  {from:>9} to {to:>9} jobs left: {rate_jobs_s:.0} jobs/s")?;
         }
@@ -128,7 +128,7 @@ fn rate_by_remaining(result: &RunResult) -> Vec<(u64, u64, f64)> {
     let whole = result.prefilled;
     let mut bins = vec![(0_u64, 0_u64); DRAIN_BINS as usize];
     let mut left = whole;
-    let seconds = result.measured_s.floor() as usize;
+    let seconds = result.identity.measured_s.floor() as usize;
     for second in result.timeline.iter().take(seconds) {
         let bin = (left * DRAIN_BINS).checked_div(whole).unwrap_or(0).min(DRAIN_BINS - 1) as usize;
         bins[bin].0 += second.completed;
@@ -166,32 +166,18 @@ fn cost(result: &RunResult) -> String {
 
 #[cfg(test)]
 mod tests {
-    use qbench_schema::result::{Durability, RunIdentity, RunStatus, TimelineRow};
+    use qbench_schema::result::{RunIdentity, RunStatus, TimelineRow};
 
     use super::*;
 
     fn drained(completed: &[u64]) -> RunResult {
         let identity = RunIdentity {
-            run_id: String::new(),
             backend: "memory".into(),
-            engine: "in_process".into(),
-            queue_type: "memory".into(),
             scenario: "drain".into(),
-            profile: "quick".into(),
-            durability: Durability::D0,
-            delivery: qbench_schema::result::Delivery::AtLeastOnce,
-            regime: Regime::Overload,
-            utilisation: None,
             mode: LoadMode::Saturation,
             activity: Activity::Drain,
-            host: String::new(),
-            configuration_hash: String::new(),
-            configuration: String::new(),
-            variant: None,
-            block: 1,
-            started_at: String::new(),
             measured_s: completed.len() as f64,
-            offered_jobs_s: 0.0,
+            ..RunIdentity::default()
         };
         let row = |completed: &u64| TimelineRow { completed: *completed, ..TimelineRow::default() };
         RunResult {

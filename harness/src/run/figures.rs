@@ -3,16 +3,19 @@
 use std::sync::atomic::Ordering;
 
 use qbench_backends::Capabilities;
+use qbench_driver::audit;
+use qbench_driver::incidents::Incidents;
+use qbench_driver::outcome::LoadOutcome;
+use qbench_engines::monitor::{MonitorSummary, WindowCost};
 use qbench_schema::record::Stage;
 use qbench_schema::result::{
-    Activity, Backlog, CostPerJob, CpuUsPerJob, Floor, LoadMode, PartitionShare, RunIdentity, RunResult, RunStatus,
-    Skew, WorkerShare,
+    Activity, Audit, BackgroundLoad, Backlog, CostPerJob, CpuUsPerJob, Floor, LoadMode, RunIdentity, RunResult,
+    RunStatus, Skew, Validity, WorkerShare,
 };
 
 use super::host;
 use super::session::Measured;
 use crate::validity::{self, Evidence};
-use qbench_driver::audit;
 
 /// Below this many times the run's rate the harness itself may be what is measured (METHODOLOGY M5).
 const ENOUGH_CEILING: f64 = 5.0;
@@ -29,99 +32,30 @@ pub(super) struct Evidences<'a> {
 }
 
 /// The verdict of a run whose load was driven, to its end or not.
-pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunResult {
+pub(super) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> RunResult {
     let Evidences { in_process, capabilities, ceiling_jobs_s, mut notes, measured } = evidences;
     let Measured { incidents, load, monitors, background } = measured;
     let audit = audit::judge(&load.totals, &incidents, &load.census, load.end(), capabilities);
-    let histograms = &load.recording.histograms;
-    let measured_start_us = load.measured_start_us.unwrap_or(load.measured_end_us);
-    let measured_s = load.measured_end_us.saturating_sub(measured_start_us) as f64 / 1e6;
-    let rates = load.rates;
-    // What the phase was about: jobs through the queue, or into it.
-    let (throughput_jobs_s, jobs_in_window) = match identity.activity {
-        Activity::Both | Activity::Drain => (rates.completed_jobs_s, load.in_window.completed),
-        Activity::Enqueue => (rates.enqueued_jobs_s, load.in_window.confirmed),
-    };
-    let offered_jobs_s = match (identity.mode, identity.activity) {
-        (LoadMode::OpenLoop, _) => identity.offered_jobs_s,
-        (LoadMode::Saturation, Activity::Drain) => rates.completed_jobs_s,
-        (LoadMode::Saturation, _) => rates.sent_jobs_s,
-    };
-    let per_job = |total: f64| (jobs_in_window > 0).then(|| total / jobs_in_window as f64);
-    let count_per_job = |total: Option<u64>| total.and_then(|total| per_job(total as f64));
-    let cost = &monitors.cost;
-    let cpu_us_per_job = CpuUsPerJob {
-        server: monitors.cpu_s.server.and_then(|cpu_s| per_job(cpu_s * 1e6)),
-        harness: monitors.cpu_s.harness.and_then(|cpu_s| per_job(cpu_s * 1e6)),
-        adapter: monitors.cpu_s.adapter.and_then(|cpu_s| per_job(cpu_s * 1e6)),
-    };
-
-    let (status, error) = match incidents.fatal() {
-        Some(reason) => (RunStatus::Failed, Some(reason.to_owned())),
-        None if load.interrupted => (RunStatus::Interrupted, None),
-        None => (RunStatus::Finished, None),
-    };
-    let mut before_figures = Vec::new();
-    match status {
-        RunStatus::Failed => before_figures.push(format!("the run failed: {}", error.as_deref().unwrap_or_default())),
-        RunStatus::Interrupted => before_figures.push("the run was interrupted".to_owned()),
-        RunStatus::Running | RunStatus::Finished => {}
-    }
-    if let Some(Err(reason)) = &background {
-        before_figures.push(format!("the background load failed: {reason}"));
-    }
+    identity.measured_s = measured_s(&load);
+    identity.offered_jobs_s = offered_jobs_s(&identity, &load);
+    let (status, error) = ending(&incidents, &load);
+    let before_figures = broken(status, error.as_deref(), &background);
     let background = background.and_then(Result::ok);
-    // Flat out there is no schedule to fall behind, and a queue in this process is measured by the CPU that it takes.
-    let on_schedule = identity.mode == LoadMode::OpenLoop;
-    let may_be_bound = on_schedule || !in_process;
-    let validity = validity::judge(
-        &Evidence {
-            audit: &audit,
-            intended: load.totals.measured.intended,
-            // A backlog that is worked off was sent before the phase.
-            sent_in_phase: match identity.activity {
-                Activity::Drain => load.totals.measured.sent,
-                Activity::Both | Activity::Enqueue => load.in_window.sent,
-            },
-            end_to_end_ms: histograms.percentiles_ms(Stage::EndToEnd),
-            schedule_lag_ms: histograms.percentiles_ms(Stage::ScheduleLag),
-            backlog: if on_schedule { load.backlog } else { Backlog::default() },
-            measured_s,
-            regime: identity.regime,
-            harness_cpu_pct: monitors.cpu_pct.harness.filter(|_| may_be_bound),
-            busiest_thread_pct: load.busiest_thread_pct.filter(|_| may_be_bound),
-            cores: host::cores(),
-            steal_pct: monitors.steal_pct,
-            dropped_records: incidents.dropped_records.load(Ordering::Relaxed),
-            overflows: histograms.overflows(),
-            background_covered_s: background.as_ref().map(|background| background.covered_s),
-            recording_error: load.recording.error.as_deref(),
-        },
-        before_figures,
-    );
-    let floor = ceiling_jobs_s.filter(|_| throughput_jobs_s > 0.0).map(|ceiling_jobs_s| Floor {
-        ceiling_jobs_s,
-        ceiling_over_rate: ceiling_jobs_s / offered_jobs_s.max(throughput_jobs_s),
-    });
-    if let Some(floor) = floor.filter(|floor| floor.ceiling_over_rate < ENOUGH_CEILING && !in_process) {
-        notes.push(format!(
-            "the harness itself carries {:.0} jobs/s with these producers, workers and batches when the queue costs nothing: \
-             only {:.1} times the rate of this run, and at least {ENOUGH_CEILING:.0} times are wanted",
-            floor.ceiling_jobs_s, floor.ceiling_over_rate
-        ));
-    }
-    let workers: Vec<WorkerShare> = (load.recording.completed_by_worker.iter().enumerate())
-        .map(|(worker, completed)| WorkerShare { worker: worker as u32, completed: *completed })
-        .collect();
-    let partitions: Vec<PartitionShare> =
-        load.census.as_ref().map_or_else(|_| Vec::new(), |census| census.partitions.clone());
+    let gates = Gates { identity: &identity, in_process, audit: &audit, incidents: &incidents };
+    let validity = gates.judge(&load, &monitors, background.as_ref(), before_figures);
+
+    let (throughput_jobs_s, jobs_in_window) = throughput(identity.activity, &load);
+    let floor = floor(ceiling_jobs_s, identity.offered_jobs_s.max(throughput_jobs_s), throughput_jobs_s);
+    notes.extend(floor.filter(|_| !in_process).and_then(low_ceiling));
+    let per_job = PerJob(jobs_in_window);
+    let cpu_us_per_job = per_job.cpu(&monitors);
+    let histograms = &load.recording.histograms;
+    let workers = worker_shares(&load);
+    let partitions = load.census.as_ref().map_or_else(|_| Vec::new(), |census| census.partitions.clone());
     RunResult {
-        status,
         error,
-        measured_s,
-        offered_jobs_s,
         throughput_jobs_s,
-        rates,
+        rates: load.rates,
         jobs: load.totals.measured,
         prefilled: load.prefilled,
         end_to_end_ms: histograms.percentiles_ms(Stage::EndToEnd),
@@ -145,18 +79,7 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
         cpu_pct: monitors.cpu_pct,
         cpu_us_per_job,
         cpu_roles_of_host_pct: monitors.cpu_roles_of_host_pct,
-        cost_per_job: CostPerJob {
-            server_cpu_us: cpu_us_per_job.server,
-            harness_cpu_us: cpu_us_per_job.harness,
-            log_bytes: count_per_job(cost.wal_bytes.or(cost.aof_bytes)),
-            fsyncs: count_per_job(cost.fsyncs),
-            // A queue in this process may have nothing that is asked, and what an adapter's library asks is not seen.
-            round_trips: count_per_job(Some(load.round_trips).filter(|asked| *asked > 0)),
-            dead_tuples: count_per_job(cost.dead_tuples),
-            server_memory_bytes: cost.valkey_memory_growth_bytes.and_then(|bytes| per_job(bytes as f64)),
-            server_ctx_switches: count_per_job(cost.server_ctx_switches),
-            harness_ctx_switches: count_per_job(cost.harness_ctx_switches),
-        },
+        cost_per_job: per_job.cost(&cpu_us_per_job, &monitors.cost, load.round_trips),
         wake: load.wake.filter(|_| !in_process),
         rss_server_bytes: monitors.rss_server_bytes,
         rss_harness_bytes: monitors.rss_harness_bytes,
@@ -167,6 +90,154 @@ pub(super) fn conclude(identity: RunIdentity, evidences: Evidences<'_>) -> RunRe
         timeline: load.timeline,
         notes: notes.into_iter().chain(monitors.notes).collect(),
         ..RunResult::without_figures(identity, status, "")
+    }
+}
+
+fn measured_s(load: &LoadOutcome) -> f64 {
+    let start_us = load.measured_start_us.unwrap_or(load.measured_end_us);
+    load.measured_end_us.saturating_sub(start_us) as f64 / 1e6
+}
+
+/// On a schedule what was asked for; flat out nobody asked, and it is what came.
+fn offered_jobs_s(identity: &RunIdentity, load: &LoadOutcome) -> f64 {
+    match (identity.mode, identity.activity) {
+        (LoadMode::OpenLoop, _) => identity.offered_jobs_s,
+        (LoadMode::Saturation, Activity::Drain) => load.rates.completed_jobs_s,
+        (LoadMode::Saturation, _) => load.rates.sent_jobs_s,
+    }
+}
+
+/// What the phase was about, jobs through the queue or into it: per second, and how many.
+fn throughput(activity: Activity, load: &LoadOutcome) -> (f64, u64) {
+    match activity {
+        Activity::Both | Activity::Drain => (load.rates.completed_jobs_s, load.in_window.completed),
+        Activity::Enqueue => (load.rates.enqueued_jobs_s, load.in_window.confirmed),
+    }
+}
+
+/// How far the run came, and why it broke.
+fn ending(incidents: &Incidents, load: &LoadOutcome) -> (RunStatus, Option<String>) {
+    match incidents.fatal() {
+        Some(reason) => (RunStatus::Failed, Some(reason.to_owned())),
+        None if load.interrupted => (RunStatus::Interrupted, None),
+        None => (RunStatus::Finished, None),
+    }
+}
+
+/// Reasons against a run whatever its figures are.
+fn broken(status: RunStatus, error: Option<&str>, background: &Option<Result<BackgroundLoad, String>>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    match status {
+        RunStatus::Failed => reasons.push(format!("the run failed: {}", error.unwrap_or_default())),
+        RunStatus::Interrupted => reasons.push("the run was interrupted".to_owned()),
+        RunStatus::Running | RunStatus::Finished => {}
+    }
+    if let Some(Err(reason)) = background {
+        reasons.push(format!("the background load failed: {reason}"));
+    }
+    reasons
+}
+
+/// What the gates have to know beside the figures.
+struct Gates<'a> {
+    identity: &'a RunIdentity,
+    in_process: bool,
+    audit: &'a Audit,
+    incidents: &'a Incidents,
+}
+
+impl Gates<'_> {
+    fn judge(
+        &self,
+        load: &LoadOutcome,
+        monitors: &MonitorSummary,
+        background: Option<&BackgroundLoad>,
+        before_figures: Vec<String>,
+    ) -> Validity {
+        let histograms = &load.recording.histograms;
+        // Flat out there is no schedule to fall behind, and a queue in this process is measured by the CPU that it takes.
+        let on_schedule = self.identity.mode == LoadMode::OpenLoop;
+        let may_be_bound = on_schedule || !self.in_process;
+        validity::judge(
+            &Evidence {
+                audit: self.audit,
+                intended: load.totals.measured.intended,
+                // A backlog that is worked off was sent before the phase.
+                sent_in_phase: match self.identity.activity {
+                    Activity::Drain => load.totals.measured.sent,
+                    Activity::Both | Activity::Enqueue => load.in_window.sent,
+                },
+                end_to_end_ms: histograms.percentiles_ms(Stage::EndToEnd),
+                schedule_lag_ms: histograms.percentiles_ms(Stage::ScheduleLag),
+                backlog: if on_schedule { load.backlog } else { Backlog::default() },
+                measured_s: self.identity.measured_s,
+                regime: self.identity.regime,
+                harness_cpu_pct: monitors.cpu_pct.harness.filter(|_| may_be_bound),
+                busiest_thread_pct: load.busiest_thread_pct.filter(|_| may_be_bound),
+                cores: host::cores(),
+                steal_pct: monitors.steal_pct,
+                dropped_records: self.incidents.dropped_records.load(Ordering::Relaxed),
+                overflows: histograms.overflows(),
+                background_covered_s: background.map(|background| background.covered_s),
+                recording_error: load.recording.error.as_deref(),
+            },
+            before_figures,
+        )
+    }
+}
+
+fn floor(ceiling_jobs_s: Option<f64>, rate_jobs_s: f64, throughput_jobs_s: f64) -> Option<Floor> {
+    let ceiling_jobs_s = ceiling_jobs_s.filter(|_| throughput_jobs_s > 0.0)?;
+    Some(Floor { ceiling_jobs_s, ceiling_over_rate: ceiling_jobs_s / rate_jobs_s })
+}
+
+/// A note where the harness itself may be what was measured.
+fn low_ceiling(floor: Floor) -> Option<String> {
+    (floor.ceiling_over_rate < ENOUGH_CEILING).then(|| {
+        format!(
+            "the harness itself carries {:.0} jobs/s with these producers, workers and batches when the queue costs nothing: \
+             only {:.1} times the rate of this run, and at least {ENOUGH_CEILING:.0} times are wanted",
+            floor.ceiling_jobs_s, floor.ceiling_over_rate
+        )
+    })
+}
+
+fn worker_shares(load: &LoadOutcome) -> Vec<WorkerShare> {
+    let completed = load.recording.completed_by_worker.iter().enumerate();
+    completed.map(|(worker, completed)| WorkerShare { worker: worker as u32, completed: *completed }).collect()
+}
+
+/// Divides totals of the measured phase by the jobs of that phase.
+struct PerJob(u64);
+
+impl PerJob {
+    fn of(&self, total: Option<f64>) -> Option<f64> {
+        total.filter(|_| self.0 > 0).map(|total| total / self.0 as f64)
+    }
+
+    fn of_count(&self, total: Option<u64>) -> Option<f64> {
+        self.of(total.map(|total| total as f64))
+    }
+
+    fn cpu(&self, monitors: &MonitorSummary) -> CpuUsPerJob {
+        let us = |cpu_s: Option<f64>| self.of(cpu_s.map(|cpu_s| cpu_s * 1e6));
+        let spent = &monitors.cpu_s;
+        CpuUsPerJob { server: us(spent.server), harness: us(spent.harness), adapter: us(spent.adapter) }
+    }
+
+    fn cost(&self, cpu: &CpuUsPerJob, cost: &WindowCost, round_trips: u64) -> CostPerJob {
+        CostPerJob {
+            server_cpu_us: cpu.server,
+            harness_cpu_us: cpu.harness,
+            log_bytes: self.of_count(cost.wal_bytes.or(cost.aof_bytes)),
+            fsyncs: self.of_count(cost.fsyncs),
+            // A queue in this process may have nothing that is asked, and what an adapter's library asks is not seen.
+            round_trips: self.of_count(Some(round_trips).filter(|asked| *asked > 0)),
+            dead_tuples: self.of_count(cost.dead_tuples),
+            server_memory_bytes: self.of(cost.valkey_memory_growth_bytes.map(|bytes| bytes as f64)),
+            server_ctx_switches: self.of_count(cost.server_ctx_switches),
+            harness_ctx_switches: self.of_count(cost.harness_ctx_switches),
+        }
     }
 }
 

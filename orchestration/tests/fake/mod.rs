@@ -92,10 +92,7 @@ impl Fake {
         let valid = Validity { valid: true, reasons: Vec::new() };
         write("valid.json", &RunResult { validity: valid, ..result(RunStatus::Finished, "") });
         write("invalid.json", &result(RunStatus::Finished, "steal was 7 %"));
-        write(
-            "running.json",
-            &RunResult { offered_jobs_s: 77.0, ..result(RunStatus::Running, "the run has not ended") },
-        );
+        write("running.json", &RunResult { drain_s: 77.0, ..result(RunStatus::Running, "the run has not ended") });
         write("failed.json", &result(RunStatus::Failed, "the disk is full"));
         write("interrupted.json", &result(RunStatus::Interrupted, "stopped by the user"));
         fs::write(fake.program(), SCRIPT).unwrap();

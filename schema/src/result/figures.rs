@@ -41,7 +41,7 @@ pub struct JobCounts {
 }
 
 /// Exact account of every job of the run, warm-up included (METHODOLOGY A1 to A3).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
     /// The word on the whole run.
     pub verdict: Verdict,

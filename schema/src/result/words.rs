@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 /// How far a run came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// Written when the run starts. If it still stands later, the run was killed.
+    #[default]
     Running,
     /// The run came to its end; whether it is *valid* is another question.
     Finished,
@@ -17,20 +18,22 @@ pub enum RunStatus {
 }
 
 /// Whether the offered load could be carried at all (METHODOLOGY L5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Regime {
     /// Utilisation below 0.9: latency percentiles describe the queue.
+    #[default]
     Normal,
     /// Utilisation 0.9 or more: end-to-end percentiles describe how long the run was.
     Overload,
 }
 
 /// What survives a crash of the server once an enqueue was confirmed (METHODOLOGY F1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
     /// Nothing: unlogged tables; no AOF and no snapshots.
+    #[default]
     D0,
     /// All but a bounded tail: `synchronous_commit = off`; AOF synced every second.
     D1,
@@ -39,17 +42,18 @@ pub enum Durability {
 }
 
 /// How often a job may reach a worker when nothing but a worker fails (METHODOLOGY F2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// A job whose worker vanishes is gone.
+    #[default]
     AtMostOnce,
     /// A job whose worker vanishes comes back.
     AtLeastOnce,
 }
 
 /// The auditor's word on a run (METHODOLOGY A1, A2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every job is accounted for and the backend kept its contract.
@@ -57,24 +61,27 @@ pub enum Verdict {
     /// Something was lost, invented or doubled against the contract.
     Violated,
     /// The queue was not drained to the end, so nothing can be said.
+    #[default]
     Inconclusive,
 }
 
 /// Who decides when a job is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadMode {
     /// A schedule, blind to completions (METHODOLOGY L1). The only mode whose latencies describe the queue.
+    #[default]
     OpenLoop,
     /// Producers and workers go as fast as they can: figures of capacity. A job's intended instant is its actual one.
     Saturation,
 }
 
 /// Which sides of the queue work during the measured phase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
     /// Producers and workers.
+    #[default]
     Both,
     /// Producers alone; workers empty the queue afterwards. Throughput is that of enqueues.
     Enqueue,
