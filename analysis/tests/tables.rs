@@ -43,7 +43,8 @@ fn three_repeats() {
 #[test]
 fn durability_classes_are_not_ranked_against_each_other() {
     insta::assert_snapshot!(table(|dir| {
-        let in_class = |backend: &str, class: Durability| Run::new(backend, "warm").with(|r| r.identity.durability = class);
+        let in_class =
+            |backend: &str, class: Durability| Run::new(backend, "warm").with(|r| r.identity.durability = class);
         in_class("skip_locked", Durability::D2).write(dir);
         in_class("partitioned", Durability::D2).write(dir);
         in_class("batch_sql", Durability::D0).write(dir);

@@ -79,7 +79,10 @@ fn a_run_that_breaks_becomes_a_row_that_says_why_and_the_others_go_on() {
 
     let by_name = |backend: &str| plan.runs.iter().find(|run| run.cell.identity.backend == backend).unwrap();
     let written = fake.result(&by_name("refused").files);
-    assert_eq!((written.identity.backend.as_str(), written.identity.scenario.as_str(), written.identity.block), ("refused", "cold", 1));
+    assert_eq!(
+        (written.identity.backend.as_str(), written.identity.scenario.as_str(), written.identity.block),
+        ("refused", "cold", 1)
+    );
     assert!(!written.identity.started_at.is_empty() && !written.identity.run_id.is_empty());
     assert_eq!(fake.result(&by_name("killed").files).drain_s, 77.0, "what a killed run had written is kept");
 }
