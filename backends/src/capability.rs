@@ -3,32 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+pub use qbench_schema::load::Wake;
 use qbench_schema::result::Delivery;
-
-/// How a worker learns that there is work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Wake {
-    /// Asks again after an interval.
-    Poll,
-    /// Is told by a notification (LISTEN / NOTIFY), with polling as the fallback.
-    Notify,
-    /// Waits inside the claim command, on the server (XREADGROUP BLOCK) or in process.
-    Block,
-}
-
-impl Wake {
-    /// Every way, as the command line spells it.
-    pub const ALL: [Wake; 3] = [Wake::Poll, Wake::Notify, Wake::Block];
-
-    /// The command line's word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Wake::Poll => "poll",
-            Wake::Notify => "notify",
-            Wake::Block => "block",
-        }
-    }
-}
 
 /// Which order a single consumer sees when nothing fails and nobody else consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use qbench_driver::plan::LoadPlan;
-use qbench_driver::schedule::{Arrivals, MeasuredLoad, Schedule};
+use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::work::{Failures, WorkEnd};
+use qbench_schema::load::Arrivals;
 use qbench_schema::record::Stage;
 use qbench_schema::result::{Activity, Verdict};
 use support::{Driven, Fault, Faulty, drive, memory, plan};
@@ -139,6 +140,7 @@ async fn jobs_that_wait_in_a_worker_s_buffer_have_a_local_wait_and_others_none()
                 rate_jobs_s: 300.0,
                 duration: Duration::from_secs(1),
                 arrivals: Arrivals::Constant,
+                seed: 0,
             },
         ));
         let driven = drive(memory(), buffered, None).await;
@@ -218,8 +220,12 @@ async fn every_job_may_fail_and_the_run_ends_all_the_same() {
 async fn warm_up_jobs_are_audited_and_not_reported() {
     let mut warmed = plan(200.0);
     let warmup = Some((500.0, Duration::from_millis(600)));
-    let measured =
-        MeasuredLoad::OnSchedule { rate_jobs_s: 200.0, duration: Duration::from_secs(1), arrivals: Arrivals::Constant };
+    let measured = MeasuredLoad::OnSchedule {
+        rate_jobs_s: 200.0,
+        duration: Duration::from_secs(1),
+        arrivals: Arrivals::Constant,
+        seed: 0,
+    };
     warmed.schedule = Arc::new(Schedule::new(warmup, 0, measured));
     let driven = drive(memory(), warmed, None).await;
     assert_eq!(driven.audit.verdict, Verdict::Ok, "{:?}", driven.audit);
@@ -253,8 +259,12 @@ async fn flat_out_producers_stay_within_the_backlog_and_every_job_is_audited() {
 async fn a_prefilled_queue_is_full_when_the_measured_phase_begins() {
     let mut filled = plan(200.0);
     (filled.workers, filled.concurrency, filled.work) = (1, 1, Duration::from_millis(1));
-    let measured =
-        MeasuredLoad::OnSchedule { rate_jobs_s: 200.0, duration: Duration::from_secs(1), arrivals: Arrivals::Constant };
+    let measured = MeasuredLoad::OnSchedule {
+        rate_jobs_s: 200.0,
+        duration: Duration::from_secs(1),
+        arrivals: Arrivals::Constant,
+        seed: 0,
+    };
     filled.schedule = Arc::new(Schedule::new(None, 2_000, measured));
     let driven = drive(memory(), filled, None).await;
     assert_eq!(driven.audit.verdict, Verdict::Ok, "{:?}", driven.audit);

@@ -8,7 +8,7 @@ use qbench_schema::result::{RunIdentity, RunStatus};
 use crate::child::{self, Ended, StopSignals};
 use crate::error::Result;
 use crate::outcome::{Finding, MatrixOutcome};
-use crate::plan::{Plan, PlannedRun};
+use crate::plan::{MatrixPlan, PlannedRun};
 use crate::progress::Progress;
 use crate::resume::{self, Action, Survey};
 use crate::verdict;
@@ -33,7 +33,7 @@ pub struct RunCommand {
 /// # Errors
 /// When the output folder cannot be written or the program cannot be started.
 pub async fn execute(
-    plan: &Plan,
+    plan: &MatrixPlan,
     survey: &Survey,
     command: &RunCommand,
     progress: &mut Progress,

@@ -19,6 +19,6 @@ mod verdict;
 pub use error::{Error, Result};
 pub use execute::{RunCommand, execute};
 pub use outcome::{Finding, MatrixOutcome};
-pub use plan::{Cell, Plan, PlannedRun};
+pub use plan::{Cell, MatrixPlan, PlannedRun};
 pub use progress::Progress;
 pub use resume::{Action, Survey, survey};

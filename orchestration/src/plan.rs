@@ -62,7 +62,7 @@ pub struct PlannedRun {
 
 /// All runs in the order in which they are made.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct MatrixPlan {
     /// The runs, block after block.
     pub runs: Vec<PlannedRun>,
     /// Number of blocks.
@@ -73,7 +73,7 @@ pub struct Plan {
     pub out: PathBuf,
 }
 
-impl Plan {
+impl MatrixPlan {
     /// `blocks` blocks below `out`. Each runs every cell once, in an order that depends on `seed` and the block's number
     /// only: the blocks of a longer matrix begin with those of a shorter one.
     ///
@@ -103,7 +103,7 @@ impl Plan {
                 PlannedRun { cell: cell.clone(), block, name: cell.name(&files), files }
             }));
         }
-        Ok(Plan { runs, blocks, seed, out: out.to_path_buf() })
+        Ok(MatrixPlan { runs, blocks, seed, out: out.to_path_buf() })
     }
 
     /// The plan for people (`--dry-run`): order, folders, and the time that it will take.

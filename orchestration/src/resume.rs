@@ -10,7 +10,7 @@ use qbench_schema::matrix::MatrixRecord;
 use qbench_schema::result::RunStatus;
 
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::plan::MatrixPlan;
 use crate::verdict;
 
 /// What is to be done about one run of the plan.
@@ -38,7 +38,7 @@ pub struct Survey {
 /// # Errors
 /// [`Error::Occupied`] when files are in the way and `resume` is false; [`Error::Changed`] when the folder belongs to a matrix
 /// with other settings, [`Error::Unknown`] when nobody knows what its files were made with.
-pub fn survey(plan: &Plan, resume: bool, configuration: &BTreeMap<String, String>) -> Result<Survey> {
+pub fn survey(plan: &MatrixPlan, resume: bool, configuration: &BTreeMap<String, String>) -> Result<Survey> {
     let mut actions = Vec::with_capacity(plan.runs.len());
     for run in &plan.runs {
         let started = run.files.all().iter().any(|path| path.exists());
@@ -79,7 +79,7 @@ pub fn survey(plan: &Plan, resume: bool, configuration: &BTreeMap<String, String
 ///
 /// # Errors
 /// [`Error::File`].
-pub(crate) fn prepare(plan: &Plan, survey: &Survey) -> Result<()> {
+pub(crate) fn prepare(plan: &MatrixPlan, survey: &Survey) -> Result<()> {
     for run in &plan.runs {
         fs::create_dir_all(run.files.dir()).map_err(Error::file("create the folder", run.files.dir()))?;
     }

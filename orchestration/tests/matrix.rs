@@ -9,13 +9,13 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use fake::{Fake, cells, configuration};
-use qbench_orchestration::{Plan, Progress, RunCommand, execute, survey};
+use qbench_orchestration::{MatrixPlan, Progress, RunCommand, execute, survey};
 use qbench_schema::result::RunStatus;
 use qbench_schema::variant::RunVariant;
 
 fn order(seed: u64, blocks: u32) -> Vec<(u32, String)> {
     let cells = cells(&["a", "b", "c", "d"], &["cold", "warm", "load"]);
-    let plan = Plan::new(&cells, NonZeroU32::new(blocks).unwrap(), seed, Path::new("out")).unwrap();
+    let plan = MatrixPlan::new(&cells, NonZeroU32::new(blocks).unwrap(), seed, Path::new("out")).unwrap();
     plan.runs.iter().map(|run| (run.block, run.files.run().to_owned())).collect()
 }
 
@@ -143,7 +143,7 @@ fn resuming_with_another_configuration_is_refused_with_every_difference() {
 
     let mut changed = configuration("1000");
     changed.insert("claim-batch".into(), "10".into());
-    let seed = Plan::new(&cells(&["good"], &["cold"]), NonZeroU32::MIN, 2, &fake.out()).unwrap();
+    let seed = MatrixPlan::new(&cells(&["good"], &["cold"]), NonZeroU32::MIN, 2, &fake.out()).unwrap();
     let refusals = [
         survey(&plan, true, &changed).unwrap_err(),
         survey(&seed, true, &configuration("500")).unwrap_err(),
@@ -186,7 +186,7 @@ fn results_of_unknown_configuration_cannot_be_resumed() {
 #[test]
 fn a_plan_that_cannot_be_is_refused() {
     let plan = |backends: &[&str], scenarios: &[&str]| {
-        Plan::new(&cells(backends, scenarios), NonZeroU32::MIN, 1, Path::new("out")).unwrap_err().to_string()
+        MatrixPlan::new(&cells(backends, scenarios), NonZeroU32::MIN, 1, Path::new("out")).unwrap_err().to_string()
     };
     assert_eq!(plan(&[], &["cold"]), "no runs: give at least one backend and one scenario");
     assert!(plan(&["a", "a"], &["cold"]).contains("a_cold_*"));
@@ -208,7 +208,7 @@ fn a_program_that_cannot_be_started_stops_the_matrix_at_once() {
 #[test]
 fn the_dry_run_shows_order_folders_and_time() {
     let cells = cells(&["skip_locked", "valkey_streams"], &["cold", "load"]);
-    let plan = Plan::new(&cells, NonZeroU32::new(2).unwrap(), 1, Path::new("results/vm1_pg")).unwrap();
+    let plan = MatrixPlan::new(&cells, NonZeroU32::new(2).unwrap(), 1, Path::new("results/vm1_pg")).unwrap();
     let survey = survey(&plan, false, &configuration("500")).unwrap();
     insta::assert_snapshot!(plan.render(&survey));
 }
@@ -226,7 +226,7 @@ fn variants_of_a_cell_have_folders_of_their_own_below_the_block_and_are_named_by
             all.push(cell);
         }
     }
-    let plan = Plan::new(&all, NonZeroU32::new(2).unwrap(), 1, &fake.out()).unwrap();
+    let plan = MatrixPlan::new(&all, NonZeroU32::new(2).unwrap(), 1, &fake.out()).unwrap();
     let first = fake.survey(&plan, false).unwrap();
     assert!(plan.render(&first).contains("workers=4/good_cold"), "{}", plan.render(&first));
     let outcome = fake.execute(&plan, &first);
@@ -240,6 +240,6 @@ fn variants_of_a_cell_have_folders_of_their_own_below_the_block_and_are_named_by
     assert!(fake.survey(&plan, false).unwrap_err().to_string().contains("already holds files of good_cold"));
 
     all.push(all[0].clone());
-    let twice = Plan::new(&all, NonZeroU32::MIN, 1, &fake.out()).unwrap_err().to_string();
+    let twice = MatrixPlan::new(&all, NonZeroU32::MIN, 1, &fake.out()).unwrap_err().to_string();
     assert!(twice.contains("workers=2/good_cold_*"), "{twice}");
 }

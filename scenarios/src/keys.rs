@@ -6,9 +6,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use qbench_schema::load::{Arrivals, Wake};
+
 use crate::nearest::did_you_mean;
 use crate::units::{format_duration, format_size, parse_duration, parse_size};
-use crate::workload::{Arrivals, JobsPerSecond, MAX_DURATION, MAX_JOBS, MAX_PAYLOAD_BYTES, Percent, WakeUp, Workload};
+use crate::workload::{JobsPerSecond, MAX_DURATION, MAX_JOBS, MAX_PAYLOAD_BYTES, Percent, Workload};
 
 /// One setting of the workload.
 pub struct KeySpec {
@@ -335,8 +337,8 @@ fn choice<T: Copy>(text: &str, all: &[T], name: fn(T) -> &'static str) -> Result
     })
 }
 
-fn wake(text: &str) -> Result<Option<WakeUp>, String> {
-    unless_auto(text, |text| choice(text, &WakeUp::ALL, WakeUp::name))
+fn wake(text: &str) -> Result<Option<Wake>, String> {
+    unless_auto(text, |text| choice(text, &Wake::ALL, Wake::name))
 }
 
 /// A value that may be left to the backend.
@@ -344,8 +346,8 @@ fn unless_auto<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> 
     if text == AUTO { Ok(None) } else { parse(text).map(Some) }
 }
 
-fn print_wake(wake: Option<WakeUp>) -> String {
-    wake.map_or(AUTO, WakeUp::name).to_owned()
+fn print_wake(wake: Option<Wake>) -> String {
+    wake.map_or(AUTO, Wake::name).to_owned()
 }
 
 fn poll_interval(text: &str) -> Result<Option<Duration>, String> {

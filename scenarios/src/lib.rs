@@ -8,17 +8,17 @@
 //! Reading order: [`units`] (how quantities are written), [`workload`] (the validated values), [`keys`] (the one table of
 //! names), [`overrides`] (a layer of values), [`scenario`] and [`profile`] (the files), [`settings`] (the layers laid
 //! over each other), [`capacity`] (what to expect of it). A matrix that varies settings is described by [`vary`] (the
-//! combinations) and [`plan_file`] (the same as data).
+//! combinations) and [`sweep`] (the same as data).
 
 pub mod capacity;
 pub mod error;
 pub mod keys;
 mod nearest;
 pub mod overrides;
-pub mod plan_file;
 pub mod profile;
 pub mod scenario;
 pub mod settings;
+pub mod sweep;
 pub mod units;
 pub mod vary;
 mod wire;
@@ -29,9 +29,9 @@ pub use error::{Error, Result};
 pub use keys::{KEYS, KeySpec};
 pub use nearest::{did_you_mean, nearest};
 pub use overrides::{Layer, Origin, Overrides};
-pub use plan_file::PlanFile;
 pub use profile::Profile;
 pub use scenario::{Pgbench, Scenario, ServerState, Warmup};
 pub use settings::{RunPlan, Source, resolve};
+pub use sweep::Sweep;
 pub use vary::{Axis, Pairs, Variant, combinations};
-pub use workload::{Arrivals, JobsPerSecond, WakeUp, Workload};
+pub use workload::{JobsPerSecond, Workload};

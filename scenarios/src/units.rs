@@ -1,4 +1,8 @@
 //! How durations, sizes and counts are written on the command line, in files and in messages.
+//!
+//! Durations are read here and not by jiff's friendly format: that takes more than one spelling for each (`10 s`, `10secs`,
+//! `1,5s`, signs, several units in a row), so that manifests and configurations of equal runs could differ, and its errors do
+//! not say what to write instead.
 
 use std::time::Duration;
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use qbench_schema::load::{Arrivals, Wake};
+
 use crate::error::{Error, Result};
 use crate::units::{format_duration, grouped};
 
@@ -84,53 +86,6 @@ impl fmt::Display for Percent {
     }
 }
 
-/// How intended instants are spaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Arrivals {
-    /// One every `1 / rate`.
-    Constant,
-    /// Exponential gaps of mean `1 / rate`, from the seed.
-    Poisson,
-}
-
-impl Arrivals {
-    /// Every way.
-    pub const ALL: [Arrivals; 2] = [Arrivals::Constant, Arrivals::Poisson];
-
-    /// The command line's word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Arrivals::Constant => "constant",
-            Arrivals::Poisson => "poisson",
-        }
-    }
-}
-
-/// How a worker is asked to learn that there is work. Whether a backend can do so is the backend's to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WakeUp {
-    /// Asks again after the poll interval.
-    Poll,
-    /// Is told by a notification, with polling as the fallback.
-    Notify,
-    /// Waits inside the claim command.
-    Block,
-}
-
-impl WakeUp {
-    /// Every way.
-    pub const ALL: [WakeUp; 3] = [WakeUp::Poll, WakeUp::Notify, WakeUp::Block];
-
-    /// The command line's word.
-    pub fn name(self) -> &'static str {
-        match self {
-            WakeUp::Poll => "poll",
-            WakeUp::Notify => "notify",
-            WakeUp::Block => "block",
-        }
-    }
-}
-
 /// The load of one run and the client strategy that carries it; the same for every backend.
 ///
 /// Made by [`crate::resolve`], which holds every value to its limits and all of them together to [`Workload::check`].
@@ -176,7 +131,7 @@ pub struct Workload {
     /// Share of the jobs whose work panics.
     pub panic_pct: Percent,
     /// How a worker learns that there is work; `None` leaves it to the backend.
-    pub wake: Option<WakeUp>,
+    pub wake: Option<Wake>,
     /// Interval of polling, and of the fallback beside notifications; `None` leaves it to the way of waking up.
     pub poll_interval: Option<Duration>,
     /// How long a claim stays with a worker that does not answer any more.

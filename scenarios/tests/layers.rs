@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use qbench_scenarios::{Layer, Origin, Overrides, Profile, RunPlan, Scenario, WakeUp, resolve};
+use qbench_scenarios::{Layer, Origin, Overrides, Profile, RunPlan, Scenario, resolve};
 use qbench_schema::result::Regime;
 
 fn plan(profile: &str, scenario: &str, layers: &[Overrides]) -> RunPlan {
@@ -117,7 +117,7 @@ fn every_setting_in_the_manifest_reproduces_the_plan_when_given_as_flags() {
         again.set(key, &configured.value).unwrap();
     }
     assert_eq!(plan("quick", "warm", &[again]).workload, first.workload);
-    assert_eq!(first.workload.wake, Some(WakeUp::Notify));
+    assert_eq!(first.workload.wake, Some(qbench_schema::load::Wake::Notify));
 }
 
 #[test]

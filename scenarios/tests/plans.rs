@@ -1,7 +1,7 @@
 //! Plan files and what varies: combinations, climbs of one change a rung, and what is refused.
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should stop there")]
 
-use qbench_scenarios::{Axis, PlanFile, combinations};
+use qbench_scenarios::{Axis, Sweep, combinations};
 
 const OPTIONS: [&str; 1] = ["commit"];
 
@@ -28,8 +28,8 @@ name = "ahead"
 change = { prefetch = 20 }
 "#;
 
-fn plan(text: &str) -> Result<PlanFile, qbench_scenarios::Error> {
-    PlanFile::parse(text, "mine.toml", &OPTIONS)
+fn plan(text: &str) -> Result<Sweep, qbench_scenarios::Error> {
+    Sweep::parse(text, "mine.toml", &OPTIONS)
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -136,13 +136,13 @@ fn what_cannot_be_varied_is_refused_with_the_nearest_name() {
 
 #[test]
 fn an_unknown_plan_is_refused_with_the_nearest_one() {
-    let error = PlanFile::load("lader", &OPTIONS).unwrap_err().to_string();
+    let error = Sweep::load("lader", &OPTIONS).unwrap_err().to_string();
     assert_eq!(error, "unknown plan `lader`; did you mean `ladder`? (a file of your own is given by its path)");
 }
 
 #[test]
 fn the_shipped_plans_are_what_they_are_called() {
-    let plans = PlanFile::shipped(&[]).unwrap();
+    let plans = Sweep::shipped(&[]).unwrap();
     let ids: Vec<&str> = plans.iter().map(|plan| plan.id.as_str()).collect();
     assert_eq!(ids, ["ladder", "scaling"]);
     let rungs: Vec<&str> = plans[0].variants.iter().map(|rung| rung.name.as_str()).collect();

@@ -7,6 +7,7 @@
 //! start of the run; `Option` means "this machine or this engine could not tell", never zero.
 
 pub mod files;
+pub mod load;
 pub mod manifest;
 pub mod matrix;
 pub mod progress;

@@ -11,13 +11,14 @@ use qbench_driver::outcome::LoadOutcome;
 use qbench_driver::phases::LoadRun;
 use qbench_driver::plan::LoadPlan;
 use qbench_driver::record::RecordFiles;
-use qbench_driver::schedule::{Arrivals, MeasuredLoad, Schedule};
+use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::shards::threads_beside;
 use qbench_driver::work::Failures;
 use qbench_engines::monitor::{MonitorConfig, Monitors, Roles, ServerTarget};
 use qbench_engines::services::{PostgresOptions, PostgresServer};
 use qbench_ground::clock::{PhaseCell, RunClock};
 use qbench_schema::files::RunFiles;
+use qbench_schema::load::Arrivals;
 use qbench_schema::record::Stage;
 use qbench_schema::result::{Activity, Durability};
 
@@ -68,7 +69,7 @@ async fn compare_on(server: &PostgresServer) -> anyhow::Result<Vec<Table>> {
     }
     row("jobs/s flat out", full, bare, 0, ">= 0.98", |ratio| ratio >= 1.0 - TOLERANCE);
     let on_schedule =
-        MeasuredLoad::OnSchedule { rate_jobs_s: RATE_JOBS_S, duration: LENGTH, arrivals: Arrivals::Constant };
+        MeasuredLoad::OnSchedule { rate_jobs_s: RATE_JOBS_S, duration: LENGTH, arrivals: Arrivals::Constant, seed: 0 };
     let p99 = |outcome: &LoadOutcome| outcome.recording.histograms.percentiles_ms(Stage::EndToEnd).p99;
     let (mut full, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {

@@ -13,6 +13,7 @@ use super::gate::ReleaseGate;
 use super::ledger::Ledger;
 use super::pacer::PacerState;
 use super::phases::LoadRun;
+use super::plan::LoadPlan;
 use super::producer::{self, ProducerContext};
 use super::shards::Shards;
 use super::valve::Valve;
@@ -66,17 +67,8 @@ impl LoadRun<'_> {
             ledger: Arc::clone(&ledger),
             incidents: Arc::clone(&self.incidents),
             stop: Arc::clone(&stop),
-            payload: plan.payload.clone(),
-            work: plan.work,
-            failures: plan.failures,
-            concurrency: plan.concurrency / consumers_per_worker,
-            claim_batch: plan.claim_batch,
-            prefetch: plan.prefetch,
-            refill: plan.refill,
-            ack_batch: plan.ack_batch,
-            ack_linger: plan.ack_linger,
+            plan: LoadPlan { concurrency: plan.concurrency / consumers_per_worker, ..plan.clone() },
             recovery: capabilities.recovery,
-            lease: plan.lease,
             valve: Arc::clone(&valve),
         });
         let shards = Shards::start(self.threads)?;

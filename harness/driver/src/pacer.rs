@@ -156,7 +156,8 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::schedule::{Arrivals, MeasuredLoad, Schedule};
+    use crate::schedule::{MeasuredLoad, Schedule};
+    use qbench_schema::load::Arrivals;
 
     /// A clock that only moves when it is slept on, and oversleeps by a fixed amount.
     struct FakeClock {
@@ -174,7 +175,11 @@ mod tests {
     }
 
     fn constant(rate_jobs_s: f64, duration: Duration) -> Schedule {
-        Schedule::new(None, 0, MeasuredLoad::OnSchedule { rate_jobs_s, duration, arrivals: Arrivals::Constant })
+        Schedule::new(
+            None,
+            0,
+            MeasuredLoad::OnSchedule { rate_jobs_s, duration, arrivals: Arrivals::Constant, seed: 0 },
+        )
     }
 
     fn released_after(rate_jobs_s: f64, oversleep_us: u64) -> (u64, u64) {

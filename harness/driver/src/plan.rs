@@ -10,7 +10,7 @@ use super::schedule::{Schedule, Segment};
 use super::work::Failures;
 
 /// What to drive, fully decided.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LoadPlan {
     /// Intended instants of every job.
     pub schedule: Arc<Schedule>,

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use qbench_schema::load::Arrivals;
 use qbench_schema::record::Phase;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -19,18 +20,6 @@ enum Offsets {
     FlatOut,
 }
 
-/// How arrivals are spread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arrivals {
-    /// Equal gaps.
-    Constant,
-    /// Independent exponential gaps from a seed: a Poisson process, the same one for every backend of a block.
-    Poisson {
-        /// Seed of the gaps.
-        seed: u64,
-    },
-}
-
 /// How the measured phase is loaded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MeasuredLoad {
@@ -42,6 +31,8 @@ pub enum MeasuredLoad {
         duration: Duration,
         /// How arrivals are spread.
         arrivals: Arrivals,
+        /// Seed of gaps that are drawn.
+        seed: u64,
     },
     /// As fast as producers and workers can, at most `jobs_max` jobs.
     FlatOut {
@@ -67,13 +58,19 @@ pub struct Segment {
 const NOT_BEGUN: u64 = u64::MAX;
 
 impl Segment {
-    fn new(phase: Phase, first_job: u64, rate_jobs_s: f64, duration: Duration, arrivals: Arrivals) -> Self {
+    fn new(
+        phase: Phase,
+        first_job: u64,
+        rate_jobs_s: f64,
+        duration: Duration,
+        (arrivals, seed): (Arrivals, u64),
+    ) -> Self {
         let (offsets, jobs) = match arrivals {
             Arrivals::Constant => {
                 let jobs = (rate_jobs_s * duration.as_secs_f64()).floor() as u64;
                 (Offsets::Constant { rate_jobs_s }, jobs)
             }
-            Arrivals::Poisson { seed } => {
+            Arrivals::Poisson => {
                 let trace = poisson_trace(rate_jobs_s, duration, seed ^ phase as u64);
                 let jobs = trace.len() as u64;
                 (Offsets::Trace(trace), jobs)
@@ -169,15 +166,15 @@ impl Schedule {
     /// that wait in the queue when the measured phase begins, and the measured phase.
     pub fn new(warmup: Option<(f64, Duration)>, prefill: u64, measured: MeasuredLoad) -> Self {
         let arrivals = match measured {
-            MeasuredLoad::OnSchedule { arrivals, .. } => arrivals,
-            MeasuredLoad::FlatOut { .. } => Arrivals::Constant,
+            MeasuredLoad::OnSchedule { arrivals, seed, .. } => (arrivals, seed),
+            MeasuredLoad::FlatOut { .. } => (Arrivals::Constant, 0),
         };
         let warmup = warmup.map(|(rate, duration)| Segment::new(Phase::Warmup, 0, rate, duration, arrivals));
         let warmup_end = warmup.as_ref().map_or(0, Segment::end_job);
         let prefill = (prefill > 0).then(|| Segment::flat_out(Phase::Prefill, warmup_end, prefill, Duration::ZERO));
         let first_job = prefill.as_ref().map_or(warmup_end, Segment::end_job);
         let measured = match measured {
-            MeasuredLoad::OnSchedule { rate_jobs_s, duration, arrivals } => {
+            MeasuredLoad::OnSchedule { rate_jobs_s, duration, .. } => {
                 Segment::new(Phase::Measured, first_job, rate_jobs_s, duration, arrivals)
             }
             MeasuredLoad::FlatOut { duration, jobs_max } => {
@@ -233,8 +230,8 @@ mod tests {
 
     use super::*;
 
-    fn measured(rate_jobs_s: f64, duration: Duration, arrivals: Arrivals) -> Schedule {
-        let schedule = Schedule::new(None, 0, MeasuredLoad::OnSchedule { rate_jobs_s, duration, arrivals });
+    fn measured(rate_jobs_s: f64, duration: Duration, arrivals: Arrivals, seed: u64) -> Schedule {
+        let schedule = Schedule::new(None, 0, MeasuredLoad::OnSchedule { rate_jobs_s, duration, arrivals, seed });
         schedule.measured().begin(1_000);
         schedule
     }
@@ -245,6 +242,7 @@ mod tests {
             rate_jobs_s: 500.0,
             duration: Duration::from_secs(10),
             arrivals: Arrivals::Constant,
+            seed: 0,
         };
         let schedule = Schedule::new(Some((1000.0, Duration::from_secs(3))), 700, measured);
         assert_eq!(schedule.end_job(), 8_700);
@@ -286,7 +284,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_constant_schedule_never_drifts(rate in 1.0f64..50_000.0, seconds in 1u64..30) {
-            let schedule = measured(rate, Duration::from_secs(seconds), Arrivals::Constant);
+            let schedule = measured(rate, Duration::from_secs(seconds), Arrivals::Constant, 0);
             let jobs = schedule.end_job();
             prop_assert!((jobs as f64 - rate * seconds as f64).abs() <= 1.0);
             if jobs > 0 {
@@ -299,7 +297,7 @@ mod tests {
 
         #[test]
         fn intended_instants_never_go_back_and_stay_in_the_phase(rate in 1.0f64..5_000.0, seed in any::<u64>()) {
-            let schedule = measured(rate, Duration::from_secs(2), Arrivals::Poisson { seed });
+            let schedule = measured(rate, Duration::from_secs(2), Arrivals::Poisson, seed);
             let mut before = 1_000;
             for job in 0..schedule.end_job() {
                 let at = schedule.of_job(job).unwrap().1.unwrap();

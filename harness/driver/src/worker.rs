@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use qbench_backends::{AckStatus, Acker, Claimer, Consumer, ErrorKind, Lease, Recovery, WorkResult};
 use qbench_schema::record::{JobRecord, Outcome};
@@ -20,8 +19,9 @@ use tokio::time::{sleep, timeout_at};
 use super::buffer::Buffer;
 use super::incidents::{Advice, Incidents, Patience};
 use super::ledger::{Ledger, SentJob};
+use super::plan::LoadPlan;
 use super::valve::Valve;
-use super::work::{self, Failures, WorkEnd};
+use super::work::{self, WorkEnd};
 use crate::record::RecordSink;
 use qbench_ground::clock::RunClock;
 
@@ -38,28 +38,10 @@ pub struct WorkerContext {
     pub incidents: Arc<Incidents>,
     /// Set when workers should finish what they run, hand back what they have not begun, and end.
     pub stop: Arc<AtomicBool>,
-    /// What every payload must be.
-    pub payload: Bytes,
-    /// Length of the simulated work.
-    pub work: Duration,
-    /// Which jobs' work does not succeed.
-    pub failures: Failures,
-    /// Jobs worked on at the same time by one worker.
-    pub concurrency: u32,
-    /// Most jobs in one claim.
-    pub claim_batch: u32,
-    /// Jobs claimed ahead of a free slot.
-    pub prefetch: u32,
-    /// Claimed jobs that may still wait for a slot when the worker claims again.
-    pub refill: u32,
-    /// Most jobs in one ack.
-    pub ack_batch: u32,
-    /// How long a finished job may wait for its ack batch to fill.
-    pub ack_linger: Duration,
+    /// What is driven; its concurrency is that of one consumer.
+    pub plan: LoadPlan,
     /// How the backend finds jobs of vanished consumers.
     pub recovery: Recovery,
-    /// How long a lease lasts.
-    pub lease: Duration,
     /// Whether workers may claim now.
     pub valve: Arc<Valve>,
 }
@@ -83,9 +65,10 @@ enum Settled {
 /// never begun. `sink` takes the records.
 pub async fn run(context: Arc<WorkerContext>, worker: u32, consumer: Consumer, sink: RecordSink) {
     let Consumer { claimer, acker } = consumer;
-    let buffer = Buffer::new(context.concurrency, context.prefetch, context.refill, context.claim_batch)
-        .holding_until_ack(context.ack_batch == 1 && !acker.gathers());
-    let (settled, to_settle) = mpsc::channel(buffer.most() + context.ack_batch as usize);
+    let buffer =
+        Buffer::new(context.plan.concurrency, context.plan.prefetch, context.plan.refill, context.plan.claim_batch)
+            .holding_until_ack(context.plan.ack_batch == 1 && !acker.gathers());
+    let (settled, to_settle) = mpsc::channel(buffer.most() + context.plan.ack_batch as usize);
     tokio::join!(
         ack_loop(&context, worker, acker, &buffer, to_settle, sink),
         work_loop(&context, &buffer, settled),
@@ -94,13 +77,13 @@ pub async fn run(context: Arc<WorkerContext>, worker: u32, consumer: Consumer, s
 }
 
 async fn claim_loop(context: &WorkerContext, mut claimer: Box<dyn Claimer>, buffer: &Buffer<ClaimedJob>) {
-    let mut leases = Vec::with_capacity(context.claim_batch as usize);
+    let mut leases = Vec::with_capacity(context.plan.claim_batch as usize);
     let mut patience = Patience::default();
-    let reclaim_every = context.lease / 2;
+    let reclaim_every = context.plan.lease / 2;
     let mut reclaim_at = Instant::now() + reclaim_every;
     while !context.stop.load(Ordering::Acquire) {
         let Some(room) = buffer.time_to_claim().await else { break };
-        let limit = context.claim_batch.min(u32::try_from(room).unwrap_or(u32::MAX));
+        let limit = context.plan.claim_batch.min(u32::try_from(room).unwrap_or(u32::MAX));
         let pass = context.valve.enter().await;
         // Room and valve were waited for; a stop may have come meanwhile.
         if context.stop.load(Ordering::Acquire) {
@@ -123,7 +106,7 @@ async fn claim_loop(context: &WorkerContext, mut claimer: Box<dyn Claimer>, buff
         buffer.claimed(limit as usize, leases.len());
         for lease in leases.drain(..) {
             let sent = context.ledger.delivered(&lease);
-            if lease.payload != context.payload {
+            if lease.payload != context.plan.payload {
                 Incidents::add(&context.incidents.corrupted);
             }
             buffer.push(ClaimedJob { lease, sent, claimed_us });
@@ -140,7 +123,7 @@ async fn claim_loop(context: &WorkerContext, mut claimer: Box<dyn Claimer>, buff
 }
 
 async fn work_loop(context: &WorkerContext, buffer: &Buffer<ClaimedJob>, settled: mpsc::Sender<Settled>) {
-    join_all((0..context.concurrency).map(|_| work_slot(context, buffer, &settled))).await;
+    join_all((0..context.plan.concurrency).map(|_| work_slot(context, buffer, &settled))).await;
     while let Some(job) = buffer.pop() {
         // The receiver outlives every sender; it fails only when the ack loop panicked, which ends the task anyway.
         let _ = settled.send(Settled::Unstarted(job.lease)).await;
@@ -154,8 +137,8 @@ async fn work_slot(context: &WorkerContext, buffer: &Buffer<ClaimedJob>, settled
             continue;
         }
         let started_us = context.clock.now_us();
-        let end = work::run(job.lease.job.0, context.work, &context.failures).await;
-        let finished_us = if context.work.is_zero() { started_us } else { context.clock.now_us() };
+        let end = work::run(job.lease.job.0, context.plan.work, &context.plan.failures).await;
+        let finished_us = if context.plan.work.is_zero() { started_us } else { context.clock.now_us() };
         buffer.worked();
         if settled.send(Settled::Finished { job, started_us, finished_us, end }).await.is_err() {
             return;
@@ -220,12 +203,12 @@ async fn ack_loop(
     let mut outcomes = AckOutcomes::default();
     while let Some(first) = to_settle.recv().await {
         batch.add(first);
-        let deadline = tokio::time::Instant::now() + context.ack_linger;
-        while batch.leases.len() < context.ack_batch as usize {
+        let deadline = tokio::time::Instant::now() + context.plan.ack_linger;
+        while batch.leases.len() < context.plan.ack_batch as usize {
             let next = match to_settle.try_recv() {
                 Ok(next) => Some(next),
                 // Jobs that were never begun mean a stop: nothing is waited for any more.
-                Err(_) if context.ack_linger.is_zero() || !batch.unstarted.is_empty() => None,
+                Err(_) if context.plan.ack_linger.is_zero() || !batch.unstarted.is_empty() => None,
                 Err(_) => timeout_at(deadline, to_settle.recv()).await.ok().flatten(),
             };
             match next {

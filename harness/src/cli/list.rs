@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use qbench_backends::external;
 use qbench_backends::registry::BACKENDS;
 use qbench_backends::{EngineKind, Entry};
-use qbench_scenarios::{KEYS, PlanFile, Profile, Scenario, Variant};
+use qbench_scenarios::{KEYS, Profile, Scenario, Sweep, Variant};
 
 use super::Status;
 use super::layers::option_keys;
@@ -80,7 +80,7 @@ fn profiles() -> anyhow::Result<()> {
 }
 
 fn plans() -> anyhow::Result<()> {
-    for plan in PlanFile::shipped(&option_keys())? {
+    for plan in Sweep::shipped(&option_keys())? {
         println!("{:<8} {}", plan.id, plan.question);
         for limitation in &plan.limitations {
             println!("{:<8} - {limitation}", "");

@@ -9,7 +9,7 @@ use clap::Args;
 use qbench_backends::external;
 use qbench_backends::registry::BACKENDS;
 use qbench_backends::{EngineKind, Entry};
-use qbench_orchestration::{Cell, MatrixOutcome, Plan, Progress, RunCommand, execute, survey};
+use qbench_orchestration::{Cell, MatrixOutcome, MatrixPlan, Progress, RunCommand, execute, survey};
 use qbench_scenarios::Scenario;
 use qbench_schema::result::RunIdentity;
 
@@ -102,7 +102,7 @@ pub(super) fn status(outcome: &MatrixOutcome) -> Status {
 
 /// A matrix, checked: every cell is possible.
 pub(super) struct Matrix {
-    pub(super) plan: Plan,
+    pub(super) plan: MatrixPlan,
     /// Every setting that the runs share, for resuming.
     configuration: BTreeMap<String, String>,
     arguments: Vec<String>,
@@ -159,7 +159,7 @@ impl Matrix {
         }
         // Two revisions are two programs: what one of them finished is not pooled with what the other one goes on with.
         configuration.insert("qbench".to_owned(), run::PROGRAM.to_owned());
-        let plan = Plan::new(&planned, repeat, seed.unwrap_or_default(), out)?;
+        let plan = MatrixPlan::new(&planned, repeat, seed.unwrap_or_default(), out)?;
         Ok(Matrix { plan, configuration, arguments: args.to_arguments() })
     }
 

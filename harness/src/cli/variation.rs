@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
-use qbench_scenarios::{Axis, Origin, Pairs, PlanFile, Variant, combinations};
+use qbench_scenarios::{Axis, Origin, Pairs, Sweep, Variant, combinations};
 use qbench_schema::variant::RunVariant;
 
 use super::layers::{Settings, SettingsArgs, option_keys};
@@ -22,7 +22,7 @@ pub struct VariationArgs {
 
 /// The variants of a matrix; one that changes nothing where none is varied.
 pub struct Variation {
-    plan: Option<PlanFile>,
+    plan: Option<Sweep>,
     variants: Vec<Variant>,
 }
 
@@ -33,7 +33,7 @@ impl VariationArgs {
     /// [`Usage`] for what is unknown, impossible, or both varied and given by a flag of `args`.
     pub fn read(&self, args: &SettingsArgs) -> anyhow::Result<Variation> {
         let options = option_keys();
-        let plan = self.plan.as_ref().map(|plan| PlanFile::load(plan, &options)).transpose()?;
+        let plan = self.plan.as_ref().map(|plan| Sweep::load(plan, &options)).transpose()?;
         let variants = match &plan {
             Some(plan) => plan.variants.clone(),
             None => {

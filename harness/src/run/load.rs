@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qbench_backends::{AckBuffer, Capabilities};
-use qbench_scenarios::{Arrivals, RunPlan, Workload};
+use qbench_scenarios::{RunPlan, Workload};
 use qbench_schema::result::Activity;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use qbench_driver::plan::LoadPlan;
-use qbench_driver::schedule::{self, MeasuredLoad, Schedule};
+use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::work::Failures;
 
 /// Most jobs in one call where the size of the batch is not under test: filling a queue, and emptying it after a phase
@@ -84,10 +84,8 @@ fn schedule(workload: &Workload, activity: Activity) -> Schedule {
         (false, _) => MeasuredLoad::OnSchedule {
             rate_jobs_s: workload.rate.get(),
             duration,
-            arrivals: match workload.arrivals {
-                Arrivals::Constant => schedule::Arrivals::Constant,
-                Arrivals::Poisson => schedule::Arrivals::Poisson { seed: workload.seed },
-            },
+            arrivals: workload.arrivals,
+            seed: workload.seed,
         },
     };
     // What is drained is filled in as the jobs of the measured phase.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, ClientCounters, ServerUrl, Wake};
+use qbench_scenarios::Workload;
 use qbench_scenarios::workload::Percent;
-use qbench_scenarios::{WakeUp, Workload};
 
 use super::RunRequest;
 use super::servers::refuse_to_bind_given;
@@ -61,7 +61,7 @@ pub(super) fn open(
     let workload = &request.plan.workload;
     // Which ways of waiting there are may depend on the options, so the backend is asked before it is opened for good.
     let wakes = (request.entry.open)(&config(request, url.clone(), Wake::Poll, counters))?.capabilities().wakes;
-    let wake = match workload.wake.map(wake_of) {
+    let wake = match workload.wake {
         None => wakes[0],
         Some(wake) if wakes.contains(&wake) => wake,
         Some(wake) => {
@@ -78,14 +78,6 @@ pub(super) fn open(
     let backend = (request.entry.open)(&config(request, url, wake, counters))?;
     check_limits(request.entry.id, workload, &backend.capabilities())?;
     Ok(backend)
-}
-
-fn wake_of(wake: WakeUp) -> Wake {
-    match wake {
-        WakeUp::Poll => Wake::Poll,
-        WakeUp::Notify => Wake::Notify,
-        WakeUp::Block => Wake::Block,
-    }
 }
 
 fn check_limits(id: &str, workload: &Workload, capabilities: &Capabilities) -> Result<(), Usage> {

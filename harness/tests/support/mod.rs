@@ -18,10 +18,11 @@ use qbench_driver::outcome::LoadOutcome;
 use qbench_driver::phases::{LoadRun, Observer};
 use qbench_driver::plan::LoadPlan;
 use qbench_driver::record::RecordFiles;
-use qbench_driver::schedule::{Arrivals, MeasuredLoad, Schedule};
+use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::shards::threads_beside;
 use qbench_driver::work::Failures;
 use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
+use qbench_schema::load::Arrivals;
 use qbench_schema::result::{Activity, Audit, Durability};
 
 /// The job that faults happen to.
@@ -230,7 +231,7 @@ pub fn memory() -> Arc<dyn Backend> {
 
 /// A constant load for `duration` after nothing.
 pub fn on_schedule(rate_jobs_s: f64, duration: Duration) -> Schedule {
-    Schedule::new(None, 0, MeasuredLoad::OnSchedule { rate_jobs_s, duration, arrivals: Arrivals::Constant })
+    Schedule::new(None, 0, MeasuredLoad::OnSchedule { rate_jobs_s, duration, arrivals: Arrivals::Constant, seed: 0 })
 }
 
 /// A small load of one second without work.

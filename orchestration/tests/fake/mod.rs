@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use qbench_orchestration::{Cell, Error, MatrixOutcome, Plan, Progress, RunCommand, Survey, execute, survey};
+use qbench_orchestration::{Cell, Error, MatrixOutcome, MatrixPlan, Progress, RunCommand, Survey, execute, survey};
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::{
     Activity, Delivery, Durability, LoadMode, Regime, RunIdentity, RunResult, RunStatus, Validity,
@@ -112,16 +112,16 @@ impl Fake {
         self.path("out")
     }
 
-    pub fn plan(&self, backends: &[&str], scenarios: &[&str], blocks: u32) -> Plan {
-        Plan::new(&cells(backends, scenarios), NonZeroU32::new(blocks).unwrap(), 1, &self.out()).unwrap()
+    pub fn plan(&self, backends: &[&str], scenarios: &[&str], blocks: u32) -> MatrixPlan {
+        MatrixPlan::new(&cells(backends, scenarios), NonZeroU32::new(blocks).unwrap(), 1, &self.out()).unwrap()
     }
 
-    pub fn survey(&self, plan: &Plan, resume: bool) -> Result<Survey, Error> {
+    pub fn survey(&self, plan: &MatrixPlan, resume: bool) -> Result<Survey, Error> {
         survey(plan, resume, &configuration("500"))
     }
 
     /// Runs what the survey leaves to do, on a runtime of its own.
-    pub fn execute(&self, plan: &Plan, survey: &Survey) -> MatrixOutcome {
+    pub fn execute(&self, plan: &MatrixPlan, survey: &Survey) -> MatrixOutcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let command = RunCommand { program: self.program(), arguments: vec!["--rate".into(), "500".into()] };
         let mut progress = Progress::lines(Box::new(self.shown.clone()));

@@ -4,13 +4,15 @@ use bytes::Bytes;
 use qbench_backends::{JobId, LeaseToken};
 
 use super::*;
-use crate::schedule::{Arrivals, MeasuredLoad};
+use crate::schedule::MeasuredLoad;
+use qbench_schema::load::Arrivals;
 
 fn ledger(jobs: u64) -> Ledger {
     let measured = MeasuredLoad::OnSchedule {
         rate_jobs_s: jobs as f64,
         duration: Duration::from_secs(1),
         arrivals: Arrivals::Constant,
+        seed: 0,
     };
     let schedule = Schedule::new(None, 0, measured);
     schedule.measured().begin(1);

@@ -18,7 +18,7 @@ const SHIPPED: [(&str, &str); 2] =
 
 /// A matrix as a file describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlanFile {
+pub struct Sweep {
     /// Its name on the command line and in results.
     pub id: String,
     /// The question that it answers, one sentence.
@@ -69,16 +69,16 @@ struct Reader<'a> {
     options: &'a [&'a str],
 }
 
-impl PlanFile {
+impl Sweep {
     /// The shipped plan of that name, or the one in the file at that path (anything with a `/` or ending in `.toml`).
     /// `options` are the keys that exist beside the workload's.
     ///
     /// # Errors
     /// [`Error::UnknownName`] with the nearest name; [`Error::Read`] for a file that cannot be read; as
-    /// [`PlanFile::parse`] otherwise.
+    /// [`Sweep::parse`] otherwise.
     pub fn load(name_or_path: &str, options: &[&str]) -> Result<Self> {
         if let Some((id, text)) = SHIPPED.iter().find(|(id, _)| *id == name_or_path) {
-            return PlanFile::parse(text, &format!("{id}.toml"), options);
+            return Sweep::parse(text, &format!("{id}.toml"), options);
         }
         if !name_or_path.contains('/') && !name_or_path.ends_with(".toml") {
             let hint = did_you_mean(name_or_path, SHIPPED.iter().map(|(id, _)| *id));
@@ -90,7 +90,7 @@ impl PlanFile {
         }
         let text = std::fs::read_to_string(name_or_path)
             .map_err(|source| Error::Read { path: name_or_path.to_owned(), source })?;
-        PlanFile::parse(&text, name_or_path, options)
+        Sweep::parse(&text, name_or_path, options)
     }
 
     /// Every shipped plan.
@@ -98,7 +98,7 @@ impl PlanFile {
     /// # Errors
     /// When one of them names a setting that does not exist.
     pub fn shipped(options: &[&str]) -> Result<Vec<Self>> {
-        SHIPPED.iter().map(|(id, _)| PlanFile::load(id, options)).collect()
+        SHIPPED.iter().map(|(id, _)| Sweep::load(id, options)).collect()
     }
 
     /// Reads and checks the text of a plan file; `path` is for messages.
@@ -124,7 +124,7 @@ impl PlanFile {
             (None, false) if climbs => reader.climb(&wire.rung, &base)?,
             (None, false) => reader.list(&wire.rung)?,
         };
-        Ok(PlanFile {
+        Ok(Sweep {
             id: wire.id,
             question: wire.question,
             limitations: wire.limitations,
