@@ -9,7 +9,8 @@ use qbench_backends::{
     AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
     ProducerId, ServerUrl, Wake, WorkerId, registry,
 };
-use qbench_engines::services::{PostgresOptions, PostgresServer};
+use qbench_engines::postgres::PostgresServer;
+use qbench_engines::services::StartOptions;
 use qbench_schema::result::Durability;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
@@ -17,7 +18,7 @@ use tokio::task::JoinSet;
 const NAMESPACE: &str = "qbench_advisory";
 
 async fn server() -> PostgresServer {
-    PostgresServer::start(PostgresOptions::new(Durability::D1)).await.expect("PostgreSQL starts")
+    PostgresServer::start(StartOptions::new(Durability::D1)).await.expect("PostgreSQL starts")
 }
 
 fn config(url: &ServerUrl, options: &[(&str, &str)]) -> BackendConfig {

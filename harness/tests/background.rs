@@ -8,7 +8,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qbench_backends::ServerUrl;
 use qbench_engines::background::{Error, Pgbench, PgbenchConfig};
-use qbench_engines::services::{PostgresOptions, PostgresServer};
+use qbench_engines::postgres::PostgresServer;
+use qbench_engines::services::StartOptions;
 use qbench_ground::clock::RunClock;
 use qbench_ground::pinning::{Cores, Pinning, Role};
 use qbench_schema::result::Durability;
@@ -17,7 +18,7 @@ use sqlx::{Connection, PgConnection};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn server() -> PostgresServer {
-    PostgresServer::start(PostgresOptions::new(Durability::D1)).await.unwrap()
+    PostgresServer::start(StartOptions::new(Durability::D1)).await.unwrap()
 }
 
 fn config(server: &PostgresServer) -> PgbenchConfig {

@@ -16,7 +16,8 @@ use qbench_backends::{
 use qbench_driver::plan::LoadPlan;
 use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::work::Failures;
-use qbench_engines::services::{PostgresOptions, PostgresServer};
+use qbench_engines::postgres::PostgresServer;
+use qbench_engines::services::StartOptions;
 use qbench_schema::result::{Durability, Verdict};
 use sqlx::{Connection, PgConnection};
 use support::{drive, plan};
@@ -29,7 +30,7 @@ struct Rig {
 
 impl Rig {
     async fn start() -> Self {
-        let server = PostgresServer::start(PostgresOptions::new(Durability::D2)).await.unwrap();
+        let server = PostgresServer::start(StartOptions::new(Durability::D2)).await.unwrap();
         let raw = PgConnection::connect(server.url().expose()).await.unwrap();
         Rig { server, raw }
     }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use qbench_engines::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
+use qbench_engines::postgres::PostgresServer;
+use qbench_engines::services::StartOptions;
+use qbench_engines::valkey::ValkeyServer;
 use qbench_ground::pinning::Cores;
 use qbench_schema::files::RunFiles;
 use qbench_schema::manifest::{ConfiguredValue, Manifest};
@@ -482,7 +484,7 @@ async fn refused_while_another_run_works(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runs_do_not_share_a_given_postgresql() {
-    let server = PostgresServer::start(PostgresOptions::new(Durability::D1)).await.unwrap();
+    let server = PostgresServer::start(StartOptions::new(Durability::D1)).await.unwrap();
     let other: PgConnectOptions = server.url().expose().parse().unwrap();
     let other = other.application_name("qbench:lock process 1 on elsewhere");
     let mut other = PgConnection::connect_with(&other).await.unwrap();
@@ -497,7 +499,7 @@ async fn two_runs_do_not_share_a_given_postgresql() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runs_do_not_share_a_given_valkey() {
-    let server = ValkeyServer::start(ValkeyOptions::new(Durability::D0)).await.unwrap();
+    let server = ValkeyServer::start(StartOptions::new(Durability::D0)).await.unwrap();
     let client = redis::Client::open(server.url().expose()).unwrap();
     let mut other = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("SET").arg(&["qbench:lock", "process 1 on elsewhere"][..]).exec_async(&mut other).await.unwrap();
@@ -545,7 +547,7 @@ fn url_in_manifest(out: &Path) -> ConfiguredValue {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_runs_already_is_used_and_left_as_it_was() {
-    let server = PostgresServer::start(PostgresOptions::new(Durability::D1)).await.unwrap();
+    let server = PostgresServer::start(StartOptions::new(Durability::D1)).await.unwrap();
     let mut connection = PgConnection::connect(server.url().expose()).await.unwrap();
     connection.execute("CREATE TABLE mine (id int); INSERT INTO mine VALUES (1)").await.unwrap();
     let dir = open_dir();

@@ -8,19 +8,22 @@ use qbench_backends::EngineKind;
 use qbench_backends::conformance::{self, Outcome, Progress};
 use qbench_backends::registry::{self, BACKENDS};
 use qbench_backends::{BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake};
-use qbench_engines::services::{PostgresOptions, PostgresServer, PrivateStore, ValkeyOptions, ValkeyServer};
+use qbench_engines::postgres::PostgresServer;
+use qbench_engines::services::StartOptions;
+use qbench_engines::sqlite::PrivateStore;
+use qbench_engines::valkey::ValkeyServer;
 use qbench_schema::result::Durability;
 
 /// Starts the server that the backend needs, and holds the backend to every case that applies.
 async fn conforms(id: &str, option_set: &str, durability: Durability) {
     match registry::find(id).expect("registered").engine {
         EngineKind::Postgres => {
-            let server = PostgresServer::start(PostgresOptions::new(durability)).await.expect("PostgreSQL starts");
+            let server = PostgresServer::start(StartOptions::new(durability)).await.expect("PostgreSQL starts");
             check(id, option_set, durability, server.url()).await;
             server.stop().await.expect("PostgreSQL ends");
         }
         EngineKind::Valkey => {
-            let server = ValkeyServer::start(ValkeyOptions::new(durability)).await.expect("Valkey starts");
+            let server = ValkeyServer::start(StartOptions::new(durability)).await.expect("Valkey starts");
             check(id, option_set, durability, server.url()).await;
             server.stop().await.expect("Valkey ends");
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use qbench_backends::EngineKind;
 use qbench_backends::registry::BACKENDS;
 use qbench_backends::{BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake, WorkerId};
-use qbench_engines::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
+use qbench_engines::postgres::PostgresServer;
+use qbench_engines::services::StartOptions;
+use qbench_engines::valkey::ValkeyServer;
 use qbench_schema::result::Durability;
 
 /// Lets one worker of every backend of `engine` wait for nothing, a second for each way of waiting.
@@ -47,14 +49,14 @@ async fn idles(engine: EngineKind, url: &ServerUrl) {
 
 #[tokio::test]
 async fn idle_workers_on_postgresql_are_counted() {
-    let server = PostgresServer::start(PostgresOptions::new(Durability::D1)).await.expect("PostgreSQL starts");
+    let server = PostgresServer::start(StartOptions::new(Durability::D1)).await.expect("PostgreSQL starts");
     idles(EngineKind::Postgres, server.url()).await;
     server.stop().await.expect("PostgreSQL ends");
 }
 
 #[tokio::test]
 async fn idle_workers_on_valkey_are_counted() {
-    let server = ValkeyServer::start(ValkeyOptions::new(Durability::D1)).await.expect("Valkey starts");
+    let server = ValkeyServer::start(StartOptions::new(Durability::D1)).await.expect("Valkey starts");
     idles(EngineKind::Valkey, server.url()).await;
     server.stop().await.expect("Valkey ends");
 }

@@ -14,7 +14,9 @@ use nix::unistd::Pid;
 use qbench_backends::{Admin, Census, Depth, Description, Result as BackendResult, ServerUrl};
 use qbench_engines::background::{Pgbench, PgbenchConfig};
 use qbench_engines::monitor::{MonitorConfig, MonitorSummary, Monitors, Roles, ServerTarget};
-use qbench_engines::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
+use qbench_engines::postgres::PostgresServer;
+use qbench_engines::services::StartOptions;
+use qbench_engines::valkey::ValkeyServer;
 use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::Durability;
@@ -278,7 +280,7 @@ async fn a_server_that_is_not_there_is_a_note_and_the_others_go_on() {
 }
 
 async fn postgres() -> PostgresServer {
-    PostgresServer::start(PostgresOptions::new(Durability::D1)).await.unwrap()
+    PostgresServer::start(StartOptions::new(Durability::D1)).await.unwrap()
 }
 
 async fn session(url: &ServerUrl) -> PgConnection {
@@ -464,7 +466,7 @@ async fn a_slow_backlog_query_leaves_its_cell_empty_and_delays_no_row() {
 
 #[tokio::test]
 async fn valkey_tells_what_it_did() {
-    let server = ValkeyServer::start(ValkeyOptions::new(Durability::D1)).await.unwrap();
+    let server = ValkeyServer::start(StartOptions::new(Durability::D1)).await.unwrap();
     let client = redis::Client::open(server.url().expose()).unwrap();
     let mut client = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("SET").arg("q:meta").arg("no stream").exec_async(&mut client).await.unwrap();
@@ -509,7 +511,7 @@ async fn valkey_tells_what_it_did() {
 
 #[tokio::test]
 async fn a_server_that_vanishes_is_noted_and_the_host_is_still_watched() {
-    let server = ValkeyServer::start(ValkeyOptions::new(Durability::D0)).await.unwrap();
+    let server = ValkeyServer::start(StartOptions::new(Durability::D0)).await.unwrap();
     let target = ServerTarget::Valkey { url: server.url().clone(), objects: vec!["q:jobs".to_owned()] };
     let run = watch(Roles { server: vec![server.pid()], ..Roles::default() }, target, None);
     let (stats, system) = (run.files.valkey_stats(), run.files.system());

@@ -11,7 +11,8 @@ use qbench_backends::{
     AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, JobId, Lease, NewJob, ProducerId,
     ServerUrl, Wake, WorkerId,
 };
-use qbench_engines::services::{PostgresOptions, PostgresServer};
+use qbench_engines::postgres::PostgresServer;
+use qbench_engines::services::StartOptions;
 use qbench_schema::result::Durability;
 use sqlx::postgres::PgListener;
 use sqlx::{Connection, PgConnection};
@@ -23,7 +24,7 @@ const NAMESPACE: &str = "qbench_notify";
 const FALLBACK: Duration = Duration::from_secs(60);
 
 async fn server() -> PostgresServer {
-    PostgresServer::start(PostgresOptions::new(Durability::D1)).await.expect("PostgreSQL starts")
+    PostgresServer::start(StartOptions::new(Durability::D1)).await.expect("PostgreSQL starts")
 }
 
 fn config(url: &ServerUrl, options: &BackendOptions, wake: Wake) -> BackendConfig {

@@ -13,7 +13,8 @@ use qbench_backends::{
     AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
     ProducerId, ServerUrl, Wake, WorkerId,
 };
-use qbench_engines::services::{PostgresOptions, PostgresServer, SearchPlaces};
+use qbench_engines::postgres::{PostgresPrograms, PostgresServer};
+use qbench_engines::services::StartOptions;
 use qbench_schema::result::Durability;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
@@ -31,7 +32,7 @@ struct Rig {
 impl Rig {
     /// The server's own settings are those of D2, whatever class a backend is asked for.
     async fn start() -> Self {
-        let server = PostgresServer::start(PostgresOptions::new(Durability::D2)).await.expect("PostgreSQL starts");
+        let server = PostgresServer::start(StartOptions::new(Durability::D2)).await.expect("PostgreSQL starts");
         let raw = PgConnection::connect(server.url().expose()).await.expect("connects");
         let config = config(server.url());
         Rig { server, config, raw }
@@ -220,7 +221,7 @@ async fn producers_and_consumers_pay_what_their_class_costs() {
 #[tokio::test]
 async fn a_server_without_fsync_is_refused_in_one_sentence_by_whatever_is_asked_first() {
     // As a given server: ours can never be so. The last of two settings on a command line is the one that counts.
-    let mut programs = SearchPlaces::of_machine().find_postgres().expect("PostgreSQL is installed");
+    let mut programs = PostgresPrograms::of_machine().expect("PostgreSQL is installed");
     let dir = tempfile::Builder::new().prefix("qbench-test-").tempdir_in("/tmp").expect("a directory");
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("set its mode");
     let wrapper = dir.path().join("postgres");
@@ -228,8 +229,8 @@ async fn a_server_without_fsync_is_refused_in_one_sentence_by_whatever_is_asked_
         .expect("writes");
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("set its mode");
     programs.postgres = wrapper;
-    let options = PostgresOptions { programs: Some(programs), ..PostgresOptions::new(Durability::D2) };
-    let server = PostgresServer::start(options).await.expect("PostgreSQL starts");
+    let options = StartOptions::new(Durability::D2);
+    let server = PostgresServer::start_from(programs, options).await.expect("PostgreSQL starts");
 
     for (id, name, options) in all_option_sets() {
         for class in CLASSES {
@@ -260,7 +261,7 @@ async fn a_server_without_fsync_is_refused_in_one_sentence_by_whatever_is_asked_
 
 #[tokio::test]
 async fn torn_pages_are_warned_of() {
-    let mut options = PostgresOptions::new(Durability::D2);
+    let mut options = StartOptions::new(Durability::D2);
     options.settings.insert("full_page_writes".to_owned(), "off".to_owned());
     let server = PostgresServer::start(options).await.expect("PostgreSQL starts");
     let backend = set_up("skip_locked", &config(server.url())).await;

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qbench_backends::ServerUrl;
-use qbench_engines::services::{
-    ChildSpec, ExternalServer, PostgresOptions, PostgresServer, SearchPlaces, Server as _, Services, ValkeyOptions,
-    ValkeyServer, Wanted, spawn_guarded,
-};
+use qbench_engines::engine::Engine as _;
+use qbench_engines::postgres::{PostgresEngine, PostgresPrograms, PostgresServer};
+use qbench_engines::servers::{Services, Wanted};
+use qbench_engines::services::{ChildSpec, StartOptions, spawn_guarded};
+use qbench_engines::valkey::{ValkeyEngine, ValkeyProgram, ValkeyServer};
 use qbench_schema::result::Durability;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row};
@@ -33,12 +34,19 @@ fn base() -> TempDir {
     base
 }
 
-fn postgres_in(base: &TempDir) -> PostgresOptions {
-    PostgresOptions { base_dir: Some(base.path().to_owned()), ..PostgresOptions::new(Durability::D1) }
+fn options_in(base: &Path) -> StartOptions {
+    StartOptions { base_dir: Some(base.to_owned()), ..StartOptions::new(Durability::D1) }
 }
 
-fn valkey_in(base: &TempDir) -> ValkeyOptions {
-    ValkeyOptions { base_dir: Some(base.path().to_owned()), ..ValkeyOptions::new(Durability::D1) }
+/// Both servers, each a private one.
+async fn both_in(base: &Path) -> Services {
+    let wanted = Wanted::Private(options_in(base));
+    Services::start([(&PostgresEngine as _, wanted.clone()), (&ValkeyEngine as _, wanted)]).await.unwrap()
+}
+
+/// Processes of the servers.
+fn pids(services: &Services) -> Vec<u32> {
+    services.all().map(|(_, server)| server.pid().unwrap()).collect()
 }
 
 /// Processes that work in `base` or name it in their arguments (the guards), and what is left in it.
@@ -91,7 +99,7 @@ async fn config(url: &ServerUrl, name: &str) -> String {
 #[tokio::test]
 async fn postgres_starts_answers_and_leaves_nothing() {
     let base = base();
-    let server = PostgresServer::start(postgres_in(&base)).await.unwrap();
+    let server = PostgresServer::start(options_in(base.path())).await.unwrap();
     assert_eq!(setting(server.url(), "server_version").await.split(' ').next().unwrap(), server.version().to_string());
     assert_eq!(setting(server.url(), "data_directory").await, server.data_dir().display().to_string());
     for (name, value) in server.settings() {
@@ -111,11 +119,11 @@ async fn postgres_starts_answers_and_leaves_nothing() {
 #[tokio::test]
 async fn valkey_starts_answers_and_leaves_nothing() {
     let base = base();
-    let server = ValkeyServer::start(valkey_in(&base)).await.unwrap();
+    let server = ValkeyServer::start(options_in(base.path())).await.unwrap();
     assert_eq!(config(server.url(), "appendonly").await, "yes");
     assert_eq!(config(server.url(), "save").await, "");
     assert_eq!(config(server.url(), "dir").await, server.data_dir().display().to_string());
-    assert!(["valkey", "redis"].contains(&server.engine()));
+    assert!(["valkey", "redis"].contains(&server.product()));
     let pid = server.pid();
     server.stop().await.unwrap();
     assert!(!lives(pid));
@@ -131,8 +139,8 @@ async fn the_durability_class_is_what_the_live_server_says() {
         (Durability::D1, ("off", "yes", "everysec")),
         (Durability::D2, ("on", "yes", "always")),
     ] {
-        let postgres = PostgresServer::start(PostgresOptions { durability, ..postgres_in(&base) }).await.unwrap();
-        let valkey = ValkeyServer::start(ValkeyOptions { durability, ..valkey_in(&base) }).await.unwrap();
+        let postgres = PostgresServer::start(StartOptions { durability, ..options_in(base.path()) }).await.unwrap();
+        let valkey = ValkeyServer::start(StartOptions { durability, ..options_in(base.path()) }).await.unwrap();
         assert_eq!(setting(postgres.url(), "fsync").await, "on");
         let live = (
             setting(postgres.url(), "synchronous_commit").await,
@@ -146,8 +154,10 @@ async fn the_durability_class_is_what_the_live_server_says() {
 #[tokio::test]
 async fn servers_started_together_have_ports_and_directories_of_their_own() {
     let base = base();
-    let (one, two) = tokio::join!(PostgresServer::start(postgres_in(&base)), PostgresServer::start(postgres_in(&base)));
-    let (three, four) = tokio::join!(ValkeyServer::start(valkey_in(&base)), ValkeyServer::start(valkey_in(&base)));
+    let (one, two) =
+        tokio::join!(PostgresServer::start(options_in(base.path())), PostgresServer::start(options_in(base.path())));
+    let (three, four) =
+        tokio::join!(ValkeyServer::start(options_in(base.path())), ValkeyServer::start(options_in(base.path())));
     let (one, two, three, four) = (one.unwrap(), two.unwrap(), three.unwrap(), four.unwrap());
     let mut addresses = vec![one.address(), two.address(), three.address(), four.address()];
     let mut directories = vec![one.data_dir(), two.data_dir(), three.data_dir(), four.data_dir()];
@@ -163,28 +173,26 @@ async fn servers_started_together_have_ports_and_directories_of_their_own() {
 #[test]
 fn a_panic_leaves_nothing() {
     let base = base();
-    let (send, pids) = mpsc::channel();
-    let (postgres, valkey) = (postgres_in(&base), valkey_in(&base));
+    let (send, told) = mpsc::channel();
+    let path = base.path().to_owned();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
-            let services =
-                Services::start(Some(Wanted::Private(postgres)), Some(Wanted::Private(valkey))).await.unwrap();
-            let (postgres, valkey) = (services.postgres.as_ref().unwrap(), services.valkey.as_ref().unwrap());
-            send.send((postgres.pid().unwrap(), valkey.pid().unwrap())).unwrap();
+            let services = both_in(&path).await;
+            send.send(pids(&services)).unwrap();
             panic!("this panic is part of the test");
         });
     });
     assert!(thread.join().is_err());
-    let (postgres, valkey) = pids.recv().unwrap();
-    assert!(!lives(postgres) && !lives(valkey));
+    let pids = told.recv().unwrap();
+    assert!(pids.len() == 2 && !pids.into_iter().any(lives));
     assert_eq!(left_in(base.path()), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_start_that_is_given_up_leaves_nothing() {
     let base = base();
-    let start = tokio::spawn(PostgresServer::start(postgres_in(&base)));
+    let start = tokio::spawn(PostgresServer::start(options_in(base.path())));
     while left_in(base.path()).is_empty() {
         assert!(!start.is_finished(), "nothing was seen of the start");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -199,7 +207,7 @@ async fn a_start_that_is_given_up_leaves_nothing() {
 #[tokio::test]
 async fn a_setting_that_postgres_refuses_is_told_in_its_own_words() {
     let base = base();
-    let mut options = postgres_in(&base);
+    let mut options = options_in(base.path());
     options.settings.insert("work_mem".to_owned(), "much".to_owned());
     let error = PostgresServer::start(options).await.err().unwrap().to_string();
     assert!(error.starts_with("postgres ended with exit status 1; the last lines of its log:\n"), "{error}");
@@ -210,7 +218,7 @@ async fn a_setting_that_postgres_refuses_is_told_in_its_own_words() {
 #[tokio::test]
 async fn a_setting_that_valkey_refuses_is_told_in_its_own_words() {
     let base = base();
-    let mut options = valkey_in(&base);
+    let mut options = options_in(base.path());
     options.settings.insert("maxmemory".to_owned(), "much".to_owned());
     let error = ValkeyServer::start(options).await.err().unwrap().to_string();
     assert!(error.contains("ended with exit status 1; the last lines of its log:\n"), "{error}");
@@ -221,7 +229,7 @@ async fn a_setting_that_valkey_refuses_is_told_in_its_own_words() {
 #[tokio::test]
 async fn a_server_that_was_killed_is_noticed_and_its_remains_are_removed() {
     let base = base();
-    let server = PostgresServer::start(postgres_in(&base)).await.unwrap();
+    let server = PostgresServer::start(options_in(base.path())).await.unwrap();
     let lock_file = fs::read_to_string(server.data_dir().join("postmaster.pid")).unwrap();
     let shared_memory = lock_file.lines().nth(6).unwrap().split_whitespace().nth(1).unwrap().to_owned();
     assert!(shared_memory_segments().contains(&shared_memory));
@@ -251,8 +259,8 @@ fn shared_memory_segments() -> Vec<String> {
 #[tokio::test]
 async fn passwords_are_in_no_process_list_log_or_leftover_file() {
     let base = base();
-    let postgres = PostgresServer::start(postgres_in(&base)).await.unwrap();
-    let valkey = ValkeyServer::start(valkey_in(&base)).await.unwrap();
+    let postgres = PostgresServer::start(options_in(base.path())).await.unwrap();
+    let valkey = ValkeyServer::start(options_in(base.path())).await.unwrap();
     for (url, data) in [(postgres.url(), postgres.data_dir()), (valkey.url(), valkey.data_dir())] {
         let (user_info, _) = url.expose().rsplit_once('@').unwrap();
         let password = user_info.rsplit_once(':').unwrap().1;
@@ -277,18 +285,18 @@ async fn passwords_are_in_no_process_list_log_or_leftover_file() {
 #[tokio::test]
 async fn the_process_of_a_given_server_is_found_on_this_host_only() {
     let base = base();
-    let postgres = PostgresServer::start(postgres_in(&base)).await.unwrap();
-    let valkey = ValkeyServer::start(valkey_in(&base)).await.unwrap();
-    assert_eq!(ExternalServer::postgres(postgres.url().clone()).await.pid(), Ok(postgres.pid()));
-    assert_eq!(ExternalServer::valkey(valkey.url().clone()).await.pid(), Ok(valkey.pid()));
+    let postgres = PostgresServer::start(options_in(base.path())).await.unwrap();
+    let valkey = ValkeyServer::start(options_in(base.path())).await.unwrap();
+    assert_eq!(PostgresEngine.given(postgres.url().clone()).await.pid(), Ok(postgres.pid()));
+    assert_eq!(ValkeyEngine.given(valkey.url().clone()).await.pid(), Ok(valkey.pid()));
     for given in [
-        ExternalServer::postgres(ServerUrl::new("postgres://ann:secret@192.0.2.1/x")).await,
-        ExternalServer::valkey(ServerUrl::new("redis://:secret@192.0.2.1")).await,
+        PostgresEngine.given(ServerUrl::new("postgres://ann:secret@192.0.2.1/x")).await,
+        ValkeyEngine.given(ServerUrl::new("redis://:secret@192.0.2.1")).await,
     ] {
         assert_eq!(given.pid(), Err("the process of the given server is not accounted: 192.0.2.1 is not this host"));
     }
     let dead = ServerUrl::new("redis://:secret@127.0.0.1:1");
-    let reason = ExternalServer::valkey(dead).await.pid().unwrap_err().to_owned();
+    let reason = ValkeyEngine.given(dead).await.pid().unwrap_err().to_owned();
     assert!(reason.contains("refused") && !reason.contains("secret"), "{reason}");
 }
 
@@ -306,32 +314,35 @@ fn fake_program(path: &Path, text: &str) {
     assert!(shell.wait().expect("wait for it").success());
 }
 
-fn only(path: &Path) -> SearchPlaces {
-    SearchPlaces { path: vec![path.to_owned()], postgres: Vec::new() }
+fn postgres_in(path: &Path) -> qbench_engines::services::Result<PostgresPrograms> {
+    PostgresPrograms::find_in(&[path.to_owned()])
+}
+
+fn valkey_in(path: &Path) -> qbench_engines::services::Result<ValkeyProgram> {
+    ValkeyProgram::find_in(&[path.to_owned()])
 }
 
 #[test]
 fn old_incomplete_and_missing_programs_are_refused_in_one_sentence() {
     let dir = base();
-    let places = only(dir.path());
     let needed = "PostgreSQL 15 or newer with initdb and pgbench is needed";
     let remedy = "orchestration/install.sh installs it, and --pg-url uses a server that runs already";
-    assert_eq!(places.find_postgres().unwrap_err().to_string(), format!("{needed} and none was found; {remedy}"));
+    assert_eq!(postgres_in(dir.path()).unwrap_err().to_string(), format!("{needed} and none was found; {remedy}"));
     fake_program(&dir.path().join("postgres"), "postgres (PostgreSQL) 14.1");
     assert_eq!(
-        places.find_postgres().unwrap_err().to_string(),
+        postgres_in(dir.path()).unwrap_err().to_string(),
         format!("{needed} and only this was found: PostgreSQL 14.1 in {} (too old); {remedy}", dir.path().display())
     );
     fake_program(&dir.path().join("postgres"), "postgres (PostgreSQL) 18beta1 (Debian)");
     fake_program(&dir.path().join("initdb"), "");
-    let error = places.find_postgres().unwrap_err().to_string();
+    let error = postgres_in(dir.path()).unwrap_err().to_string();
     assert!(error.contains("PostgreSQL 18beta1 in") && error.contains("(without pgbench)"), "{error}");
 
     let remedy = "orchestration/install.sh installs it, and --valkey-url uses a server that runs already";
     fake_program(&dir.path().join("valkey-server"), "Valkey server v=7.2.9 sha=00000000:0 malloc=libc bits=64");
     fake_program(&dir.path().join("redis-server"), "Redis server v=6.0.16 sha=00000000:0 malloc=libc bits=64");
     assert_eq!(
-        places.find_valkey().unwrap_err().to_string(),
+        valkey_in(dir.path()).unwrap_err().to_string(),
         format!(
             "Valkey 8 or newer (or Redis 7 or newer) is needed and only this was found: valkey 7.2.9 at \
              {0}/valkey-server (too old), redis 6.0.16 at {0}/redis-server (too old); {remedy}",
@@ -345,11 +356,11 @@ fn redis_is_accepted_in_valkeys_place_and_named_as_what_it_is() {
     let dir = base();
     fake_program(&dir.path().join("valkey-server"), "Valkey server v=7.2.9 sha=00000000:0 malloc=libc bits=64");
     fake_program(&dir.path().join("redis-server"), "Redis server v=7.0.15 sha=00000000:0 malloc=libc bits=64");
-    let found = only(dir.path()).find_valkey().unwrap();
-    assert_eq!((found.engine, found.version.to_string().as_str()), ("redis", "7.0.15"));
+    let found = valkey_in(dir.path()).unwrap();
+    assert_eq!((found.product, found.version.to_string().as_str()), ("redis", "7.0.15"));
     // Distributions that replaced Redis ship Valkey under its old name.
     fake_program(&dir.path().join("redis-server"), "Valkey server v=8.1.0 sha=00000000:0 malloc=libc bits=64");
-    assert_eq!(only(dir.path()).find_valkey().unwrap().engine, "valkey");
+    assert_eq!(valkey_in(dir.path()).unwrap().product, "valkey");
 }
 
 #[test]
@@ -362,7 +373,7 @@ fn a_link_leads_to_the_installation_behind_it() {
     fake_program(&real.join("initdb"), "");
     fake_program(&real.join("pgbench"), "");
     std::os::unix::fs::symlink(real.join("postgres"), links.join("postgres")).unwrap();
-    let found = only(&links).find_postgres().unwrap();
+    let found = postgres_in(&links).unwrap();
     let real = real.canonicalize().unwrap();
     assert_eq!((found.initdb, found.pgbench), (real.join("initdb"), real.join("pgbench")));
     assert_eq!(found.version.major(), 16);
@@ -377,7 +388,7 @@ fn a_place_that_the_servers_user_cannot_enter_is_refused_before_anything_starts(
     let root = nix::unistd::Uid::effective().is_root();
     let asked = if root { closed.clone() } else { PathBuf::from("/nowhere/at/all") };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let options = ValkeyOptions { base_dir: Some(asked), ..ValkeyOptions::new(Durability::D0) };
+    let options = StartOptions { base_dir: Some(asked), ..StartOptions::new(Durability::D0) };
     let error = runtime.block_on(ValkeyServer::start(options)).err().unwrap().to_string();
     let expected = if root {
         format!("may not enter {}; set QBENCH_TMPDIR to a directory", closed.display())
@@ -501,15 +512,11 @@ fn servers_of_a_killed_harness_end_even_when_their_guards_were_killed_before() {
 #[ignore = "started by other tests in a process of its own"]
 fn owner_of_servers() {
     let Some(base) = std::env::var_os(OWNER_VARIABLE).map(PathBuf::from) else { return };
-    let postgres = PostgresOptions { base_dir: Some(base.clone()), ..PostgresOptions::new(Durability::D1) };
-    let valkey = ValkeyOptions { base_dir: Some(base), ..ValkeyOptions::new(Durability::D1) };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let services =
-        runtime.block_on(Services::start(Some(Wanted::Private(postgres)), Some(Wanted::Private(valkey)))).unwrap();
+    let services = runtime.block_on(both_in(&base));
     let stubborn = ChildSpec::new("/bin/sh").args(["-c", "trap '' TERM; while :; do sleep 1; done"]);
     let stubborn = spawn_guarded(stubborn.death_signal(Signal::SIGTERM)).unwrap();
-    let postgres = services.postgres.as_ref().unwrap().pid().unwrap();
-    let valkey = services.valkey.as_ref().unwrap().pid().unwrap();
+    let [postgres, valkey] = pids(&services)[..] else { panic!("two servers") };
     println!("PIDS {postgres} {valkey} {}", stubborn.pid());
     // Ends by itself should the test that started it be killed.
     std::thread::sleep(Duration::from_secs(120));

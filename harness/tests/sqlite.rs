@@ -10,7 +10,7 @@ use qbench_backends::{
     Backend, BackendConfig, BackendOptions, ClientCounters, Depth, ErrorKind, JobId, NewJob, ProducerId, ServerUrl,
     Wake, WorkerId, registry,
 };
-use qbench_engines::services::PrivateStore;
+use qbench_engines::sqlite::PrivateStore;
 use qbench_schema::result::Durability;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};

@@ -14,7 +14,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use program::{qbench, result_in};
 use qbench_backends::ServerUrl;
-use qbench_engines::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
+use qbench_engines::postgres::PostgresServer;
+use qbench_engines::services::StartOptions;
+use qbench_engines::valkey::ValkeyServer;
 use qbench_schema::result::{Durability, RunResult, Verdict};
 use tempfile::TempDir;
 
@@ -102,7 +104,7 @@ fn shows_the_stall(result: &RunResult) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_stopped_for_two_seconds_shows_in_the_latency_of_every_job_that_was_due_meanwhile() {
-    let server = PostgresServer::start(PostgresOptions::new(Durability::D2)).await.unwrap();
+    let server = PostgresServer::start(StartOptions::new(Durability::D2)).await.unwrap();
     let out = TempDir::new().unwrap();
     let result = run_with_a_stall("skip_locked", "QBENCH_PG_URL", server.url(), server.pid(), out.path());
     server.stop().await.unwrap();
@@ -111,7 +113,7 @@ async fn postgres_stopped_for_two_seconds_shows_in_the_latency_of_every_job_that
 
 #[tokio::test(flavor = "multi_thread")]
 async fn valkey_stopped_for_two_seconds_shows_in_the_latency_of_every_job_that_was_due_meanwhile() {
-    let server = ValkeyServer::start(ValkeyOptions::new(Durability::D0)).await.unwrap();
+    let server = ValkeyServer::start(StartOptions::new(Durability::D0)).await.unwrap();
     let out = TempDir::new().unwrap();
     let result = run_with_a_stall("valkey_streams", "QBENCH_VALKEY_URL", server.url(), server.pid(), out.path());
     server.stop().await.unwrap();

@@ -12,7 +12,9 @@ use qbench_backends::{
     ProducerId, Recovery, ServerUrl, Wake, WorkerId,
 };
 use qbench_backends::{EngineKind, Entry};
-use qbench_engines::services::{PostgresOptions, PostgresServer, ValkeyOptions, ValkeyServer};
+use qbench_engines::postgres::PostgresServer;
+use qbench_engines::services::StartOptions;
+use qbench_engines::valkey::ValkeyServer;
 use qbench_schema::result::Durability;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -198,7 +200,7 @@ fn backends_on(engine: EngineKind) -> impl Iterator<Item = &'static Entry> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retried_ack_tells_the_truth_on_postgresql() {
-    let server = PostgresServer::start(PostgresOptions::new(Durability::D1)).await.expect("PostgreSQL starts");
+    let server = PostgresServer::start(StartOptions::new(Durability::D1)).await.expect("PostgreSQL starts");
     for entry in backends_on(EngineKind::Postgres) {
         retries_tell_the_truth(entry, server.url(), server.address()).await;
     }
@@ -207,7 +209,7 @@ async fn a_retried_ack_tells_the_truth_on_postgresql() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retried_ack_tells_the_truth_on_valkey() {
-    let server = ValkeyServer::start(ValkeyOptions::new(Durability::D1)).await.expect("Valkey starts");
+    let server = ValkeyServer::start(StartOptions::new(Durability::D1)).await.expect("Valkey starts");
     for entry in backends_on(EngineKind::Valkey) {
         retries_tell_the_truth(entry, server.url(), server.address()).await;
     }

@@ -9,7 +9,8 @@ use qbench_backends::{
     AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, Depth, JobId, Lease, NewJob,
     ProducerId, Wake, WorkerId, registry,
 };
-use qbench_engines::services::{ValkeyOptions, ValkeyServer};
+use qbench_engines::services::StartOptions;
+use qbench_engines::valkey::ValkeyServer;
 use qbench_schema::result::Durability;
 use redis::aio::MultiplexedConnection;
 
@@ -26,7 +27,7 @@ struct Rig {
 
 impl Rig {
     async fn start() -> Self {
-        let server = ValkeyServer::start(ValkeyOptions::new(Durability::D0)).await.expect("Valkey starts");
+        let server = ValkeyServer::start(StartOptions::new(Durability::D0)).await.expect("Valkey starts");
         let client = redis::Client::open(server.url().expose()).expect("a URL");
         let raw = client.get_multiplexed_async_connection().await.expect("connects");
         let config = BackendConfig {

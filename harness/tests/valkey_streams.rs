@@ -8,7 +8,8 @@ use qbench_backends::{
     AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
     ProducerId, ServerUrl, Wake, WorkerId, registry,
 };
-use qbench_engines::services::{ValkeyOptions, ValkeyServer};
+use qbench_engines::services::StartOptions;
+use qbench_engines::valkey::ValkeyServer;
 use qbench_schema::result::Durability;
 use redis::aio::MultiplexedConnection;
 
@@ -24,7 +25,7 @@ struct Rig {
 
 impl Rig {
     async fn start(durability: Durability) -> Self {
-        let server = ValkeyServer::start(ValkeyOptions::new(durability)).await.expect("Valkey starts");
+        let server = ValkeyServer::start(StartOptions::new(durability)).await.expect("Valkey starts");
         let client = redis::Client::open(server.url().expose()).expect("a URL");
         let raw = client.get_multiplexed_async_connection().await.expect("connects");
         let config = BackendConfig {
@@ -88,7 +89,7 @@ async fn the_class_is_read_back_from_the_live_server() {
         let rig = Rig::start(class).await;
         let described = rig.open().admin().await.expect("connects").describe().await.expect("describes");
         assert_eq!(described.durability, class);
-        assert_eq!(described.engine, rig.server.engine());
+        assert_eq!(described.engine, rig.server.product());
         assert_eq!(described.version, rig.server.version().to_string());
         assert_eq!(described.objects, [STREAM]);
         for setting in

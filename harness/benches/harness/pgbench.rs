@@ -6,7 +6,8 @@ use std::process::Command;
 
 use anyhow::Context;
 use qbench_engines::background::Libpq;
-use qbench_engines::services::{PostgresOptions, PostgresServer};
+use qbench_engines::postgres::PostgresServer;
+use qbench_engines::services::StartOptions;
 use qbench_schema::result::Durability;
 use qbench_schema::sql;
 
@@ -24,7 +25,7 @@ const DURABILITY: Durability = Durability::D1;
 
 pub fn compare() -> anyhow::Result<Vec<Table>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let server = runtime.block_on(PostgresServer::start(PostgresOptions::new(DURABILITY)))?;
+    let server = runtime.block_on(PostgresServer::start(StartOptions::new(DURABILITY)))?;
     let outcome = compare_on(&runtime, &server);
     runtime.block_on(server.stop())?;
     outcome

@@ -15,7 +15,8 @@ use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::shards::threads_beside;
 use qbench_driver::work::Failures;
 use qbench_engines::monitor::{MonitorConfig, Monitors, Roles, ServerTarget};
-use qbench_engines::services::{PostgresOptions, PostgresServer};
+use qbench_engines::postgres::PostgresServer;
+use qbench_engines::services::StartOptions;
 use qbench_ground::clock::{PhaseCell, RunClock};
 use qbench_schema::files::RunFiles;
 use qbench_schema::load::Arrivals;
@@ -35,7 +36,7 @@ const TOLERANCE: f64 = 0.02;
 pub fn compare() -> anyhow::Result<Vec<Table>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let server = PostgresServer::start(PostgresOptions::new(Durability::D1)).await?;
+        let server = PostgresServer::start(StartOptions::new(Durability::D1)).await?;
         let outcome = compare_on(&server).await;
         server.stop().await?;
         outcome

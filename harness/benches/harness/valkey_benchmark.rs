@@ -9,7 +9,8 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use qbench_backends::ServerUrl;
-use qbench_engines::services::{SearchPlaces, ValkeyOptions, ValkeyServer};
+use qbench_engines::services::StartOptions;
+use qbench_engines::valkey::{ValkeyProgram, ValkeyServer};
 use qbench_schema::result::Durability;
 
 use super::peer::{self, NAMESPACE, TURNS};
@@ -24,7 +25,7 @@ const DEPTHS: [u64; 2] = [1, 16];
 
 pub fn compare() -> anyhow::Result<Vec<Table>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let server = runtime.block_on(ValkeyServer::start(ValkeyOptions::new(Durability::D0)))?;
+    let server = runtime.block_on(ValkeyServer::start(StartOptions::new(Durability::D0)))?;
     let outcome = Peer::of(&server).and_then(|peer| compare_on(&peer));
     runtime.block_on(server.stop())?;
     outcome
@@ -78,7 +79,7 @@ struct Peer {
 
 impl Peer {
     fn of(server: &ValkeyServer) -> anyhow::Result<Self> {
-        let programs = SearchPlaces::of_machine().find_valkey()?;
+        let programs = ValkeyProgram::of_machine()?;
         let name = if programs.server.ends_with("redis-server") { "redis-benchmark" } else { "valkey-benchmark" };
         let program = programs.server.with_file_name(name);
         ensure!(program.exists(), "{} is missing: install the package that brings it", program.display());

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Status;
-use qbench_engines::services::SearchPlaces;
+use qbench_engines::ENGINES;
 use qbench_ground::priority;
 
 /// Say which servers would be used, and what this machine does not allow
@@ -11,23 +11,14 @@ use qbench_ground::priority;
 pub struct DoctorArgs {}
 
 pub fn main(_args: DoctorArgs) -> anyhow::Result<Status> {
-    let places = SearchPlaces::of_machine();
     let mut healthy = true;
-    match places.find_postgres() {
-        Ok(programs) => {
-            println!("PostgreSQL {} in {}", programs.version, programs.postgres.display());
-            println!("pgbench in {}", programs.pgbench.display());
-        }
-        Err(error) => {
-            healthy = false;
-            println!("PostgreSQL: {error}");
-        }
-    }
-    match places.find_valkey() {
-        Ok(program) => println!("{} {} in {}", program.engine, program.version, program.server.display()),
-        Err(error) => {
-            healthy = false;
-            println!("Valkey: {error}");
+    for engine in ENGINES {
+        match engine.describe_programs() {
+            Ok(lines) => lines.iter().for_each(|line| println!("{line}")),
+            Err(error) => {
+                healthy &= !engine.is_standard();
+                println!("{}: {error}", engine.title());
+            }
         }
     }
     println!("{}", priority::raise_process());

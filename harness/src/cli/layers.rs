@@ -8,11 +8,15 @@ use clap::Args;
 use qbench_backends::registry::{self, BACKENDS};
 use qbench_backends::{EngineKind, Entry};
 use qbench_backends::{ServerUrl, external};
+use qbench_engines::ENGINES;
+use qbench_engines::engine::Engine;
+use qbench_engines::servers::GivenServers;
 use qbench_scenarios::{Layer, Origin, Overrides, Pairs, Profile, RunPlan, Scenario, Source, did_you_mean, resolve};
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
 
 use super::secrets;
+use super::url_args::{UrlArgs, server_engines};
 use super::workload_args::WorkloadArgs;
 use crate::run::RunRequest;
 use qbench_ground::pinning::{Cores, Pinning};
@@ -25,7 +29,10 @@ const SETTINGS_FILE: &str = "qbench.toml";
 const DEFAULT_PROFILE: &str = "quick";
 
 /// Names beside the workload's that may stand in the environment and in qbench.toml.
-const OTHER_NAMES: [&str; 7] = ["profile", "pg-url", "valkey-url", "durability", "pin", "set", "out"];
+fn other_names() -> Vec<&'static str> {
+    let urls = server_engines().map(|(_, flag)| flag.name);
+    ["profile"].into_iter().chain(urls).chain(["durability", "pin", "set", "out"]).collect()
+}
 
 /// Variables that are read where they are needed and mean nothing in a file.
 const ONLY_VARIABLES: [&str; 4] = ["tmpdir", "progress", "adapters", secrets::MOVED_FLAGS_NAME];
@@ -55,16 +62,22 @@ pub struct SettingsArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Servers")]
 pub struct ServerArgs {
-    /// Use this PostgreSQL; touches nothing outside the schemas qbench makes. PGPASSWORD is honoured
-    #[arg(long, value_name = "URL")]
-    pub pg_url: Option<String>,
-    /// Use this Valkey; touches nothing outside the key prefix qbench makes
-    #[arg(long, value_name = "URL")]
-    pub valkey_url: Option<String>,
-    /// What survives a crash: d0 nothing, d1 all but a bounded tail, d2 everything (default: d2 for PostgreSQL, d1 for
-    /// SQLite, d0 for Valkey)
-    #[arg(long, value_name = "d0|d1|d2")]
+    #[command(flatten)]
+    pub urls: UrlArgs,
+    #[arg(long, value_name = "d0|d1|d2", help = durability_help(|engine| engine.needs_a_place()))]
     pub durability: Option<String>,
+}
+
+/// What the classes are, and which one a run gets by itself, by product.
+pub fn durability_help(is_shown: impl Fn(&dyn Engine) -> bool) -> String {
+    let engines = ENGINES.iter().filter(|engine| is_shown(**engine));
+    let defaults = engines.map(|engine| {
+        format!("{} for {}", format!("{:?}", engine.default_durability()).to_lowercase(), engine.title())
+    });
+    format!(
+        "What survives a crash: d0 nothing, d1 all but a bounded tail, d2 everything (default: {})",
+        defaults.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// All layers, read and checked one by one.
@@ -76,10 +89,8 @@ pub struct Settings {
     options: BTreeMap<String, ConfiguredValue>,
     /// Where the values beside the workload and the options came from, by name.
     sources: BTreeMap<&'static str, Source>,
-    /// The user's PostgreSQL, if it should be used.
-    pub pg_url: Option<ServerUrl>,
-    /// The user's Valkey, likewise.
-    pub valkey_url: Option<ServerUrl>,
+    /// The user's servers, if they should be used.
+    pub given: GivenServers,
     durability: Option<Durability>,
     pinning: Pinning,
     /// Folder for results from a variable or the file.
@@ -117,7 +128,7 @@ impl SettingsArgs {
 
     fn read_with(&self, option_keys: Vec<&'static str>) -> anyhow::Result<Settings> {
         let file = self.read_file()?;
-        let permitted: Vec<&str> = OTHER_NAMES.iter().chain(&ONLY_VARIABLES).copied().collect();
+        let permitted: Vec<&str> = other_names().into_iter().chain(ONLY_VARIABLES).collect();
         let variables =
             std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
         let environment = Overrides::from_env(variables, &permitted)?;
@@ -138,9 +149,9 @@ impl SettingsArgs {
 
         let mut sources = BTreeMap::new();
         let moved = environment.others.get(secrets::MOVED_FLAGS_NAME).and_then(|names| names.first().cloned());
-        let mut one = |flag: &Option<String>, name: &'static str| -> Option<String> {
+        let mut one = |flag: Option<&String>, name: &'static str| -> Option<String> {
             let from = |layer: &Layer| layer.others.get(name).and_then(|values| values.first().cloned());
-            let flag = flag.clone().map(|value| (value, Source::Flag));
+            let flag = flag.map(|value| (value.clone(), Source::Flag));
             let was_flag = moved.as_deref().is_some_and(|moved| moved.split(',').any(|moved| moved == name));
             let environment_source = if was_flag { Source::Flag } else { Source::Environment };
             let (value, source) = flag
@@ -149,16 +160,19 @@ impl SettingsArgs {
             sources.insert(name, source);
             Some(value)
         };
-        let profile = one(&self.profile, "profile");
-        let durability = one(&self.servers.durability, "durability").map(|word| parse_durability(&word)).transpose()?;
-        let pg_url = one(&self.servers.pg_url, "pg-url").map(ServerUrl::new);
-        let valkey_url = one(&self.servers.valkey_url, "valkey-url").map(ServerUrl::new);
-        let pinning = one(&self.pin, "pin").map(|text| parse_pinning(&text)).transpose()?.unwrap_or_default();
-        let out = one(&None, "out").map(PathBuf::from);
+        let profile = one(self.profile.as_ref(), "profile");
+        let durability =
+            one(self.servers.durability.as_ref(), "durability").map(|word| parse_durability(&word)).transpose()?;
+        let given = server_engines()
+            .filter_map(|(engine, flag)| {
+                Some((engine.kind(), ServerUrl::new(one(self.servers.urls.get(flag), flag.name)?)))
+            })
+            .collect();
+        let pinning = one(self.pin.as_ref(), "pin").map(|text| parse_pinning(&text)).transpose()?.unwrap_or_default();
+        let out = one(None, "out").map(PathBuf::from);
         let settings = Settings {
             profile: Profile::load(profile.as_deref().unwrap_or(DEFAULT_PROFILE))?,
-            pg_url,
-            valkey_url,
+            given,
             durability,
             pinning,
             options,
@@ -191,12 +205,9 @@ impl SettingsArgs {
             add("set", pair.clone());
         }
         let servers = &self.servers;
-        for (flag, value) in [
-            ("pg-url", &servers.pg_url),
-            ("valkey-url", &servers.valkey_url),
-            ("durability", &servers.durability),
-            ("pin", &self.pin),
-        ] {
+        let urls = server_engines().map(|(_, flag)| (flag.name, servers.urls.get(flag)));
+        let others = [("durability", servers.durability.as_ref()), ("pin", self.pin.as_ref())];
+        for (flag, value) in urls.chain(others) {
             if let Some(value) = value {
                 add(flag, value.clone());
             }
@@ -218,7 +229,7 @@ impl SettingsArgs {
         };
         let text = std::fs::read_to_string(path)
             .map_err(|error| Usage(format!("cannot read the settings file {}: {error}", path.display())))?;
-        Ok(Some(Overrides::from_toml(&text, &path.display().to_string(), &OTHER_NAMES)?))
+        Ok(Some(Overrides::from_toml(&text, &path.display().to_string(), &other_names())?))
     }
 }
 
@@ -353,8 +364,7 @@ impl Settings {
             options: self.options_of(entry),
             configuration: self.configuration_of(entry),
             durability: self.durability_of(entry.engine),
-            pg_url: self.pg_url.clone(),
-            valkey_url: self.valkey_url.clone(),
+            given: self.given.clone(),
             pinning: self.pinning.clone(),
             plan,
             out: PathBuf::new(),
@@ -368,32 +378,26 @@ impl Settings {
     /// Everything beside the workload that a run of `entry` is configured with, with where it came from; for the manifest.
     pub fn configuration_of(&self, entry: &Entry) -> BTreeMap<String, ConfiguredValue> {
         let source = |name: &str| self.sources.get(name).copied().unwrap_or(Source::Default).name().to_owned();
-        let address = |url: &Option<ServerUrl>| url.as_ref().map_or("private".to_owned(), ServerUrl::redacted);
+        let address = |engine| self.given.of(engine).map_or("private".to_owned(), ServerUrl::redacted);
+        let addresses = server_engines().map(|(engine, flag)| (flag.name, address(engine.kind())));
         let durability = format!("{:?}", self.durability_of(entry.engine)).to_lowercase();
-        let named = [
-            ("profile", self.profile.id.clone()),
-            ("durability", durability),
-            ("pg-url", address(&self.pg_url)),
-            ("valkey-url", address(&self.valkey_url)),
-            ("pin", self.pinning.to_string()),
-        ];
-        let named = named.map(|(name, value)| (name.to_owned(), ConfiguredValue { value, source: source(name) }));
+        let named =
+            [("profile", self.profile.id.clone()), ("durability", durability), ("pin", self.pinning.to_string())];
+        let named = named
+            .into_iter()
+            .chain(addresses)
+            .map(|(name, value)| (name.to_owned(), ConfiguredValue { value, source: source(name) }));
         let options = entry.options.iter().map(|option| {
             let default =
                 || ConfiguredValue { value: option.default.to_owned(), source: Source::Default.name().to_owned() };
             (format!("set.{}", option.key), self.options.get(option.key).cloned().unwrap_or_else(default))
         });
-        named.into_iter().chain(options).collect()
+        named.chain(options).collect()
     }
 
     /// Durability class to ask of a backend's engine.
     pub fn durability_of(&self, engine: EngineKind) -> Durability {
-        self.durability.unwrap_or(match engine {
-            EngineKind::Postgres => Durability::D2,
-            // What SQLite's own documentation recommends for WAL mode.
-            EngineKind::Sqlite => Durability::D1,
-            EngineKind::Valkey | EngineKind::InProcess => Durability::D0,
-        })
+        self.durability.unwrap_or_else(|| qbench_engines::of(engine).default_durability())
     }
 }
 

@@ -1,9 +1,9 @@
 //! `qbench list`: what there is.
 
 use clap::{Args, ValueEnum};
+use qbench_backends::Entry;
 use qbench_backends::external;
 use qbench_backends::registry::BACKENDS;
-use qbench_backends::{EngineKind, Entry};
 use qbench_scenarios::{KEYS, Profile, Scenario, Sweep, Variant};
 
 use super::Status;
@@ -46,13 +46,7 @@ fn backends() -> anyhow::Result<()> {
 }
 
 fn show(entry: &Entry) {
-    let engine = match entry.engine {
-        EngineKind::Postgres => "PostgreSQL",
-        EngineKind::Valkey => "Valkey",
-        EngineKind::Sqlite => "SQLite",
-        EngineKind::InProcess => "in process",
-    };
-    println!("{:<17} {:<11} {}", entry.id, engine, entry.summary);
+    println!("{:<17} {:<11} {}", entry.id, qbench_engines::of(entry.engine).title(), entry.summary);
     for option in entry.options {
         println!("{:<29} --set {}={}  {}", "", option.key, option.default, option.help);
     }

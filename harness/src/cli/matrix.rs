@@ -9,12 +9,14 @@ use clap::Args;
 use qbench_backends::external;
 use qbench_backends::registry::BACKENDS;
 use qbench_backends::{EngineKind, Entry};
+use qbench_engines::engine::{Engine, UrlFlag};
 use qbench_orchestration::{Cell, MatrixOutcome, MatrixPlan, Progress, RunCommand, execute, survey};
 use qbench_scenarios::Scenario;
 use qbench_schema::result::RunIdentity;
 
 use super::Status;
 use super::layers::{Settings, SettingsArgs, find_backend, option_keys, prepare_out};
+use super::url_args::server_engines;
 use super::variation::{SettledVariant, Variation, VariationArgs};
 use crate::run::{self, RunRequest};
 use qbench_ground::usage::Usage;
@@ -25,8 +27,11 @@ const SETUP_ESTIMATE: Duration = Duration::from_secs(5);
 /// Time for filling pgbench's tables; likewise.
 const BACKGROUND_ESTIMATE: Duration = Duration::from_secs(8);
 
+/// Name of all backends on servers that belong to every installation.
+const ALL: &str = "all";
+
 /// What is run where neither a flag nor a plan says.
-const DEFAULT_BACKENDS: [&str; 1] = ["all"];
+const DEFAULT_BACKENDS: [&str; 1] = [ALL];
 const DEFAULT_SCENARIOS: [&str; 3] = ["cold", "warm", "load"];
 
 /// Run every backend in every scenario, in randomised blocks, each run in a fresh process
@@ -58,12 +63,22 @@ pub struct MatrixArgs {
 /// Which cells there are.
 #[derive(Debug, Clone, Args)]
 pub struct CellArgs {
-    /// pg, valkey, all (both), or backends by id, separated by commas (default: those of the plan, else all)
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help = backends_help())]
     pub backends: Option<Vec<String>>,
     /// Scenarios by id or path, separated by commas (default: those of the plan, else cold,warm,load)
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub scenarios: Option<Vec<String>>,
+}
+
+fn backends_help() -> String {
+    let names: Vec<&str> = server_engines().map(|(_, flag)| flag.short).collect();
+    let standard: Vec<&str> =
+        server_engines().filter(|(engine, _)| engine.is_standard()).map(|(_, flag)| flag.short).collect();
+    format!(
+        "{}, {ALL} ({}), or backends by id, separated by commas (default: those of the plan, else {ALL})",
+        names.join(", "),
+        standard.join(" and ")
+    )
 }
 
 pub fn main(args: MatrixArgs) -> anyhow::Result<Status> {
@@ -173,18 +188,20 @@ impl Matrix {
 }
 
 pub(super) fn select_backends(names: &[String]) -> Result<Vec<&'static Entry>, Usage> {
-    let of = |engines: &'static [EngineKind]| BACKENDS.iter().filter(move |entry| engines.contains(&entry.engine));
+    // A product by its short name, or all that belong to every installation.
+    let engines = |name: &str| {
+        let means = |engine: &dyn Engine, flag: &UrlFlag| flag.short == name || (name == ALL && engine.is_standard());
+        server_engines().filter(|(engine, flag)| means(*engine, flag)).map(|(engine, _)| engine.kind()).collect()
+    };
     let mut selected: Vec<&'static Entry> = Vec::new();
     for name in names {
-        let group: Vec<&'static Entry> = match name.as_str() {
-            "pg" => of(&[EngineKind::Postgres]).collect(),
-            "valkey" => of(&[EngineKind::Valkey]).collect(),
-            "all" => of(&[EngineKind::Postgres, EngineKind::Valkey]).collect(),
-            id => {
-                let entry = find_backend(id)?;
-                external::require_findable(id, entry).map_err(|error| Usage(error.to_string()))?;
-                vec![entry]
-            }
+        let named: Vec<EngineKind> = engines(name);
+        let group: Vec<&'static Entry> = if named.is_empty() {
+            let entry = find_backend(name)?;
+            external::require_findable(name, entry).map_err(|error| Usage(error.to_string()))?;
+            vec![entry]
+        } else {
+            BACKENDS.iter().filter(|entry| named.contains(&entry.engine)).collect()
         };
         for entry in group {
             if !selected.iter().any(|known| known.id == entry.id) {

@@ -18,6 +18,7 @@ mod run;
 mod secrets;
 mod services;
 mod signals;
+mod url_args;
 mod variation;
 mod verdict;
 mod verify;

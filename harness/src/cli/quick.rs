@@ -12,7 +12,8 @@ use super::layers::{SettingsArgs, prepare_out};
 use super::matrix::{self, CellArgs, Matrix};
 use super::palette::palette;
 use super::variation::VariationArgs;
-use qbench_engines::services::{self, SearchPlaces};
+use qbench_engines::postgres::PostgresPrograms;
+use qbench_engines::services;
 use qbench_ground::usage::Usage;
 
 /// The three best known designs on PostgreSQL, and one on Valkey.
@@ -42,9 +43,9 @@ pub fn main(args: QuickArgs) -> anyhow::Result<Status> {
     let out = args.out.or(settings.out.clone()).unwrap_or_else(|| {
         PathBuf::from(format!("results/quick_{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S")))
     });
-    let scenarios = match needs_postgres(&args.backends)? || settings.pg_url.is_some() {
+    let scenarios = match needs_postgres(&args.backends)? || settings.given.of(EngineKind::Postgres).is_some() {
         true => args.scenarios,
-        false => without_background(args.scenarios, SearchPlaces::of_machine().find_postgres().map(|_| ()))?,
+        false => without_background(args.scenarios, PostgresPrograms::of_machine().map(|_| ()))?,
     };
     let cells = CellArgs { backends: Some(args.backends), scenarios: Some(scenarios) };
     let variation = VariationArgs::default().read(&args.settings)?;
@@ -105,7 +106,7 @@ mod tests {
     }
 
     fn nowhere() -> services::Result<()> {
-        SearchPlaces::default().find_postgres().map(|_| ())
+        PostgresPrograms::find_in(&[]).map(|_| ())
     }
 
     #[test]

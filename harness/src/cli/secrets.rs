@@ -7,25 +7,15 @@ use std::process::Command;
 
 use anyhow::{Context, anyhow};
 use qbench_backends::ServerUrl;
+use qbench_engines::engine::UrlFlag;
 
-/// Flags that take a server's address.
-const URL_FLAGS: [UrlFlag; 2] = [
-    UrlFlag { flag: "--pg-url", name: "pg-url", variable: "QBENCH_PG_URL" },
-    UrlFlag { flag: "--valkey-url", name: "valkey-url", variable: "QBENCH_VALKEY_URL" },
-];
+use super::url_args::server_engines;
 
 /// Variable that names the settings that stood in flags and were moved to variables, separated by commas: the manifest says
 /// where the user gave a value.
 const MOVED_FLAGS_VARIABLE: &str = "QBENCH_MOVED_FLAGS";
 /// The same as a name of a setting.
 pub const MOVED_FLAGS_NAME: &str = "moved-flags";
-
-struct UrlFlag {
-    flag: &'static str,
-    name: &'static str,
-    /// Says the same.
-    variable: &'static str,
-}
 
 /// The arguments of a process are readable by every user of the machine, its environment only by its owner. When an
 /// address with a password was given as a flag, this process is replaced by one that has it in the environment.
@@ -40,13 +30,17 @@ pub fn move_passwords_out_of_arguments() -> anyhow::Result<()> {
     if moved.is_empty() {
         return Ok(());
     }
-    const ATTEMPTED: &str = "cannot hide the password in the arguments from the process list; give the address in \
-                             QBENCH_PG_URL or QBENCH_VALKEY_URL, or the password in PGPASSWORD";
-    let program = std::env::current_exe().context(ATTEMPTED)?;
+    let variables: Vec<&str> = server_engines().map(|(_, flag)| flag.variable).collect();
+    let attempted = format!(
+        "cannot hide the password in the arguments from the process list; give the address in {}, or the password in \
+         PGPASSWORD",
+        variables.join(" or ")
+    );
+    let program = std::env::current_exe().context(attempted.clone())?;
     let names: Vec<&str> = moved.iter().map(|(flag, _)| flag.name).collect();
     let variables = moved.iter().map(|(flag, url)| (flag.variable, url));
     let error = Command::new(program).args(kept).env(MOVED_FLAGS_VARIABLE, names.join(",")).envs(variables).exec();
-    Err(anyhow!(error).context(ATTEMPTED))
+    Err(anyhow!(error).context(attempted))
 }
 
 /// The arguments as the user gave them, without passwords: addresses that were moved stand at the end. An argument that is
@@ -55,7 +49,7 @@ pub fn arguments_as_given() -> Vec<String> {
     let mut arguments: Vec<String> =
         std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let moved = std::env::var(MOVED_FLAGS_VARIABLE).unwrap_or_default();
-    for flag in URL_FLAGS.iter().filter(|flag| moved.split(',').any(|name| name == flag.name)) {
+    for (_, flag) in server_engines().filter(|(_, flag)| moved.split(',').any(|name| name == flag.name)) {
         if let Ok(url) = std::env::var(flag.variable) {
             arguments.extend([flag.flag.to_owned(), ServerUrl::new(url).redacted()]);
         }
@@ -70,7 +64,7 @@ fn split(arguments: Vec<OsString>) -> (Vec<OsString>, Vec<(&'static UrlFlag, OsS
     let mut arguments = arguments.into_iter().peekable();
     while let Some(argument) = arguments.next() {
         let bytes = argument.as_bytes();
-        let found = URL_FLAGS.iter().find_map(|flag| match bytes.strip_prefix(flag.flag.as_bytes())? {
+        let found = server_engines().find_map(|(_, flag)| match bytes.strip_prefix(flag.flag.as_bytes())? {
             [] => Some((flag, None)),
             [b'=', url @ ..] => Some((flag, Some(OsStr::from_bytes(url).to_owned()))),
             _ => None,

@@ -6,15 +6,16 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use qbench_backends::EngineKind;
 
 use super::Status;
-use super::layers::{ServerArgs, SettingsArgs};
+use super::layers::{ServerArgs, SettingsArgs, durability_help};
 use super::signals::Interrupts;
-use qbench_engines::services::keeper::{self, Keep, Kept, KeptServer};
+use super::url_args::{UrlArgs, server_engines};
+use qbench_engines::keeper::{self, Kept};
 use qbench_ground::usage::Usage;
 
 /// Longest time that the end of the servers may take; their own limits are shorter.
@@ -50,21 +51,20 @@ enum Action {
 #[derive(Debug, Args)]
 struct StartArgs {
     /// Which servers
-    #[arg(long, value_enum, default_value_t = Engines::All)]
-    engine: Engines,
-    /// What survives a crash: d0 nothing, d1 all but a bounded tail, d2 everything (default: d2 for PostgreSQL, d0 for Valkey)
-    #[arg(long, value_name = "d0|d1|d2")]
+    #[arg(long, value_name = "ENGINE", default_value = ALL, value_parser = engine_names())]
+    engine: String,
+    #[arg(long, value_name = "d0|d1|d2", help = durability_help(|engine| engine.url_flag().is_some()))]
     durability: Option<String>,
     /// Print everything that is known of them as JSON
     #[arg(long)]
     json: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Engines {
-    All,
-    Pg,
-    Valkey,
+/// Name of all servers that belong to every installation.
+const ALL: &str = "all";
+
+fn engine_names() -> PossibleValuesParser {
+    [ALL].into_iter().chain(server_engines().map(|(_, flag)| flag.short)).collect::<Vec<_>>().into()
 }
 
 pub fn main(args: ServicesArgs) -> anyhow::Result<Status> {
@@ -80,8 +80,7 @@ pub fn main(args: ServicesArgs) -> anyhow::Result<Status> {
 /// it. Its first line says that everything runs; until that has been read, the end of this command is the end of it.
 fn start(args: &StartArgs) -> anyhow::Result<Status> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program's own file")?);
-    let engine = args.engine.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-    command.args(["services", "keep", "--engine", &engine]);
+    command.args(["services", "keep", "--engine", &args.engine]);
     if let Some(durability) = &args.durability {
         command.args(["--durability", durability]);
     }
@@ -120,7 +119,7 @@ fn status(json: bool) -> anyhow::Result<Status> {
     };
     print(&kept, json)?;
     let mut running = true;
-    for server in [&kept.postgresql, &kept.valkey].into_iter().flatten() {
+    for server in kept.servers.values().flatten() {
         if let Some(ended) = &server.ended {
             running = false;
             eprintln!("qbench: {ended}");
@@ -134,9 +133,9 @@ fn print(kept: &Kept, json: bool) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(kept)?);
         return Ok(());
     }
-    for (variable, server) in [("QBENCH_PG_URL", &kept.postgresql), ("QBENCH_VALKEY_URL", &kept.valkey)] {
-        if let Some(KeptServer { url, .. }) = server {
-            println!("{variable}={url}");
+    for (engine, flag) in server_engines() {
+        if let Some(Some(server)) = kept.servers.get(engine.kind().name()) {
+            println!("{}={}", flag.variable, server.url);
         }
     }
     Ok(())
@@ -172,15 +171,14 @@ fn lives(pid: u32) -> bool {
 }
 
 fn keep(args: StartArgs) -> anyhow::Result<Status> {
-    let servers = ServerArgs { pg_url: None, valkey_url: None, durability: args.durability };
+    let servers = ServerArgs { urls: UrlArgs::default(), durability: args.durability };
     let settings = SettingsArgs::of_servers(servers).read()?;
-    let wanted = |engines: Engines, engine: EngineKind| {
-        (args.engine == Engines::All || args.engine == engines).then(|| settings.durability_of(engine))
-    };
-    let keep = Keep {
-        postgres: wanted(Engines::Pg, EngineKind::Postgres),
-        valkey: wanted(Engines::Valkey, EngineKind::Valkey),
-    };
+    let keep = server_engines()
+        .map(|(engine, flag)| {
+            let is_wanted = args.engine == flag.short || (args.engine == ALL && engine.is_standard());
+            (engine, is_wanted.then(|| settings.durability_of(engine.kind())))
+        })
+        .collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupts = Interrupts::listen()?;

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use clap::Args;
+use qbench_backends::Entry;
 use qbench_backends::conformance::{self, Outcome, Progress};
 use qbench_backends::registry::BACKENDS;
 use qbench_backends::{BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake};
-use qbench_backends::{EngineKind, Entry};
 
 use super::Status;
 use super::layers::{ServerArgs, Settings, SettingsArgs, find_backend};
 use super::signals::Interrupts;
-use qbench_engines::services::{PostgresOptions, Services, ValkeyOptions, Wanted};
+use qbench_engines::ENGINES;
+use qbench_engines::servers::{Services, Wanted};
+use qbench_engines::services::StartOptions;
 
 /// PostgreSQL schema and Valkey key prefix of the suite.
 const NAMESPACE: &str = "qbench_verify";
@@ -51,23 +53,17 @@ pub fn main(args: VerifyArgs) -> anyhow::Result<Status> {
 }
 
 async fn verify_all(entries: &[&'static Entry], settings: &Settings, filter: &str) -> anyhow::Result<Status> {
-    let needs = |engine: EngineKind| entries.iter().any(|entry| entry.engine == engine);
     eprintln!("starting servers");
-    let mut services = Services::start(
-        needs(EngineKind::Postgres).then(|| match &settings.pg_url {
+    let engines = ENGINES.iter().filter(|engine| entries.iter().any(|entry| entry.engine == engine.kind()));
+    let mut services = Services::start(engines.map(|engine| {
+        let wanted = match settings.given.of(engine.kind()) {
             Some(url) => Wanted::Given(url.clone()),
-            None => Wanted::Private(PostgresOptions::new(settings.durability_of(EngineKind::Postgres))),
-        }),
-        needs(EngineKind::Valkey).then(|| match &settings.valkey_url {
-            Some(url) => Wanted::Given(url.clone()),
-            None => Wanted::Private(ValkeyOptions::new(settings.durability_of(EngineKind::Valkey))),
-        }),
-    )
+            None => Wanted::Private(StartOptions::new(settings.durability_of(engine.kind()))),
+        };
+        (*engine, wanted)
+    }))
     .await?;
     services.lock_given(NAMESPACE).await?;
-    if needs(EngineKind::Sqlite) {
-        services.add_store()?;
-    }
     let (mut passed, mut expected, mut sets, mut failed) = (0, 0, 0, 0);
     for entry in entries {
         let url = services.of(entry.engine).map(|server| server.url().clone());

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use qbench_engines::ENGINES;
 use qbench_schema::manifest::ConfiguredValue;
 
-/// Settings that differ between runs of one cell without making them another configuration: what is random, where the
-/// servers are, what the profile is called (its values are compared), and the class of durability, which is compared as it
-/// was read back from the live server.
-const NOT_COMPARED: [&str; 5] = ["seed", "pg-url", "valkey-url", "profile", "durability"];
+/// Settings that differ between runs of one cell without making them another configuration: what is random, what the profile
+/// is called (its values are compared), and the class of durability, which is compared as it was read back from the live
+/// server. Nor is compared where the servers are.
+const NOT_COMPARED: [&str; 3] = ["seed", "profile", "durability"];
 
 /// The settings as `key=value`, separated by spaces, and a short hash over them.
 pub(super) fn describe(configuration: &BTreeMap<String, ConfiguredValue>) -> (String, String) {
-    let compared = configuration.iter().filter(|(key, _)| !NOT_COMPARED.contains(&key.as_str()));
+    let is_address = |key: &str| ENGINES.iter().any(|engine| engine.url_flag().is_some_and(|flag| flag.name == key));
+    let compared =
+        configuration.iter().filter(|(key, _)| !NOT_COMPARED.contains(&key.as_str()) && !is_address(key.as_str()));
     let text = compared.map(|(key, configured)| format!("{key}={}", configured.value)).collect::<Vec<_>>().join(" ");
     let hash = format!("{:08x}", fnv1a(text.as_bytes()) >> 32);
     (text, hash)

@@ -16,6 +16,7 @@ use qbench_driver::phases::{LoadRun, Observer};
 use qbench_driver::plan::LoadPlan;
 use qbench_driver::record::RecordFiles;
 use qbench_driver::schedule::{MeasuredLoad, Schedule};
+use qbench_engines::servers::GivenServers;
 use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
 
 /// How long the floor is measured: long enough for tens of thousands of jobs, short enough to be done before every run.
@@ -42,8 +43,7 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
         entry,
         options: BTreeMap::new(),
         durability: Durability::D0,
-        pg_url: None,
-        valkey_url: None,
+        given: GivenServers::default(),
         ..request.clone()
     };
     // The floor is that of jobs which succeed, and null knows no others.

@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use qbench_backends::Entry;
 use qbench_backends::ServerUrl;
-use qbench_backends::{EngineKind, Entry};
 use qbench_scenarios::RunPlan;
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
@@ -28,7 +28,7 @@ pub use manifest::PROGRAM;
 pub use session::{execute, identify};
 
 use qbench_driver::shards::threads_beside;
-use qbench_engines::services;
+use qbench_engines::servers::GivenServers;
 use qbench_ground::clock::RunPhase;
 use qbench_ground::pinning::{Pinning, Role};
 
@@ -45,10 +45,8 @@ pub struct RunRequest {
     pub configuration: BTreeMap<String, ConfiguredValue>,
     /// Durability class to ask for.
     pub durability: Durability,
-    /// The user's PostgreSQL; a private one is started without it, where one is needed.
-    pub pg_url: Option<ServerUrl>,
-    /// The user's Valkey; likewise.
-    pub valkey_url: Option<ServerUrl>,
+    /// The user's servers; private ones are started where one is needed and none was given.
+    pub given: GivenServers,
     /// Which role is bound to which cores.
     pub pinning: Pinning,
     /// Folder of the result files.
@@ -73,21 +71,14 @@ impl RunRequest {
 
     /// The user's own server of the backend's engine, if one was given.
     fn given_url(&self) -> Option<ServerUrl> {
-        match self.entry.engine {
-            EngineKind::Postgres => self.pg_url.clone(),
-            EngineKind::Valkey => self.valkey_url.clone(),
-            EngineKind::Sqlite | EngineKind::InProcess => None,
-        }
+        self.given.of(self.entry.engine).cloned()
     }
 
     /// Whether a core is left alone for the server. With `--pin` the user has divided the cores already.
     fn leaves_a_core(&self) -> bool {
-        let is_here = match (self.entry.engine, self.given_url()) {
-            (EngineKind::InProcess, _) => false,
-            (_, None) => true,
-            (engine, Some(url)) => services::is_on_this_host(engine, &url),
-        };
-        is_here && self.pinning.of(Role::Harness).is_none()
+        let engine = qbench_engines::of(self.entry.engine);
+        let is_here = self.given_url().is_none_or(|url| engine.is_on_this_host(&url));
+        engine.needs_a_place() && is_here && self.pinning.of(Role::Harness).is_none()
     }
 
     /// Threads that carry producers and workers. Asked after the harness was bound to its cores.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use qbench_backends::EngineKind;
 use qbench_backends::ServerUrl;
 use qbench_schema::manifest::ServerDescription;
@@ -9,7 +10,10 @@ use qbench_schema::result::Durability;
 
 use super::RunRequest;
 use super::opening::NAMESPACE;
-use qbench_engines::services::{self, PostgresOptions, SearchPlaces, Server, Service, Services, ValkeyOptions, Wanted};
+use qbench_engines::engine::Engine;
+use qbench_engines::postgres::{PostgresEngine, pgbench_for};
+use qbench_engines::servers::{Services, Wanted};
+use qbench_engines::services::{self, Server, StartOptions};
 use qbench_ground::pinning::Role;
 use qbench_ground::usage::Usage;
 
@@ -27,36 +31,23 @@ impl RunServers {
     /// # Errors
     /// Those of [`Services::start`] and [`Services::lock_given`]. Nothing runs then.
     pub(super) async fn start(request: &RunRequest) -> services::Result<Self> {
-        let engine = request.entry.engine;
-        let role_of_postgres = if engine == EngineKind::Postgres { Role::Server } else { Role::Background };
-        let postgres = if role_of_postgres == Role::Server || request.plan.scenario.background.is_some() {
-            Some(match &request.pg_url {
+        let want = |engine: &'static dyn Engine, role, durability| {
+            let wanted = match request.given.of(engine.kind()) {
                 Some(url) => Wanted::Given(url.clone()),
-                None => Wanted::Private(PostgresOptions {
-                    connections: connections(request),
-                    cores: request.pinning.for_child(role_of_postgres),
-                    ..PostgresOptions::new(match role_of_postgres {
-                        Role::Server => request.durability,
-                        Role::Background | Role::Harness => BACKGROUND_DURABILITY,
-                    })
+                None => Wanted::Private(StartOptions {
+                    connections: connections(request, role),
+                    cores: request.pinning.for_child(role),
+                    ..StartOptions::new(durability)
                 }),
-            })
-        } else {
-            None
+            };
+            (engine, wanted)
         };
-        let valkey = match (engine, &request.valkey_url) {
-            (EngineKind::Valkey, Some(url)) => Some(Wanted::Given(url.clone())),
-            (EngineKind::Valkey, None) => Some(Wanted::Private(ValkeyOptions {
-                cores: request.pinning.for_child(Role::Server),
-                ..ValkeyOptions::new(request.durability)
-            })),
-            _ => None,
-        };
-        let mut services = Services::start(postgres, valkey).await?;
-        services.lock_given(NAMESPACE).await?;
-        if engine == EngineKind::Sqlite {
-            services.add_store()?;
+        let mut wanted = vec![want(qbench_engines::of(request.entry.engine), Role::Server, request.durability)];
+        if needs_background_server(request) {
+            wanted.push(want(&PostgresEngine, Role::Background, BACKGROUND_DURABILITY));
         }
+        let mut services = Services::start(wanted).await?;
+        services.lock_given(NAMESPACE).await?;
         Ok(RunServers { services })
     }
 
@@ -77,7 +68,7 @@ impl RunServers {
 
     /// Address of the server of `engine`, without credentials.
     pub(super) fn address(&self, engine: EngineKind) -> String {
-        self.services.of(engine).map_or("in process".to_owned(), Server::address)
+        self.services.of(engine).map_or_else(|| qbench_engines::of(engine).title().to_owned(), Server::address)
     }
 
     /// Folder of the private servers' data; the one for temporary files without such a server.
@@ -93,7 +84,7 @@ impl RunServers {
         let own = server.private();
         Some(ServerDescription {
             role: "background".to_owned(),
-            engine: "postgresql".to_owned(),
+            engine: EngineKind::Postgres.name().to_owned(),
             private: own.is_some(),
             address: server.address(),
             version: own.as_ref().map_or("not asked".to_owned(), |own| own.version.clone()),
@@ -101,24 +92,20 @@ impl RunServers {
         })
     }
 
-    /// The pgbench that belongs to the PostgreSQL of this run.
-    pub(super) fn pgbench(&self) -> services::Result<PathBuf> {
-        match &self.services.postgres {
-            Some(Service::Private(server)) => Ok(server.pgbench().to_path_buf()),
-            _ => Ok(SearchPlaces::of_machine().find_postgres()?.pgbench),
-        }
+    /// The pgbench that belongs to `server`.
+    pub(super) fn pgbench(&self) -> anyhow::Result<PathBuf> {
+        let server = self.services.of(EngineKind::Postgres).context("a background load needs a PostgreSQL")?;
+        Ok(pgbench_for(server)?)
     }
 
     /// Private servers that ended by themselves, each with its last words.
-    pub(super) fn obituaries(&self) -> Vec<String> {
+    pub(super) fn that_died(&self) -> Vec<String> {
         self.all().filter_map(Server::died).map(|error| error.to_string()).collect()
     }
 
     /// The servers of the run, the one under test first.
     fn all(&self) -> impl Iterator<Item = &dyn Server> {
-        [EngineKind::Valkey, EngineKind::Sqlite, EngineKind::Postgres]
-            .into_iter()
-            .filter_map(|engine| self.services.of(engine))
+        self.services.all().map(|(_, server)| server)
     }
 
     /// Ends the private ones, and lets go of the given ones.
@@ -141,18 +128,21 @@ pub(super) fn refuse_to_bind_given(request: &RunRequest) -> Result<(), Usage> {
     }
 }
 
-/// Connections to PostgreSQL that the run has open at once: one per producer, up to two per job that a worker works on (claims
-/// and acks; a claim that holds a transaction has a consumer of its own), the listener, the control sides, the monitors, and the
-/// clients of the background load.
-fn connections(request: &RunRequest) -> u32 {
+/// Whether the background load needs a PostgreSQL of its own, beside the server under test.
+fn needs_background_server(request: &RunRequest) -> bool {
+    request.plan.scenario.background.is_some() && request.entry.engine != EngineKind::Postgres
+}
+
+/// Connections that the run has open at once to the server of `role`. To the one under test: one per producer, up to two per job
+/// that a worker works on (claims and acks; a claim that holds a transaction has a consumer of its own), the listener, the
+/// control sides, the monitors. To the PostgreSQL of the background load: its clients, and ours that prepare it.
+fn connections(request: &RunRequest, role: Role) -> u32 {
     const OF_A_SLOT: u32 = 2;
     const OF_THE_RUN: u32 = 7;
     let workload = &request.plan.workload;
-    let of_the_queue = match request.entry.engine {
-        EngineKind::Postgres => {
-            workload.producers.get() + OF_A_SLOT * workload.workers.get() * workload.concurrency.get()
-        }
-        EngineKind::Valkey | EngineKind::Sqlite | EngineKind::InProcess => 0,
+    let of_the_queue = match role {
+        Role::Server => workload.producers.get() + OF_A_SLOT * workload.workers.get() * workload.concurrency.get(),
+        Role::Background | Role::Harness => 0,
     };
     of_the_queue + OF_THE_RUN + request.plan.scenario.background.map_or(0, |pgbench| pgbench.clients.get())
 }

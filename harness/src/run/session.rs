@@ -315,13 +315,13 @@ async fn drive(
             Some(background.finish(window_us).await)
         }
     };
-    session.notes.extend(setting.servers.obituaries());
+    session.notes.extend(setting.servers.that_died());
     Ok(Measured { incidents, load: outcome?, monitors, background })
 }
 
 /// Makes a cold start cold, as far as the system lets us; says in a sentence how cold it is.
 fn cool_down(request: &RunRequest, servers: &RunServers) -> Vec<String> {
-    if request.entry.engine == EngineKind::InProcess {
+    if !qbench_engines::of(request.entry.engine).needs_a_place() {
         return Vec::new();
     }
     let mut notes = Vec::new();
@@ -371,7 +371,7 @@ fn target(request: &RunRequest, servers: &RunServers, description: &Description)
 fn describe_servers(request: &RunRequest, servers: &RunServers, description: &Description) -> Vec<ServerDescription> {
     let engine = request.entry.engine;
     let mut described = Vec::new();
-    if engine != EngineKind::InProcess {
+    if qbench_engines::of(engine).needs_a_place() {
         let private = servers.under_test_is_private(engine);
         described.push(manifest::server("server", description, private, servers.address(engine)));
     }

@@ -45,7 +45,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// For `map_err`: a refusal of the system while `attempted`.
-    pub(super) fn system(attempted: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+    pub(crate) fn system(attempted: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let attempted = attempted.into();
         move |source| Error::System { attempted, source }
     }

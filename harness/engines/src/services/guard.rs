@@ -24,7 +24,7 @@ const SCRIPT: &str = include_str!("guard.sh");
 const FINISH_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running guard. Dropping it lets it act and waits for its end.
-pub(super) struct Guard {
+pub(crate) struct Guard {
     inner: Mutex<Inner>,
 }
 

@@ -16,7 +16,7 @@ pub const DIRECTORY_VARIABLE: &str = "QBENCH_TMPDIR";
 /// A directory with a guard. The top belongs to us: log files, secrets, the marker. `data` below it belongs to the
 /// server's user, so that we, possibly root, never write where that user could put a link in our way. Dropping it
 /// removes everything.
-pub(super) struct PrivateDir {
+pub(crate) struct PrivateDir {
     path: PathBuf,
     guard: Arc<Guard>,
     run_as: Option<RunAs>,
@@ -25,7 +25,7 @@ pub(super) struct PrivateDir {
 impl PrivateDir {
     /// Makes `<base>/qbench-<name>-<random>` for `program`, which will run as `run_as` with `data` as its working
     /// directory.
-    pub(super) fn create(base: Option<&Path>, name: &str, program: &Path, run_as: Option<RunAs>) -> Result<Self> {
+    pub(crate) fn create(base: Option<&Path>, name: &str, program: &Path, run_as: Option<RunAs>) -> Result<Self> {
         let base = base_directory(base, run_as.as_ref())?;
         let path = base.join(format!("qbench-{name}-{:016x}", rand::random::<u64>()));
         let guard = Arc::new(Guard::start(Some((&path, program)))?);
@@ -46,34 +46,34 @@ impl PrivateDir {
     }
 
     /// The top of it.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The server's own directory in it.
-    pub(super) fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.path.join("data")
     }
 
     /// Who looks after its servers.
-    pub(super) fn guard(&self) -> Arc<Guard> {
+    pub(crate) fn guard(&self) -> Arc<Guard> {
         Arc::clone(&self.guard)
     }
 
     /// Who its servers run as.
-    pub(super) fn run_as(&self) -> Option<RunAs> {
+    pub(crate) fn run_as(&self) -> Option<RunAs> {
         self.run_as.clone()
     }
 
     /// Makes a file in the top that only we can read, for a log.
-    pub(super) fn log_file(&self, name: &str) -> Result<(PathBuf, File)> {
+    pub(crate) fn log_file(&self, name: &str) -> Result<(PathBuf, File)> {
         let path = self.path.join(name);
         let file = create_file(&path)?;
         Ok((path, file))
     }
 
     /// Makes a file in the top that only the server's user can read.
-    pub(super) fn secret_file(&self, name: &str, content: &str) -> Result<PathBuf> {
+    pub(crate) fn secret_file(&self, name: &str, content: &str) -> Result<PathBuf> {
         let path = self.path.join(name);
         create_file(&path)?
             .write_all(content.as_bytes())
@@ -94,7 +94,7 @@ impl PrivateDir {
     ///
     /// # Errors
     /// [`Error::System`] when it is still there afterwards.
-    pub(super) fn remove(&self) -> Result<()> {
+    pub(crate) fn remove(&self) -> Result<()> {
         self.guard.finish();
         // The guard has done it, unless somebody killed the guard.
         if self.path.join(MARKER_FILE).exists() {

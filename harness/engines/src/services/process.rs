@@ -220,7 +220,7 @@ pub fn spawn_guarded(spec: ChildSpec) -> Result<GuardedChild> {
 }
 
 /// Starts a child that `guard` looks after beside others.
-pub(super) fn spawn_under(spec: ChildSpec, guard: Arc<Guard>) -> Result<GuardedChild> {
+pub(crate) fn spawn_under(spec: ChildSpec, guard: Arc<Guard>) -> Result<GuardedChild> {
     let program = spec.program.display().to_string();
     let death_signal = spec.death_signal;
     let attempted = format!("start {program}");

@@ -1,298 +1,74 @@
-//! What private servers have in common: how one is started on a free port, awaited, asked about, and ended.
+//! What a run asks of a server, whatever its product and whoever started it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::future::Future;
-use std::io::{Read, Seek, SeekFrom};
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
-use nix::sys::signal::Signal;
+use async_trait::async_trait;
 use qbench_backends::ServerUrl;
+use qbench_ground::pinning::Cores;
+use qbench_schema::result::Durability;
 
 use super::error::{Error, Result};
-use super::locate::Version;
-use super::private_dir::PrivateDir;
-use super::process::{ChildSpec, GuardedChild, spawn_under};
 
-/// Starts are repeated this often when somebody took the chosen port first.
-const PORT_ATTEMPTS: u32 = 5;
-/// Pause between two attempts to connect to a server that starts.
-const READY_PAUSE: Duration = Duration::from_millis(20);
-/// Limit on one attempt. Whoever took our port first may accept a connection and stay silent.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-/// A server that did not answer until now does not start.
-const READY_LIMIT: Duration = Duration::from_secs(60);
-/// Part of a log that an error shows.
-const LOG_TAIL_LINES: usize = 20;
-/// Bytes read for it.
-const LOG_TAIL_BYTES: u64 = 16 * 1024;
-
-/// Ways to end a server, politest first, with the time that each is given.
-pub(super) type StopSteps = &'static [(Signal, Duration)];
-
-/// Programs that a server is started from.
-pub trait Programs {
-    /// Their version.
-    fn version(&self) -> &Version;
+/// What a private server is started with.
+#[derive(Debug, Clone)]
+pub struct StartOptions {
+    /// What it promises to keep in a crash.
+    pub durability: Durability,
+    /// Settings of the product on top of ours, which they replace.
+    pub settings: BTreeMap<String, String>,
+    /// Where the private directory is made; `None`: `$QBENCH_TMPDIR`, else `$TMPDIR`, else `/tmp`.
+    pub base_dir: Option<PathBuf>,
+    /// Connections that will be open at once, as far as they are known; for a product that must be told.
+    pub connections: u32,
+    /// Cores that it is bound to; `None`: those of this process.
+    pub cores: Option<Cores>,
 }
 
-/// A running private server. Dropping it ends it and removes its data; [`PrivateServer::stop`] also says whether that
-/// worked, and does not block an async runtime.
-pub struct PrivateServer<P> {
-    running: Running,
-    url: ServerUrl,
-    settings: BTreeMap<String, String>,
-    programs: P,
-}
-
-impl<P> PrivateServer<P> {
-    /// What was started, with what a user of it wants to know.
-    pub(super) fn new(running: Running, url: ServerUrl, settings: BTreeMap<String, String>, programs: P) -> Self {
-        PrivateServer { running, url, settings, programs }
+impl StartOptions {
+    /// A server of this class, all else as usual.
+    pub fn new(durability: Durability) -> Self {
+        StartOptions { durability, settings: BTreeMap::new(), base_dir: None, connections: 0, cores: None }
     }
+}
 
+/// A server of a run. Dropping one of our own ends it and removes its data.
+#[async_trait]
+pub trait Server: Send + Sync {
     /// How to connect, password included.
-    pub fn url(&self) -> &ServerUrl {
-        &self.url
-    }
+    fn url(&self) -> &ServerUrl;
 
-    /// Its main process; every other process of the server is a child of it.
-    pub fn pid(&self) -> u32 {
-        self.running.child.pid()
-    }
+    /// Where it is, without credentials.
+    fn address(&self) -> String;
 
-    /// Host and port.
-    pub fn address(&self) -> String {
-        address(self.running.port)
-    }
+    /// Its main process, for the accounting of roles.
+    ///
+    /// # Errors
+    /// Why it is not known, as a sentence for the notes of a result.
+    fn pid(&self) -> Result<u32, &str>;
 
-    /// Its data directory.
-    pub fn data_dir(&self) -> PathBuf {
-        self.running.launch.dir.data()
-    }
+    /// What is known of one of our own; `None` of one that somebody else started.
+    fn private(&self) -> Option<OwnServer>;
 
-    /// Every setting that it was started with on top of its own defaults, but for the password.
-    pub fn settings(&self) -> &BTreeMap<String, String> {
-        &self.settings
-    }
+    /// That one of our own has ended by itself, with the last lines of its log; `None` while it runs.
+    fn died(&self) -> Option<Error>;
 
-    /// The programs that it was started from.
-    pub fn programs(&self) -> &P {
-        &self.programs
-    }
-
-    /// That it has ended by itself, with the last lines of its log; `None` while it runs.
-    pub fn died(&self) -> Option<Error> {
-        died(self.running.launch.name, &self.running.child, &self.running.log)
-    }
-
-    /// Ends it and removes its directory.
+    /// Ends one of our own and removes its directory. One that was given runs on.
     ///
     /// # Errors
     /// [`Error::System`] when the directory could not be removed.
-    pub async fn stop(self) -> Result<()> {
-        let running = self.running;
-        match tokio::task::spawn_blocking(move || running.end()).await {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
-    }
+    async fn stop(self: Box<Self>) -> Result<()>;
 }
 
-impl<P: Programs> PrivateServer<P> {
+/// What is known of a private server.
+#[derive(Debug, Clone)]
+pub struct OwnServer {
     /// Its version, for instance `15.18`.
-    pub fn version(&self) -> &Version {
-        self.programs.version()
-    }
-}
-
-/// A running server and everything of it. Dropping it ends the server and removes its directory.
-pub(super) struct Running {
-    launch: Launch,
-    child: GuardedChild,
-    port: u16,
-    log: PathBuf,
-}
-
-/// What a server is started from and ended by.
-pub(super) struct Launch {
-    /// What messages call it.
-    pub(super) name: &'static str,
-    /// Its directory.
-    pub(super) dir: PrivateDir,
-    /// How it is ended.
-    pub(super) stop_steps: StopSteps,
-    /// Words in its log that tell of a port in use.
-    pub(super) port_taken: &'static str,
-}
-
-impl Running {
-    /// Starts `command(directory, port)` on the port that `choose_port` gives and waits until `ready(port, pid)` succeeds. Until then
-    /// `ready` says why not and is asked again.
-    ///
-    /// # Errors
-    /// [`Error::Server`] when it ends or does not answer in time; nothing is left of it then.
-    pub(super) async fn start<R>(
-        launch: Launch,
-        mut choose_port: impl FnMut() -> Result<u16>,
-        command: impl Fn(&PrivateDir, u16) -> Result<ChildSpec>,
-        ready: impl Fn(u16, u32) -> R,
-    ) -> Result<Self>
-    where
-        R: Future<Output = Result<(), String>>,
-    {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let port = choose_port()?;
-            let (log, file) = launch.dir.log_file(&format!("server-{attempt}.log"))?;
-            let copy = file.try_clone().map_err(Error::system(format!("use {} twice", log.display())))?;
-            let spec = command(&launch.dir, port)?.stdout(file).stderr(copy);
-            let child = spawn_under(spec, launch.dir.guard())?;
-            match await_ready(launch.name, &child, port, &log, &ready).await {
-                Ok(()) => return Ok(Running { launch, child, port, log }),
-                Err(error) => {
-                    // Our choice of a port and the server's use of it are two moments; somebody may have come between.
-                    let taken = child.try_wait().is_some() && log_tail(&log).contains(launch.port_taken);
-                    if !taken || attempt == PORT_ATTEMPTS {
-                        return Err(error);
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn port(&self) -> u16 {
-        self.port
-    }
-
-    pub(super) fn dir(&self) -> &PrivateDir {
-        &self.launch.dir
-    }
-
-    /// Ends it and removes its directory. Blocks.
-    fn end(&self) -> Result<()> {
-        for (signal, limit) in self.launch.stop_steps {
-            self.child.kill(*signal);
-            // A stopped process sees no other signal.
-            self.child.kill(Signal::SIGCONT);
-            if self.child.wait_timeout(*limit).is_some() {
-                break;
-            }
-        }
-        self.launch.dir.remove()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Err(error) = self.end() {
-            tracing::warn!("{error}");
-        }
-    }
-}
-
-/// Refuses what a user may not set: `reserved` holds settings with the reason of each. Names are compared without case.
-///
-/// # Errors
-/// [`Error::Config`] naming setting, `product` and reason.
-pub(super) fn refuse_reserved(
-    product: &str,
-    reserved: &[(&str, &str)],
-    asked: &BTreeMap<String, String>,
-) -> Result<()> {
-    for key in asked.keys() {
-        if let Some((key, reason)) = reserved.iter().find(|(reserved, _)| key.eq_ignore_ascii_case(reserved)) {
-            return Err(Error::Config(format!("the setting {key} of a private {product} cannot be changed: {reason}")));
-        }
-    }
-    Ok(())
-}
-
-/// Where a private server listens.
-pub(super) fn address(port: u16) -> String {
-    format!("{}:{port}", Ipv4Addr::LOCALHOST)
-}
-
-/// A password of 128 random bits, in characters that need no escaping anywhere.
-pub(super) fn random_password() -> String {
-    format!("{:032x}", rand::random::<u128>())
-}
-
-async fn await_ready<R>(
-    name: &str,
-    child: &GuardedChild,
-    port: u16,
-    log: &Path,
-    ready: &impl Fn(u16, u32) -> R,
-) -> Result<()>
-where
-    R: Future<Output = Result<(), String>>,
-{
-    let deadline = Instant::now() + READY_LIMIT;
-    loop {
-        let answer = match tokio::time::timeout(ANSWER_LIMIT, ready(port, child.pid())).await {
-            Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {} s", ANSWER_LIMIT.as_secs())),
-        };
-        // Asked first: somebody else may answer on the port that ours could not get.
-        if let Some(error) = died(name, child, log) {
-            return Err(error);
-        }
-        let Err(reason) = answer else { return Ok(()) };
-        if Instant::now() >= deadline {
-            let limit_s = READY_LIMIT.as_secs();
-            let what = format!("{name} did not answer on {} within {limit_s} s ({reason})", address(port));
-            return Err(Error::Server { what, log: log_tail(log) });
-        }
-        tokio::time::sleep(READY_PAUSE).await;
-    }
-}
-
-fn died(name: &str, child: &GuardedChild, log: &Path) -> Option<Error> {
-    let status = child.try_wait()?;
-    Some(Error::Server { what: format!("{name} {}", how_it_ended(status)), log: log_tail(log) })
-}
-
-/// `ended with exit status 1`, `was killed by SIGKILL`.
-pub(super) fn how_it_ended(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with exit status {code}"),
-        (None, Some(signal)) => match Signal::try_from(signal) {
-            Ok(signal) => format!("was killed by {signal}"),
-            Err(_) => format!("was killed by signal {signal}"),
-        },
-        (None, None) => "ended".to_owned(),
-    }
-}
-
-/// The last lines of a log.
-pub(super) fn log_tail(log: &Path) -> String {
-    let mut bytes = Vec::new();
-    let read = File::open(log).and_then(|mut file| {
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES)))?;
-        file.read_to_end(&mut bytes)
-    });
-    if let Err(error) = read {
-        return format!("(its log {} cannot be read: {error})", log.display());
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    match lines.len() {
-        0 => "(it wrote nothing)".to_owned(),
-        count => lines[count.saturating_sub(LOG_TAIL_LINES)..].join("\n"),
-    }
-}
-
-/// A port that nobody listens on at this moment.
-pub(super) fn free_port() -> Result<u16> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(Error::system("find a free port on 127.0.0.1"))
+    pub version: String,
+    /// Every setting that it was started with on top of its own defaults, but for the password.
+    pub settings: BTreeMap<String, String>,
+    /// Its data directory.
+    pub data_dir: PathBuf,
+    /// The program that runs; empty where nothing had to be started.
+    pub program: PathBuf,
 }

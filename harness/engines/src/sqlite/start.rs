@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
+use async_trait::async_trait;
 use qbench_backends::ServerUrl;
 
-use super::error::{Error, Result};
-use super::private_dir::PrivateDir;
-use super::{OwnServer, Server};
+use crate::services::private_dir::PrivateDir;
+use crate::services::{Error, OwnServer, Result, Server};
 
 /// A directory for SQLite's files. Dropping it removes it, and so does its guard when the harness is killed.
 pub struct PrivateStore {
@@ -16,7 +16,7 @@ pub struct PrivateStore {
 }
 
 impl PrivateStore {
-    /// Makes it, in `base` or where private servers keep their data (see [`super::DIRECTORY_VARIABLE`]).
+    /// Makes it, in `base` or where private servers keep their data (see [`crate::services::DIRECTORY_VARIABLE`]).
     ///
     /// # Errors
     /// [`Error::Config`] and [`Error::System`] when it cannot be made there.
@@ -41,6 +41,7 @@ impl PrivateStore {
     }
 }
 
+#[async_trait]
 impl Server for PrivateStore {
     fn url(&self) -> &ServerUrl {
         &self.url
@@ -55,10 +56,19 @@ impl Server for PrivateStore {
     }
 
     fn private(&self) -> Option<OwnServer> {
-        Some(OwnServer { version: "built in".to_owned(), settings: Default::default(), data_dir: self.dir.data() })
+        Some(OwnServer {
+            version: "built in".to_owned(),
+            settings: Default::default(),
+            data_dir: self.dir.data(),
+            program: Default::default(),
+        })
     }
 
     fn died(&self) -> Option<Error> {
         None
+    }
+
+    async fn stop(self: Box<Self>) -> Result<()> {
+        self.remove()
     }
 }

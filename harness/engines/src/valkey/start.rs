@@ -1,20 +1,19 @@
 //! A Valkey (or Redis) server for one run.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use qbench_backends::ServerUrl;
 use qbench_schema::result::Durability;
 
-use super::error::{Error, Result};
-use super::locate::{SearchPlaces, ValkeyProgram};
-use super::private_dir::PrivateDir;
-use super::process::ChildSpec;
-use super::run_as::RunAs;
-use super::server::{Launch, PrivateServer, Running, StopSteps, address, free_port, random_password, refuse_reserved};
-use qbench_ground::pinning::Cores;
+use super::locate::ValkeyProgram;
+use crate::services::private_dir::PrivateDir;
+use crate::services::private_server::{
+    Launch, PrivateServer, Running, StopSteps, address, free_port, random_password, refuse_reserved,
+};
+use crate::services::process::ChildSpec;
+use crate::services::{Error, Result, RunAs, StartOptions};
 
 /// An orderly end, and the end.
 const STOP_STEPS: StopSteps = &[(Signal::SIGTERM, Duration::from_secs(5)), (Signal::SIGKILL, Duration::from_secs(5))];
@@ -33,51 +32,28 @@ const RESERVED: &[(&str, &str)] = &[
     ("supervised", "the harness must stay its parent"),
 ];
 
-/// What to start.
-#[derive(Debug, Clone)]
-pub struct ValkeyOptions {
-    /// D0: nothing is written; D1: AOF synced every second; D2: AOF synced before the reply. Snapshots are always off.
-    pub durability: Durability,
-    /// Lines of the configuration file on top of ours, by key.
-    pub settings: BTreeMap<String, String>,
-    /// Where the private directory is made; `None`: `$QBENCH_TMPDIR`, else `$TMPDIR`, else `/tmp`.
-    pub base_dir: Option<PathBuf>,
-    /// The program; `None`: the first that [`SearchPlaces::of_machine`] finds.
-    pub program: Option<ValkeyProgram>,
-    /// Cores that it is bound to; `None`: those of this process.
-    pub cores: Option<Cores>,
-}
-
-impl ValkeyOptions {
-    /// A server of this class, all else as usual.
-    pub fn new(durability: Durability) -> Self {
-        ValkeyOptions { durability, settings: BTreeMap::new(), base_dir: None, program: None, cores: None }
-    }
-}
-
 /// A running private Valkey.
 pub type ValkeyServer = PrivateServer<ValkeyProgram>;
 
 impl ValkeyServer {
-    /// Starts it in a private directory on a free loopback port. Needs a few milliseconds.
+    /// Starts it in a private directory on a free loopback port. Needs a few milliseconds. D0: nothing is written; D1: the
+    /// append-only file is synced every second; D2: before the reply. Snapshots are always off.
     ///
     /// # Errors
     /// [`Error::Programs`], [`Error::Config`], [`Error::System`], or [`Error::Server`] with the end of the server's own
     /// log. Nothing runs and nothing is left then.
-    pub async fn start(options: ValkeyOptions) -> Result<Self> {
+    pub async fn start(options: StartOptions) -> Result<Self> {
         Self::start_on(free_port, options).await
     }
 
-    async fn start_on(choose_port: impl FnMut() -> Result<u16>, options: ValkeyOptions) -> Result<Self> {
+    async fn start_on(choose_port: impl FnMut() -> Result<u16>, options: StartOptions) -> Result<Self> {
         let mut settings = settings(&options)?;
         let password = random_password();
-        let program = match options.program {
-            Some(program) => program,
-            None => SearchPlaces::of_machine().find_valkey()?,
-        };
+        let program = ValkeyProgram::of_machine()?;
         let run_as = RunAs::unprivileged()?;
-        let dir = PrivateDir::create(options.base_dir.as_deref(), program.engine, &program.server, run_as)?;
-        let launch = Launch { name: program.engine, dir, stop_steps: STOP_STEPS, port_taken: "Address already in use" };
+        let dir = PrivateDir::create(options.base_dir.as_deref(), program.product, &program.server, run_as)?;
+        let launch =
+            Launch { name: program.product, dir, stop_steps: STOP_STEPS, port_taken: "Address already in use" };
         let command = |dir: &PrivateDir, port: u16| {
             let mut text: String =
                 settings.iter().chain(&place(dir, port)).map(|(key, value)| format!("{key} {value}\n")).collect();
@@ -114,8 +90,8 @@ impl ValkeyServer {
     }
 
     /// What it really is: `valkey` or `redis`.
-    pub fn engine(&self) -> &'static str {
-        self.programs().engine
+    pub fn product(&self) -> &'static str {
+        self.programs().product
     }
 }
 
@@ -124,7 +100,7 @@ fn url(port: u16, password: &str) -> String {
 }
 
 /// The durability class as configuration lines. The stock configuration would fork a snapshot every minute under load.
-fn settings(options: &ValkeyOptions) -> Result<BTreeMap<String, String>> {
+fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
     refuse_reserved("Valkey", RESERVED, &options.settings)?;
     for (key, value) in &options.settings {
         if format!("{key}{value}").contains(['\n', '\r']) {
@@ -161,7 +137,7 @@ mod tests {
         for (durability, expected) in
             [(Durability::D0, ("no", "no")), (Durability::D1, ("yes", "everysec")), (Durability::D2, ("yes", "always"))]
         {
-            let settings = settings(&ValkeyOptions::new(durability)).unwrap();
+            let settings = settings(&StartOptions::new(durability)).unwrap();
             assert_eq!((settings["appendonly"].as_str(), settings["appendfsync"].as_str()), expected);
             assert_eq!(settings["save"], "\"\"");
         }
@@ -171,7 +147,7 @@ mod tests {
     async fn a_port_that_somebody_took_first_costs_another_attempt() {
         let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut ports = vec![free_port(), Ok(occupied.local_addr().unwrap().port())];
-        let options = ValkeyOptions::new(Durability::D0);
+        let options = StartOptions::new(Durability::D0);
         let server = ValkeyServer::start_on(|| ports.pop().unwrap(), options).await.unwrap();
         assert!(ports.is_empty(), "the occupied port was not tried");
         server.stop().await.unwrap();
@@ -180,7 +156,7 @@ mod tests {
     #[test]
     fn a_setting_of_the_harness_and_a_second_line_in_a_value_are_refused() {
         for (key, value) in [("Bind", "0.0.0.0"), ("maxmemory", "1gb\nbind 0.0.0.0")] {
-            let mut options = ValkeyOptions::new(Durability::D1);
+            let mut options = StartOptions::new(Durability::D1);
             options.settings.insert(key.to_owned(), value.to_owned());
             assert!(settings(&options).is_err(), "{key}");
         }

@@ -4,6 +4,7 @@
 //! Who wants to know about them asks the keeper over a socket in the user's state directory, which only that user can
 //! reach: addresses hold passwords, and these stand in no file.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
@@ -11,14 +12,14 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qbench_backends::EngineKind;
 use qbench_schema::result::Durability;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
-use super::error::{Error, Result};
-use super::{PostgresOptions, Services, ValkeyOptions, Wanted};
+use crate::engine::Engine;
+use crate::servers::{Services, Wanted};
+use crate::services::{Error, Result, Server, StartOptions};
 
 /// Name of the socket in the state directory.
 const SOCKET: &str = "services.sock";
@@ -28,27 +29,20 @@ const LOCK: &str = "services.lock";
 const SOCKET_PATH_MAX_BYTES: usize = 100;
 /// Longest wait for a keeper's answer. It has nothing else to do.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-/// Connections that a kept PostgreSQL has room for: nobody knows yet what it will be used for.
+/// Connections that a kept server has room for: nobody knows yet what it will be used for.
 const CONNECTIONS: u32 = 300;
 
-/// What to keep: a durability class for each engine that is wanted.
-#[derive(Debug, Clone, Copy)]
-pub struct Keep {
-    /// For a PostgreSQL.
-    pub postgres: Option<Durability>,
-    /// For a Valkey.
-    pub valkey: Option<Durability>,
-}
+/// What to keep: products, each with the durability class of its server where one is wanted.
+pub type Keep = Vec<(&'static dyn Engine, Option<Durability>)>;
 
 /// What a keeper says of its servers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
     /// Process of the keeper.
     pub keeper_pid: u32,
-    /// Its PostgreSQL.
-    pub postgresql: Option<KeptServer>,
-    /// Its Valkey or Redis.
-    pub valkey: Option<KeptServer>,
+    /// Its servers by the name that results have for their product; `null` for a product of which none is kept.
+    #[serde(flatten)]
+    pub servers: BTreeMap<String, Option<KeptServer>>,
 }
 
 /// One kept server.
@@ -130,14 +124,12 @@ pub async fn keep(
     let directory = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     directory(state_dir).map_err(Error::system(format!("make the directory {}", state_dir.display())))?;
     let _lock = lock(&state_dir.join(LOCK))?;
-    let services = Services::start(
-        keep.postgres.map(|durability| {
-            Wanted::Private(PostgresOptions { connections: CONNECTIONS, ..PostgresOptions::new(durability) })
-        }),
-        keep.valkey.map(|durability| Wanted::Private(ValkeyOptions::new(durability))),
-    )
+    let services = Services::start(keep.iter().filter_map(|(engine, durability)| {
+        let options = StartOptions { connections: CONNECTIONS, ..StartOptions::new((*durability)?) };
+        Some((*engine, Wanted::Private(options)))
+    }))
     .await?;
-    let outcome = answer(&socket, &services, keep, ready, stop).await;
+    let outcome = answer(&socket, &services, &keep, ready, stop).await;
     // First, so that nobody is told of servers that are ending.
     let _ = fs::remove_file(&socket);
     outcome.and(services.stop().await)
@@ -160,7 +152,7 @@ fn lock(path: &Path) -> Result<fs::File> {
 async fn answer(
     socket: &Path,
     services: &Services,
-    keep: Keep,
+    keep: &Keep,
     ready: impl FnOnce(&Kept) -> std::io::Result<()>,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
@@ -187,22 +179,21 @@ async fn answer(
     }
 }
 
-fn describe(services: &Services, keep: Keep) -> Kept {
-    let of = |engine: EngineKind, durability: Option<Durability>| {
-        let server = services.of(engine)?;
+fn describe(services: &Services, keep: &Keep) -> Kept {
+    let describe = |server: &dyn Server, durability: Durability| {
         let own = server.private()?;
         Some(KeptServer {
             url: server.url().expose().to_owned(),
             version: own.version,
-            durability: durability?,
+            durability,
             pid: server.pid().ok()?,
             data_dir: own.data_dir,
             ended: server.died().map(|error| error.to_string()),
         })
     };
-    Kept {
-        keeper_pid: std::process::id(),
-        postgresql: of(EngineKind::Postgres, keep.postgres),
-        valkey: of(EngineKind::Valkey, keep.valkey),
-    }
+    let servers = keep.iter().map(|(engine, durability)| {
+        let server = services.of(engine.kind()).zip(*durability);
+        (engine.kind().name().to_owned(), server.and_then(|(server, durability)| describe(server, durability)))
+    });
+    Kept { keeper_pid: std::process::id(), servers: servers.collect() }
 }

@@ -2,7 +2,7 @@
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-use super::error::{Error, Result};
+use crate::services::{Error, Result};
 
 /// Machine that the full settings are for: 8 GB, of which the kernel shows a little less than 8 GiB.
 const REFERENCE_BYTES: u64 = 8_000_000_000;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -11,17 +11,15 @@ use qbench_schema::result::Durability;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
-use super::error::{Error, Result};
-use super::locate::{PostgresPrograms, SearchPlaces};
+use super::locate::PostgresPrograms;
 use super::memory::{MemorySettings, machine_memory_bytes};
-use super::private_dir::PrivateDir;
-use super::process::{ChildSpec, spawn_under};
-use super::run_as::RunAs;
-use super::server::{
+use crate::services::private_dir::PrivateDir;
+use crate::services::private_server::{
     Launch, PrivateServer, Running, StopSteps, address, free_port, how_it_ended, log_tail, random_password,
     refuse_reserved,
 };
-use qbench_ground::pinning::Cores;
+use crate::services::process::{ChildSpec, spawn_under};
+use crate::services::{Error, Result, RunAs, StartOptions};
 
 /// Superuser of the private cluster.
 const USER: &str = "qbench";
@@ -54,58 +52,40 @@ const RESERVED: &[(&str, &str)] = &[
     ("data_directory", "the data is in the private directory"),
 ];
 
-/// What to start.
-#[derive(Debug, Clone)]
-pub struct PostgresOptions {
-    /// Decides `synchronous_commit`. `fsync` is always on; the unlogged tables of D0 are the backend's matter.
-    pub durability: Durability,
-    /// Settings on top of ours, which they replace.
-    pub settings: BTreeMap<String, String>,
-    /// Where the private directory is made; `None`: `$QBENCH_TMPDIR`, else `$TMPDIR`, else `/tmp`.
-    pub base_dir: Option<PathBuf>,
-    /// The installation; `None`: the first that [`SearchPlaces::of_machine`] finds.
-    pub programs: Option<PostgresPrograms>,
-    /// Connections that will be open at once, as far as they are known.
-    pub connections: u32,
-    /// Cores that it is bound to; `None`: those of this process.
-    pub cores: Option<Cores>,
-}
-
-impl PostgresOptions {
-    /// A server of this class, all else as usual.
-    pub fn new(durability: Durability) -> Self {
-        PostgresOptions {
-            durability,
-            settings: BTreeMap::new(),
-            base_dir: None,
-            programs: None,
-            connections: 0,
-            cores: None,
-        }
-    }
-}
-
 /// A running private PostgreSQL.
 pub type PostgresServer = PrivateServer<PostgresPrograms>;
 
 impl PostgresServer {
     /// Makes a cluster in a private directory, starts it on a free loopback port, and makes the database `qbench`.
-    /// Needs one to three seconds.
+    /// Needs one to three seconds. The durability class decides `synchronous_commit`; `fsync` is always on, and the unlogged
+    /// tables of D0 are the backend's matter.
     ///
     /// # Errors
     /// [`Error::Programs`], [`Error::Config`], [`Error::System`], or [`Error::Server`] with the end of the server's own
     /// log. Nothing runs and nothing is left then.
-    pub async fn start(options: PostgresOptions) -> Result<Self> {
-        Self::start_on(free_port, options).await
+    pub async fn start(options: StartOptions) -> Result<Self> {
+        Self::start_on(free_port, None, options).await
     }
 
-    async fn start_on(choose_port: impl FnMut() -> Result<u16>, options: PostgresOptions) -> Result<Self> {
+    /// The same with the programs of one installation.
+    ///
+    /// # Errors
+    /// As [`PostgresServer::start`].
+    pub async fn start_from(programs: PostgresPrograms, options: StartOptions) -> Result<Self> {
+        Self::start_on(free_port, Some(programs), options).await
+    }
+
+    async fn start_on(
+        choose_port: impl FnMut() -> Result<u16>,
+        programs: Option<PostgresPrograms>,
+        options: StartOptions,
+    ) -> Result<Self> {
         let mut settings = settings(&options)?;
         let cores = options.cores.clone();
         let password = random_password();
         let (programs, dir) = {
             let password = password.clone();
-            match tokio::task::spawn_blocking(move || make_cluster(options, &password)).await {
+            match tokio::task::spawn_blocking(move || make_cluster(programs, options, &password)).await {
                 Ok(result) => result?,
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
             }
@@ -159,7 +139,7 @@ impl PostgresServer {
 }
 
 /// Our own settings (those of a server with 8 GB, fitted to the machine), and the durability class.
-fn settings(options: &PostgresOptions) -> Result<BTreeMap<String, String>> {
+fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
     refuse_reserved("PostgreSQL", RESERVED, &options.settings)?;
     let memory = MemorySettings::for_machine(machine_memory_bytes()?);
     let synchronous_commit = match options.durability {
@@ -202,10 +182,14 @@ fn place(dir: &PrivateDir, port: u16) -> BTreeMap<String, String> {
 }
 
 /// Makes the private directory and the cluster in it. Blocks.
-fn make_cluster(options: PostgresOptions, password: &str) -> Result<(PostgresPrograms, PrivateDir)> {
-    let programs = match options.programs {
+fn make_cluster(
+    programs: Option<PostgresPrograms>,
+    options: StartOptions,
+    password: &str,
+) -> Result<(PostgresPrograms, PrivateDir)> {
+    let programs = match programs {
         Some(programs) => programs,
-        None => SearchPlaces::of_machine().find_postgres()?,
+        None => PostgresPrograms::of_machine()?,
     };
     let run_as = RunAs::unprivileged()?;
     let dir = PrivateDir::create(options.base_dir.as_deref(), "postgres", &programs.postgres, run_as)?;
@@ -255,7 +239,7 @@ mod tests {
     #[test]
     fn durability_decides_when_a_commit_returns_and_fsync_is_always_on() {
         for (durability, expected) in [(Durability::D0, "on"), (Durability::D1, "off"), (Durability::D2, "on")] {
-            let settings = settings(&PostgresOptions::new(durability)).unwrap();
+            let settings = settings(&StartOptions::new(durability)).unwrap();
             assert_eq!(settings["synchronous_commit"], expected);
             assert_eq!(settings["fsync"], "on");
         }
@@ -264,7 +248,7 @@ mod tests {
     #[test]
     fn there_is_room_for_every_connection_of_the_run() {
         let of = |connections| {
-            let options = PostgresOptions { connections, ..PostgresOptions::new(Durability::D1) };
+            let options = StartOptions { connections, ..StartOptions::new(Durability::D1) };
             settings(&options).unwrap()["max_connections"].clone()
         };
         assert_eq!((of(0).as_str(), of(80).as_str(), of(500).as_str()), ("100", "100", "520"));
@@ -274,15 +258,15 @@ mod tests {
     async fn a_port_that_somebody_took_first_costs_another_attempt() {
         let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut ports = vec![free_port(), Ok(occupied.local_addr().unwrap().port())];
-        let options = PostgresOptions::new(Durability::D1);
-        let server = PostgresServer::start_on(|| ports.pop().unwrap(), options).await.unwrap();
+        let options = StartOptions::new(Durability::D1);
+        let server = PostgresServer::start_on(|| ports.pop().unwrap(), None, options).await.unwrap();
         assert!(ports.is_empty(), "the occupied port was not tried");
         server.stop().await.unwrap();
     }
 
     #[test]
     fn a_given_setting_replaces_ours_unless_it_is_the_harness_s_own() {
-        let mut options = PostgresOptions::new(Durability::D1);
+        let mut options = StartOptions::new(Durability::D1);
         options.settings.insert("Work_Mem".to_owned(), "7MB".to_owned());
         assert_eq!(settings(&options).unwrap()["work_mem"], "7MB");
         options.settings.insert("FSYNC".to_owned(), "off".to_owned());

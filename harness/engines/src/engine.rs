@@ -1,0 +1,87 @@
+//! What the harness asks of a server product. Each product answers from a room of its own, a folder beside this file.
+
+use async_trait::async_trait;
+use qbench_backends::{EngineKind, ServerUrl};
+use qbench_schema::result::Durability;
+
+use crate::services::lock::ServerLock;
+use crate::services::{GivenServer, Result, Server, StartOptions};
+
+/// How the user gives the address of a server, and what the command line calls the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UrlFlag {
+    /// The product in `--backends` and `services --engine`: `pg`.
+    pub short: &'static str,
+    /// The setting, in qbench.toml and in the manifest: `pg-url`.
+    pub name: &'static str,
+    /// The flag: `--pg-url`.
+    pub flag: &'static str,
+    /// The variable: `QBENCH_PG_URL`.
+    pub variable: &'static str,
+    /// What `--help` says.
+    pub help: &'static str,
+}
+
+/// A product that queues are built on, as the harness deals with it: found, started, watched and ended.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Which one it is.
+    fn kind(&self) -> EngineKind;
+
+    /// Its name for people.
+    fn title(&self) -> &'static str;
+
+    /// How the address of a server is given; `None` for a product without servers.
+    fn url_flag(&self) -> Option<&'static UrlFlag> {
+        None
+    }
+
+    /// Whether the product belongs to every installation: `--backends all` and `services start` mean it, and a machine
+    /// without it is not complete.
+    fn is_standard(&self) -> bool {
+        self.url_flag().is_some()
+    }
+
+    /// Whether anything outlives a call: a server, or files. Only then is there something to start, to describe and to cool
+    /// down, and work beside that of the harness's own threads.
+    fn needs_a_place(&self) -> bool {
+        true
+    }
+
+    /// Durability class of a run where nobody asked for one.
+    fn default_durability(&self) -> Durability;
+
+    /// Starts a private server; `None` where there is nothing to start or to make.
+    ///
+    /// # Errors
+    /// Those of [`crate::services`]. Nothing runs and nothing is left then.
+    async fn start(&self, options: StartOptions) -> Result<Option<Box<dyn Server>>>;
+
+    /// A server that runs already, with its process where it is on this host.
+    async fn given(&self, url: ServerUrl) -> Box<dyn Server> {
+        let question = async { Err("it is not known how to ask for it".to_owned()) };
+        Box::new(GivenServer::new(url, question).await)
+    }
+
+    /// Whether the server at `url` is on this host, as far as its address tells.
+    fn is_on_this_host(&self, _url: &ServerUrl) -> bool {
+        true
+    }
+
+    /// Locks the objects of `namespace` on a given server against other runs, until the lock is released or dropped. `None`
+    /// when the server does not let us, or needs no lock.
+    ///
+    /// # Errors
+    /// [`crate::services::Error::Busy`] when another run has the lock.
+    async fn lock(&self, _url: &ServerUrl, _namespace: &str) -> Result<Option<Box<dyn ServerLock>>> {
+        Ok(None)
+    }
+
+    /// What `qbench doctor` says of the product: which programs would be used.
+    ///
+    /// # Errors
+    /// [`crate::services::Error::Programs`] when there are none.
+    fn describe_programs(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}

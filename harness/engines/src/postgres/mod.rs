@@ -1,0 +1,81 @@
+//! PostgreSQL.
+
+mod flag;
+mod locate;
+mod lock;
+mod memory;
+mod process;
+mod start;
+
+use async_trait::async_trait;
+use qbench_backends::{EngineKind, ServerUrl};
+use qbench_schema::result::Durability;
+
+use crate::engine::{Engine, UrlFlag};
+use crate::services::lock::{ServerLock, take};
+use crate::services::{GivenServer, Result, Server, StartOptions};
+
+pub use locate::{PostgresPrograms, pgbench_for};
+pub use start::PostgresServer;
+
+/// PostgreSQL as the harness deals with it.
+pub struct PostgresEngine;
+
+#[async_trait]
+impl Engine for PostgresEngine {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Postgres
+    }
+
+    fn title(&self) -> &'static str {
+        "PostgreSQL"
+    }
+
+    fn url_flag(&self) -> Option<&'static UrlFlag> {
+        Some(&flag::URL_FLAG)
+    }
+
+    fn default_durability(&self) -> Durability {
+        Durability::D2
+    }
+
+    async fn start(&self, options: StartOptions) -> Result<Option<Box<dyn Server>>> {
+        Ok(Some(Box::new(PostgresServer::start(options).await?)))
+    }
+
+    async fn given(&self, url: ServerUrl) -> Box<dyn Server> {
+        Box::new(GivenServer::new(url.clone(), process::find(&url)).await)
+    }
+
+    fn is_on_this_host(&self, url: &ServerUrl) -> bool {
+        process::check_here(url).is_ok()
+    }
+
+    async fn lock(&self, url: &ServerUrl, namespace: &str) -> Result<Option<Box<dyn ServerLock>>> {
+        take(url, async { lock::take(url, namespace).await.map_err(|error| error.to_string()) }).await
+    }
+
+    fn describe_programs(&self) -> Result<Vec<String>> {
+        let programs = PostgresPrograms::of_machine()?;
+        Ok(vec![
+            format!("PostgreSQL {} in {}", programs.version, programs.postgres.display()),
+            format!("pgbench in {}", programs.pgbench.display()),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_tells_whether_its_server_is_here() {
+        for (url, is_here) in [
+            ("postgres://ann@127.0.0.1:5432/x", true),
+            ("postgres://ann@db.example.org/x", false),
+            ("no address", false),
+        ] {
+            assert_eq!(PostgresEngine.is_on_this_host(&ServerUrl::new(url)), is_here, "{url}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Servers that run already: which process they are, for the accounting of roles.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use qbench_backends::ServerUrl;
+
+use super::error::{Error, Result};
+use super::server::{OwnServer, Server};
+
+/// Limit on asking a server for its process.
+const ASK_LIMIT: Duration = Duration::from_secs(5);
+
+/// A server that somebody else started. Nothing of it is changed or ended.
+#[derive(Debug, Clone)]
+pub struct GivenServer {
+    url: ServerUrl,
+    pid: Result<u32, String>,
+}
+
+impl GivenServer {
+    /// The server at `url`, whose process `question` finds. A server that cannot be reached is no error here: the backend's
+    /// own connection says so in its own words.
+    pub async fn new(url: ServerUrl, question: impl Future<Output = Result<u32, String>>) -> Self {
+        let answer = match tokio::time::timeout(ASK_LIMIT, question).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("it did not answer within {} s", ASK_LIMIT.as_secs())),
+        };
+        let pid = answer.map_err(|reason| format!("the process of the given server is not accounted: {reason}"));
+        GivenServer { url, pid }
+    }
+}
+
+#[async_trait]
+impl Server for GivenServer {
+    fn url(&self) -> &ServerUrl {
+        &self.url
+    }
+
+    fn address(&self) -> String {
+        self.url.redacted()
+    }
+
+    fn pid(&self) -> Result<u32, &str> {
+        self.pid.as_ref().copied().map_err(String::as_str)
+    }
+
+    fn private(&self) -> Option<OwnServer> {
+        None
+    }
+
+    fn died(&self) -> Option<Error> {
+        None
+    }
+
+    async fn stop(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// For `map_err`: what the system or a driver said.
+pub(crate) fn said(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Accepts a host name that is this host's for sure.
+pub(crate) fn check_loopback(host: &str) -> Result<(), String> {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let loopback = match address.parse::<std::net::IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => address.eq_ignore_ascii_case("localhost"),
+    };
+    if loopback { Ok(()) } else { Err(format!("{host} is not this host")) }
+}
+
+/// The process `pid` of this host, when its name is one of `names`. A server behind a forwarded port or in a container
+/// tells a pid that means nothing here, or somebody else.
+pub(crate) fn check_name(pid: i32, names: &[&str]) -> Result<procfs::process::Process, String> {
+    let process = procfs::process::Process::new(pid)
+        .map_err(|_| format!("its process {pid} is not visible here (a container, or a forwarded port?)"))?;
+    let comm = process.stat().map_err(said)?.comm;
+    if names.iter().any(|name| comm.starts_with(name)) {
+        Ok(process)
+    } else {
+        Err(format!("process {pid} of this host is {comm:?} and not the server (a container, or a forwarded port?)"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_this_host() {
+        for host in ["127.0.0.1", "127.8.0.1", "localhost", "::1", "[::1]"] {
+            assert!(check_loopback(host).is_ok(), "{host}");
+        }
+        for host in ["192.0.2.1", "db.example.org", "0.0.0.0", "localhost.example.org"] {
+            assert!(check_loopback(host).is_err(), "{host}");
+        }
+    }
+}

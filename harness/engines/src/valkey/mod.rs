@@ -1,0 +1,75 @@
+//! Valkey, and a Redis in its place.
+
+mod flag;
+mod locate;
+mod lock;
+mod process;
+mod start;
+
+use async_trait::async_trait;
+use qbench_backends::{EngineKind, ServerUrl};
+use qbench_schema::result::Durability;
+
+use crate::engine::{Engine, UrlFlag};
+use crate::services::lock::{ServerLock, take};
+use crate::services::{GivenServer, Result, Server, StartOptions};
+
+pub use locate::ValkeyProgram;
+pub use start::ValkeyServer;
+
+/// Valkey as the harness deals with it.
+pub struct ValkeyEngine;
+
+#[async_trait]
+impl Engine for ValkeyEngine {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Valkey
+    }
+
+    fn title(&self) -> &'static str {
+        "Valkey"
+    }
+
+    fn url_flag(&self) -> Option<&'static UrlFlag> {
+        Some(&flag::URL_FLAG)
+    }
+
+    fn default_durability(&self) -> Durability {
+        Durability::D0
+    }
+
+    async fn start(&self, options: StartOptions) -> Result<Option<Box<dyn Server>>> {
+        Ok(Some(Box::new(ValkeyServer::start(options).await?)))
+    }
+
+    async fn given(&self, url: ServerUrl) -> Box<dyn Server> {
+        Box::new(GivenServer::new(url.clone(), process::find(&url)).await)
+    }
+
+    fn is_on_this_host(&self, url: &ServerUrl) -> bool {
+        process::check_here(url).is_ok()
+    }
+
+    async fn lock(&self, url: &ServerUrl, namespace: &str) -> Result<Option<Box<dyn ServerLock>>> {
+        take(url, async { lock::take(url, namespace).await.map_err(|error| error.to_string()) }).await
+    }
+
+    fn describe_programs(&self) -> Result<Vec<String>> {
+        let program = ValkeyProgram::of_machine()?;
+        Ok(vec![format!("{} {} in {}", program.product, program.version, program.server.display())])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_tells_whether_its_server_is_here() {
+        for (url, is_here) in
+            [("redis://localhost:6379", true), ("redis://192.0.2.1:6379", false), ("no address", false)]
+        {
+            assert_eq!(ValkeyEngine.is_on_this_host(&ServerUrl::new(url)), is_here, "{url}");
+        }
+    }
+}
