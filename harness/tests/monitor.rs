@@ -13,10 +13,11 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use qbench_backends::{Admin, Census, Depth, Description, Result as BackendResult, ServerUrl};
 use qbench_engines::background::{Pgbench, PgbenchConfig};
+use qbench_engines::engine::Engine;
 use qbench_engines::monitor::{MonitorConfig, MonitorSummary, Monitors, Roles, ServerTarget};
-use qbench_engines::postgres::PostgresServer;
+use qbench_engines::postgres::{PostgresEngine, PostgresServer};
 use qbench_engines::services::StartOptions;
-use qbench_engines::valkey::ValkeyServer;
+use qbench_engines::valkey::{ValkeyEngine, ValkeyServer};
 use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::Durability;
@@ -38,7 +39,11 @@ struct Watched {
     monitors: Monitors,
 }
 
-fn watch(roles: Roles, target: ServerTarget, admin: Option<Box<dyn Admin>>) -> Watched {
+fn on(engine: &'static dyn Engine, url: ServerUrl, objects: Vec<String>) -> Option<ServerTarget> {
+    Some(ServerTarget { engine, url, objects })
+}
+
+fn watch(roles: Roles, target: Option<ServerTarget>, admin: Option<Box<dyn Admin>>) -> Watched {
     let folder = tempfile::tempdir().unwrap();
     let files = RunFiles::new(folder.path(), "memory", "warm");
     let phase = PhaseCell::default();
@@ -125,7 +130,7 @@ const COUNT: &str = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done";
 #[tokio::test]
 async fn the_cpu_of_a_role_is_what_the_kernel_charged_its_process() {
     let worker = Worker::start(&format!("kill -STOP $$; {COUNT}; kill -STOP $$"));
-    let run = watch(Roles { background: worker.role(), ..Roles::default() }, ServerTarget::None, None);
+    let run = watch(Roles { background: worker.role(), ..Roles::default() }, None, None);
     run.monitors.measured_start();
     worker.work();
     run.monitors.measured_end();
@@ -140,7 +145,7 @@ async fn the_cpu_of_a_role_is_what_the_kernel_charged_its_process() {
 #[tokio::test]
 async fn the_busy_time_of_the_host_is_explained_whoever_else_is_busy() {
     let worker = Worker::start(&format!("kill -STOP $$; {COUNT}; {COUNT}; {COUNT}; {COUNT}; kill -STOP $$"));
-    let run = watch(Roles { server: worker.role(), ..Roles::default() }, ServerTarget::None, None);
+    let run = watch(Roles { server: worker.role(), ..Roles::default() }, None, None);
     run.monitors.measured_start();
     worker.work();
     run.monitors.measured_end();
@@ -169,7 +174,7 @@ async fn short_lived_grandchildren_stay_counted_after_their_end() {
     let script = "kill -STOP $$; n=0; while [ $n -lt 60 ]; do \
                   (i=0; while [ $i -lt 8000 ]; do i=$((i+1)); done); n=$((n+1)); done; kill -STOP $$";
     let worker = Worker::start(script);
-    let run = watch(Roles { server: worker.role(), ..Roles::default() }, ServerTarget::None, None);
+    let run = watch(Roles { server: worker.role(), ..Roles::default() }, None, None);
     run.monitors.measured_start();
     worker.work();
     run.monitors.measured_end();
@@ -183,7 +188,7 @@ async fn short_lived_grandchildren_stay_counted_after_their_end() {
 #[tokio::test]
 async fn a_role_keeps_the_cpu_of_a_root_that_died() {
     let worker = Worker::start(&format!("kill -STOP $$; {COUNT}; kill -STOP $$"));
-    let run = watch(Roles { server: worker.role(), ..Roles::default() }, ServerTarget::None, None);
+    let run = watch(Roles { server: worker.role(), ..Roles::default() }, None, None);
     run.monitors.measured_start();
     worker.work();
     let system = run.files.system();
@@ -202,7 +207,7 @@ async fn a_role_keeps_the_cpu_of_a_root_that_died() {
 #[tokio::test]
 async fn the_harness_is_this_process_with_threads_that_ended_and_without_its_children() {
     let worker = Worker::start(&format!("kill -STOP $$; {COUNT}; {COUNT}; {COUNT}; kill -STOP $$"));
-    let run = watch(Roles { server: worker.role(), ..Roles::default() }, ServerTarget::None, None);
+    let run = watch(Roles { server: worker.role(), ..Roles::default() }, None, None);
     run.monitors.measured_start();
     std::thread::spawn(|| {
         let cpu_s = || {
@@ -226,7 +231,7 @@ async fn the_harness_is_this_process_with_threads_that_ended_and_without_its_chi
 
 #[tokio::test]
 async fn rows_parse_back_carry_the_phase_and_stay_on_the_clock() {
-    let run = watch(Roles::default(), ServerTarget::None, None);
+    let run = watch(Roles::default(), None, None);
     let system = run.files.system();
     run.phase.enter(RunPhase::Measured);
     // Read while it is being written, as after a kill: every row is whole.
@@ -244,19 +249,19 @@ async fn rows_parse_back_carry_the_phase_and_stay_on_the_clock() {
     let summary = run.monitors.finish();
     assert!(summary.rss_harness_bytes >= row.harness_rss_bytes);
     assert_eq!((summary.cpu_pct.harness, summary.steal_pct), (None, None), "no window was marked");
-    assert!(!run.files.db_stats().exists(), "there is no server to ask");
+    assert!(!run.files.server_stats("db").exists(), "there is no server to ask");
 }
 
 #[tokio::test]
 async fn a_folder_that_cannot_be_written_is_a_note() {
-    let run = watch(Roles::default(), ServerTarget::None, None);
+    let run = watch(Roles::default(), None, None);
     let files = RunFiles::new(&run.folder.path().join("missing"), "memory", "warm");
     let monitors = Monitors::start(MonitorConfig {
         clock: RunClock::start(),
         phase: PhaseCell::default(),
         files,
         roles: Roles::default(),
-        target: ServerTarget::None,
+        target: None,
         admin: None,
         interval: INTERVAL,
     });
@@ -269,7 +274,7 @@ async fn a_folder_that_cannot_be_written_is_a_note() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_a_note_and_the_others_go_on() {
     let url = ServerUrl::new("postgres://ann:s3cret@127.0.0.1:1/jobs");
-    let run = watch(Roles::default(), ServerTarget::Postgres { url, objects: Vec::new() }, None);
+    let run = watch(Roles::default(), on(&PostgresEngine, url, Vec::new()), None);
     wait_for_rows::<SystemRow>(&run.files.system(), |rows| rows.len() >= 3).await;
     let summary = run.monitors.finish();
     assert_eq!(summary.notes.len(), 1, "{:?}", summary.notes);
@@ -321,9 +326,9 @@ async fn postgresql_tells_what_it_did() {
     )
     .await;
     let objects = ["q.jobs", "q.parts", "q.not_there"].map(String::from).to_vec();
-    let target = ServerTarget::Postgres { url: server.url().clone(), objects };
+    let target = on(&PostgresEngine, server.url().clone(), objects);
     let run = watch(Roles { server: vec![server.pid()], ..Roles::default() }, target, Some(Box::new(FixedDepth)));
-    let stats = run.files.db_stats();
+    let stats = run.files.server_stats("db");
     let first = wait_for_rows::<DbStatsRow>(&stats, |rows| !rows.is_empty()).await.remove(0);
     assert_eq!(
         (first.commits_total, first.wal_bytes_total, first.tup_updated_total),
@@ -366,10 +371,10 @@ async fn postgresql_tells_what_it_did() {
     let summary = run.monitors.finish();
     assert_eq!(summary.deadlocks, Some(1));
     assert_eq!(summary.cost.dead_tuples, Some(400));
-    assert!(summary.cost.wal_bytes.unwrap() > 100_000 && summary.cost.fsyncs.unwrap() > 0, "{:?}", summary.cost);
-    assert!(summary.cost.wal_bytes.unwrap() <= row.wal_bytes_total, "the window lies within the run");
+    assert!(summary.cost.log_bytes.unwrap() > 100_000 && summary.cost.fsyncs.unwrap() > 0, "{:?}", summary.cost);
+    assert!(summary.cost.log_bytes.unwrap() <= row.wal_bytes_total, "the window lies within the run");
     assert!(summary.cost.server_ctx_switches.unwrap() > 0 && summary.cost.harness_ctx_switches.unwrap() > 0);
-    assert_eq!((summary.cost.aof_bytes, summary.cost.valkey_memory_growth_bytes), (None, None));
+    assert_eq!(summary.cost.memory_growth_bytes, None);
     assert_eq!(trouble(&summary), Vec::<&str>::new());
     assert!(summary.cpu_s.server.unwrap() > 0.0, "the backends that ended are counted");
     assert!(summary.rss_server_bytes.unwrap() > 5_000_000);
@@ -412,10 +417,10 @@ async fn the_sessions_of_pgbench_count_for_the_background_load_even_after_their_
     let program = [pgbench.pid() as i32];
 
     let roles = Roles { server: vec![server.pid()], background: vec![pgbench.pid()], ..Roles::default() };
-    let target = ServerTarget::Postgres { url: server.url().clone(), objects: Vec::new() };
+    let target = on(&PostgresEngine, server.url().clone(), Vec::new());
     let run = watch(roles, target, None);
     // The first row comes with the first look at the sessions.
-    wait_for_rows::<DbStatsRow>(&run.files.db_stats(), |rows| rows.len() >= 2).await;
+    wait_for_rows::<DbStatsRow>(&run.files.server_stats("db"), |rows| rows.len() >= 2).await;
     let (server_before_s, program_before_s) = (charged_s(&processes_of(&server)), charged_s(&program));
     run.monitors.measured_start();
     let (sessions_before_s, begun) = (charged_s(&sessions), Instant::now());
@@ -441,7 +446,7 @@ async fn the_sessions_of_pgbench_count_for_the_background_load_even_after_their_
     assert!(seen_background_s > used_s - slack_s, "saw {seen_background_s} s, the sessions alone used {used_s} s");
     let (seen_s, charged_s) = (seen_server_s + seen_background_s, server_s + program_s);
     assert!(seen_s < charged_s + slack_s, "saw {seen_s} s in two roles, the kernel charged {charged_s} s");
-    assert_eq!((summary.cost.wal_bytes, summary.cost.fsyncs), (None, None));
+    assert_eq!((summary.cost.log_bytes, summary.cost.fsyncs), (None, None));
     let told = "WAL and flushes per job are left out: the background load works on the same server";
     assert!(summary.notes.iter().any(|note| note.starts_with(told)), "{:?}", summary.notes);
     server.stop().await.unwrap();
@@ -450,9 +455,9 @@ async fn the_sessions_of_pgbench_count_for_the_background_load_even_after_their_
 #[tokio::test]
 async fn a_slow_backlog_query_leaves_its_cell_empty_and_delays_no_row() {
     let server = postgres().await;
-    let target = ServerTarget::Postgres { url: server.url().clone(), objects: Vec::new() };
+    let target = on(&PostgresEngine, server.url().clone(), Vec::new());
     let run = watch(Roles::default(), target, Some(Box::new(StuckDepth)));
-    let rows = wait_for_rows::<DbStatsRow>(&run.files.db_stats(), |rows| rows.len() >= 4).await;
+    let rows = wait_for_rows::<DbStatsRow>(&run.files.server_stats("db"), |rows| rows.len() >= 4).await;
     assert!(rows.iter().all(|row| row.backlog_ready.is_none()));
     let summary = run.monitors.finish();
     assert_eq!(summary.notes.len(), 1, "{:?}", summary.notes);
@@ -471,9 +476,9 @@ async fn valkey_tells_what_it_did() {
     let mut client = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("SET").arg("q:meta").arg("no stream").exec_async(&mut client).await.unwrap();
     let objects = ["q:jobs", "q:meta", "q:not_there"].map(String::from).to_vec();
-    let target = ServerTarget::Valkey { url: server.url().clone(), objects };
+    let target = on(&ValkeyEngine, server.url().clone(), objects);
     let run = watch(Roles { server: vec![server.pid()], ..Roles::default() }, target, None);
-    let stats = run.files.valkey_stats();
+    let stats = run.files.server_stats("valkey");
     let first = wait_for_rows::<ValkeyStatsRow>(&stats, |rows| !rows.is_empty()).await.remove(0);
     assert_eq!((first.stream_length, first.xadd_calls_total), (None, 0), "no key is a stream yet");
 
@@ -501,10 +506,10 @@ async fn valkey_tells_what_it_did() {
     assert_eq!(trouble(&summary), Vec::<&str>::new());
     // 50 payloads, each with its command and its framing.
     let payloads_bytes = 50 * PAYLOAD_BYTES as u64;
-    let aof_bytes = summary.cost.aof_bytes.unwrap();
-    assert!((payloads_bytes..payloads_bytes + 50 * 200).contains(&aof_bytes), "{:?}", summary.cost);
-    assert!(summary.cost.valkey_memory_growth_bytes.unwrap() > payloads_bytes as i64 / 2, "{:?}", summary.cost);
-    assert_eq!((summary.cost.wal_bytes, summary.cost.fsyncs, summary.cost.dead_tuples), (None, None, None));
+    let log_bytes = summary.cost.log_bytes.unwrap();
+    assert!((payloads_bytes..payloads_bytes + 50 * 200).contains(&log_bytes), "{:?}", summary.cost);
+    assert!(summary.cost.memory_growth_bytes.unwrap() > payloads_bytes as i64 / 2, "{:?}", summary.cost);
+    assert_eq!((summary.cost.fsyncs, summary.cost.dead_tuples), (None, None));
     assert!(summary.rss_server_bytes.unwrap() > 1_000_000);
     server.stop().await.unwrap();
 }
@@ -512,9 +517,9 @@ async fn valkey_tells_what_it_did() {
 #[tokio::test]
 async fn a_server_that_vanishes_is_noted_and_the_host_is_still_watched() {
     let server = ValkeyServer::start(StartOptions::new(Durability::D0)).await.unwrap();
-    let target = ServerTarget::Valkey { url: server.url().clone(), objects: vec!["q:jobs".to_owned()] };
+    let target = on(&ValkeyEngine, server.url().clone(), vec!["q:jobs".to_owned()]);
     let run = watch(Roles { server: vec![server.pid()], ..Roles::default() }, target, None);
-    let (stats, system) = (run.files.valkey_stats(), run.files.system());
+    let (stats, system) = (run.files.server_stats("valkey"), run.files.system());
     wait_for_rows::<ValkeyStatsRow>(&stats, |rows| rows.len() >= 2).await;
     server.stop().await.unwrap();
     let before = rows::<SystemRow>(&system).len();

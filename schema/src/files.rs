@@ -17,6 +17,9 @@ pub const MATRIX_JSON: &str = "matrix.json";
 /// Last part of a verdict's file name; a file that ends so is a run.
 pub const RESULT_SUFFIX: &str = "_result.json";
 
+/// Last part of the name of a file with a server's statistics.
+const STATS_SUFFIX: &str = "_stats.csv";
+
 /// The files of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFiles {
@@ -56,14 +59,20 @@ impl RunFiles {
         self.with("_system.csv")
     }
 
-    /// A row a second of PostgreSQL.
-    pub fn db_stats(&self) -> PathBuf {
-        self.with("_db_stats.csv")
+    /// A row a second of the server itself. `product` is the word for it: `db` for PostgreSQL, `valkey`.
+    pub fn server_stats(&self, product: &str) -> PathBuf {
+        self.with(&format!("_{product}{STATS_SUFFIX}"))
     }
 
-    /// A row a second of Valkey.
-    pub fn valkey_stats(&self) -> PathBuf {
-        self.with("_valkey_stats.csv")
+    /// Statistics of servers that are there, of whatever product.
+    fn all_server_stats(&self) -> impl Iterator<Item = PathBuf> {
+        let is_product = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        entries.filter_map(move |entry| {
+            let name = entry.file_name();
+            let product = name.to_str()?.strip_prefix(&self.run)?.strip_prefix('_')?.strip_suffix(STATS_SUFFIX)?;
+            is_product(product).then(|| entry.path())
+        })
     }
 
     /// Histograms of every stage, an interval a second.
@@ -81,17 +90,10 @@ impl RunFiles {
         self.with("_manifest.json")
     }
 
-    /// Every name that the set can have.
-    pub fn all(&self) -> [PathBuf; 7] {
-        [
-            self.metrics(),
-            self.latency_log(),
-            self.system(),
-            self.db_stats(),
-            self.valkey_stats(),
-            self.result(),
-            self.manifest(),
-        ]
+    /// Every file that the set can have; statistics of servers only where they are there.
+    pub fn all(&self) -> Vec<PathBuf> {
+        let fixed = [self.metrics(), self.latency_log(), self.system(), self.result(), self.manifest()];
+        fixed.into_iter().chain(self.all_server_stats()).collect()
     }
 
     fn with(&self, suffix: &str) -> PathBuf {
@@ -108,4 +110,22 @@ pub fn block_dir(out: &Path, block: u32, blocks: u32) -> PathBuf {
 pub fn is_block_folder(name: &str) -> bool {
     name.strip_prefix("rep-")
         .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_of_any_server_belong_to_their_run_and_to_no_other() {
+        let dir = std::env::temp_dir().join(format!("qbench-files-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let (run, other) = (RunFiles::new(&dir, "list", "cold"), RunFiles::new(&dir, "list", "cold_x"));
+        let paths = [run.server_stats("db"), run.server_stats("nats"), other.server_stats("db")];
+        paths.iter().for_each(|path| std::fs::write(path, "").unwrap());
+        let mut found: Vec<PathBuf> = run.all_server_stats().collect();
+        found.sort();
+        assert_eq!((found.as_slice(), other.all().len()), (&paths[..2], 6));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

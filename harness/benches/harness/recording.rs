@@ -15,7 +15,7 @@ use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::shards::threads_beside;
 use qbench_driver::work::Failures;
 use qbench_engines::monitor::{MonitorConfig, Monitors, Roles, ServerTarget};
-use qbench_engines::postgres::PostgresServer;
+use qbench_engines::postgres::{PostgresEngine, PostgresServer};
 use qbench_engines::services::StartOptions;
 use qbench_ground::clock::{PhaseCell, RunClock};
 use qbench_schema::files::RunFiles;
@@ -117,7 +117,11 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
             phase: phase.clone(),
             files: files.clone(),
             roles: Roles { server: vec![server.pid()], ..Roles::default() },
-            target: ServerTarget::Postgres { url: server.url().clone(), objects: description.objects },
+            target: Some(ServerTarget {
+                engine: &PostgresEngine,
+                url: server.url().clone(),
+                objects: description.objects,
+            }),
             admin: Some(backend.admin().await?),
             interval: Duration::from_secs(1),
         })),

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use qbench_backends::{EngineKind, ServerUrl};
 use qbench_schema::result::Durability;
 
+use crate::monitor::server::{Sampler, SamplerContext, WindowReader};
 use crate::services::lock::ServerLock;
 use crate::services::{GivenServer, Result, Server, StartOptions};
 
@@ -75,6 +76,22 @@ pub trait Engine: Send + Sync {
     /// [`crate::services::Error::Busy`] when another run has the lock.
     async fn lock(&self, _url: &ServerUrl, _namespace: &str) -> Result<Option<Box<dyn ServerLock>>> {
         Ok(None)
+    }
+
+    /// The word in the name of the file with the server's statistics, `<run>_<word>_stats.csv`; `None` where there is no server
+    /// to ask. Small letters and digits.
+    fn statistics(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Watches a server over the run; asked where there are [`Engine::statistics`].
+    fn sampler(&self, _context: SamplerContext) -> Option<Box<dyn Sampler>> {
+        None
+    }
+
+    /// Reads the counters of the server at `url` at the ends of the measured window; `objects` is what the backend keeps there.
+    fn window_reader(&self, _url: &ServerUrl, _objects: &[String]) -> Option<Box<dyn WindowReader>> {
+        None
     }
 
     /// What `qbench doctor` says of the product: which programs would be used.

@@ -229,12 +229,12 @@ impl PerJob {
         CostPerJob {
             server_cpu_us: cpu.server,
             harness_cpu_us: cpu.harness,
-            log_bytes: self.of_count(cost.wal_bytes.or(cost.aof_bytes)),
+            log_bytes: self.of_count(cost.log_bytes),
             fsyncs: self.of_count(cost.fsyncs),
             // A queue in this process may have nothing that is asked, and what an adapter's library asks is not seen.
             round_trips: self.of_count(Some(round_trips).filter(|asked| *asked > 0)),
             dead_tuples: self.of_count(cost.dead_tuples),
-            server_memory_bytes: self.of(cost.valkey_memory_growth_bytes.map(|bytes| bytes as f64)),
+            server_memory_bytes: self.of(cost.memory_growth_bytes.map(|bytes| bytes as f64)),
             server_ctx_switches: self.of_count(cost.server_ctx_switches),
             harness_ctx_switches: self.of_count(cost.harness_ctx_switches),
         }

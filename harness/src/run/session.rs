@@ -359,13 +359,10 @@ fn roles(request: &RunRequest, servers: &RunServers, background: Option<&Backgro
     (roles, notes)
 }
 
-fn target(request: &RunRequest, servers: &RunServers, description: &Description) -> ServerTarget {
-    let objects = description.objects.clone();
-    match (request.entry.engine, servers.url_under_test(request.entry.engine)) {
-        (EngineKind::Postgres, Some(url)) => ServerTarget::Postgres { url, objects },
-        (EngineKind::Valkey, Some(url)) => ServerTarget::Valkey { url, objects },
-        _ => ServerTarget::None,
-    }
+fn target(request: &RunRequest, servers: &RunServers, description: &Description) -> Option<ServerTarget> {
+    let engine = qbench_engines::of(request.entry.engine);
+    let url = servers.url_under_test(engine.kind())?;
+    Some(ServerTarget { engine, url, objects: description.objects.clone() })
 }
 
 fn describe_servers(request: &RunRequest, servers: &RunServers, description: &Description) -> Vec<ServerDescription> {

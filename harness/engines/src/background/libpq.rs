@@ -8,10 +8,11 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
 use super::own_schema::SCHEMA;
+use crate::postgres::session::BACKGROUND_NAME;
 use crate::services::ChildSpec;
 
 /// Name under which pgbench's connections show in `pg_stat_activity`.
-pub const APPLICATION_NAME: &str = "qbench:pgbench";
+pub const APPLICATION_NAME: &str = BACKGROUND_NAME;
 
 /// Environment of a libpq program.
 pub struct Libpq(Vec<(&'static str, OsString)>);

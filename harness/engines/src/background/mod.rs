@@ -3,6 +3,7 @@
 //! In order: [`Pgbench::prepare`] makes and fills the tables, [`PreparedPgbench::start`] runs the clients, the caller waits for
 //! [`Pgbench::wait_until_running`] before it measures, then [`Pgbench::stop`], [`Pgbench::report`], [`Pgbench::remove`].
 
+mod error;
 mod libpq;
 mod own_schema;
 mod progress;
@@ -19,11 +20,12 @@ use nix::sys::signal::Signal;
 use qbench_backends::ServerUrl;
 use qbench_schema::result::BackgroundLoad;
 
-use crate::services::{self, ChildSpec, GuardedChild, spawn_guarded};
+use crate::services::{ChildSpec, GuardedChild, spawn_guarded};
 use progress::{Progress, Timeline};
 use qbench_ground::clock::RunClock;
 use qbench_ground::pinning::Cores;
 
+pub use error::Error;
 pub use libpq::{APPLICATION_NAME, Libpq};
 pub use own_schema::SCHEMA;
 
@@ -39,59 +41,6 @@ const RUN_SECONDS: u32 = 7 * 24 * 3600;
 
 /// How often a waiting caller looks again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-
-/// An error of the background load.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The user asked for something that would not measure what it says.
-    #[error("{0}")]
-    Config(String),
-    /// The schema that pgbench's tables would go to is somebody else's. Nothing was touched.
-    #[error(
-        "the background load needs the schema {SCHEMA} on {server}, and there is one that qbench did not make; nothing \
-         was touched. Rename or drop it, or give another database"
-    )]
-    Foreign {
-        /// Address without password.
-        server: String,
-    },
-    /// PostgreSQL refused something.
-    #[error("cannot {attempted} on {server}: {source}")]
-    Database {
-        /// What was attempted, fit to follow "cannot".
-        attempted: &'static str,
-        /// Address without password.
-        server: String,
-        /// What the driver or the server said.
-        source: sqlx::Error,
-    },
-    /// The program could not be started.
-    #[error(transparent)]
-    Start(#[from] services::Error),
-    /// pgbench did not do its work.
-    #[error("{what}{}", said(.last_lines))]
-    Pgbench {
-        /// What happened.
-        what: String,
-        /// The end of its own output.
-        last_lines: Vec<String>,
-    },
-}
-
-impl Error {
-    /// Whether the user asked for what cannot be.
-    pub fn is_config(&self) -> bool {
-        matches!(self, Error::Config(_) | Error::Start(services::Error::Config(_)))
-    }
-}
-
-fn said(last_lines: &[String]) -> String {
-    if last_lines.is_empty() {
-        "; it said nothing".to_owned()
-    } else {
-        format!("; its last words: {}", last_lines.join(" / "))
-    }
-}
 
 /// What to run, and against what.
 #[derive(Debug, Clone)]

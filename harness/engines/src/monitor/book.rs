@@ -21,7 +21,7 @@ pub(crate) struct Snapshot {
 
 /// The account of the roles, shared between the monitors' thread and the driver, which marks the measured window.
 #[derive(Clone)]
-pub(crate) struct RoleBook {
+pub struct RoleBook {
     clock: RunClock,
     notes: Notes,
     accounts: Arc<Mutex<Accounts>>,

@@ -14,7 +14,7 @@ const SUBJECT: &str = "ask the backend for its backlog, the cell stays empty";
 
 /// Asks [`Admin::depth`]. An answer that is late is awaited in the background and thrown away, because cutting a query off
 /// would leave the connection in doubt; until it has come, nothing new is asked.
-pub(crate) struct DepthProbe {
+pub struct DepthProbe {
     state: State,
     notes: Notes,
 }

@@ -4,32 +4,32 @@
 //! each goes on without the others. They live on one thread of their own with a runtime of its own, so that neither
 //! their work nor their waiting disturbs the measured one.
 //!
-//! The monitors know engines ([`ServerTarget`]), not backends.
+//! What is asked of a server stands in its product's room; [`server`] says what the monitors ask of that.
 
 mod book;
-mod counters;
 mod cpu;
 mod depth;
 mod footprint;
 mod host;
 mod notes;
-mod postgres;
 mod roles;
-mod rows;
+pub(crate) mod rows;
+pub mod server;
 mod system;
 mod ticks;
-mod valkey;
-mod window;
+pub(crate) mod totals;
+pub mod window;
 
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use qbench_backends::{Admin, ServerUrl};
+use qbench_backends::{Admin, EngineKind, ServerUrl};
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::CpuPct;
 use tokio::sync::{mpsc, watch};
 
+use crate::engine::Engine;
 use qbench_ground::clock::{PhaseCell, RunClock};
 
 pub use cpu::CpuSeconds;
@@ -40,11 +40,11 @@ use book::{RoleBook, Snapshot};
 use cpu::CpuSpan;
 use depth::DepthProbe;
 use notes::Notes;
-use postgres::PostgresMonitor;
+use rows::RowFile;
+use server::{SamplerContext, ServerFindings};
 use system::{PeakMemory, SystemMonitor};
 use ticks::Ticks;
-use valkey::ValkeyMonitor;
-use window::{AofSize, Edge, WindowCounters, WindowProbe};
+use window::{Edge, WindowCounters, WindowProbe};
 
 /// The least share of the host's busy time that the roles should have (METHODOLOGY M4), in percent. Below it a note says
 /// where the rest went.
@@ -53,25 +53,15 @@ const ENOUGH_OF_HOST_PCT: f64 = 95.0;
 /// Less busy time than this is not worth a note: the kernel tells idle time in ticks of 10 ms per core.
 const WORTH_DIVIDING_S: f64 = 0.5;
 
-/// The server under test, by engine.
-#[derive(Debug, Clone)]
-pub enum ServerTarget {
-    /// A PostgreSQL database.
-    Postgres {
-        /// Where it is.
-        url: ServerUrl,
-        /// Qualified names of the backend's tables ([`qbench_backends::Description::objects`]).
-        objects: Vec<String>,
-    },
-    /// A Valkey or Redis server.
-    Valkey {
-        /// Where it is.
-        url: ServerUrl,
-        /// The backend's keys; those that are streams are watched.
-        objects: Vec<String>,
-    },
-    /// The queue lives in this process: there is no server to ask, and no file of one.
-    None,
+/// The server under test.
+#[derive(Clone)]
+pub struct ServerTarget {
+    /// Its product.
+    pub engine: &'static dyn Engine,
+    /// Where it is.
+    pub url: ServerUrl,
+    /// What the backend keeps there ([`qbench_backends::Description::objects`]).
+    pub objects: Vec<String>,
 }
 
 /// What to watch, and where to write it.
@@ -84,9 +74,9 @@ pub struct MonitorConfig {
     pub files: RunFiles,
     /// Processes to account for.
     pub roles: Roles,
-    /// The server to ask.
-    pub target: ServerTarget,
-    /// Control side of the backend with a connection of its own, for the backlog columns of PostgreSQL. It is used on
+    /// The server to ask; `None` where the queue lives in this process.
+    pub target: Option<ServerTarget>,
+    /// Control side of the backend with a connection of its own, for the backlog columns of a server that does not tell it. It is used on
     /// the monitors' thread, and the runtime that opened it must go on running until [`Monitors::finish`].
     pub admin: Option<Box<dyn Admin>>,
     /// Time between two rows; a second in every run.
@@ -110,7 +100,7 @@ pub struct MonitorSummary {
     pub rss_server_bytes: Option<u64>,
     /// Largest memory of the harness in any row.
     pub rss_harness_bytes: Option<u64>,
-    /// Deadlocks that PostgreSQL counted while it was watched; absent for other engines and where it never answered.
+    /// Deadlocks that the server counted while it was watched; absent for products without them and where it never answered.
     pub deadlocks: Option<u64>,
     /// Share of the cores' time in the measured window that the hypervisor took; 100 is all cores.
     pub steal_pct: Option<f64>,
@@ -140,8 +130,7 @@ struct Window {
 #[derive(Default)]
 struct Findings {
     peak: PeakMemory,
-    deadlocks: Option<u64>,
-    aof: Vec<AofSize>,
+    server: ServerFindings,
     counters: WindowCounters,
 }
 
@@ -150,7 +139,9 @@ impl Monitors {
     pub fn start(config: MonitorConfig) -> Self {
         let notes = Notes::default();
         let book = RoleBook::new(config.clock, &config.roles, &notes);
-        let shared = matches!(config.target, ServerTarget::Postgres { .. }) && !config.roles.background.is_empty();
+        // The background load is pgbench, so it can only work on a PostgreSQL.
+        let on_postgres = config.target.as_ref().is_some_and(|target| target.engine.kind() == EngineKind::Postgres);
+        let shared = on_postgres && !config.roles.background.is_empty();
         let (stop, stopped) = watch::channel(false);
         let (edges, marked) = mpsc::unbounded_channel();
         let thread = {
@@ -197,7 +188,7 @@ impl Monitors {
         let mut summary = MonitorSummary {
             rss_server_bytes: findings.peak.server_bytes,
             rss_harness_bytes: findings.peak.harness_bytes,
-            deadlocks: findings.deadlocks,
+            deadlocks: findings.server.deadlocks,
             ..MonitorSummary::default()
         };
         if let (Some(start), Some(end)) = (&window.start, &window.end) {
@@ -213,7 +204,7 @@ impl Monitors {
             summary.steal_pct = (span.all_s > 0.0).then(|| 100.0 * span.steal_s / span.all_s);
             summary.cpu_roles_of_host_pct = span.cpu_s.roles_of_host_pct();
             summary.cost =
-                WindowCost::between((start, end), &findings.counters, &findings.aof, self.shared, &self.notes);
+                WindowCost::between((start, end), &findings.counters, &findings.server.log, self.shared, &self.notes);
             let lacking = summary.cpu_roles_of_host_pct.is_some_and(|share| share < ENOUGH_OF_HOST_PCT);
             if lacking && span.cpu_s.host.is_some_and(|host_s| host_s >= WORTH_DIVIDING_S) {
                 summary.notes.extend(span.cpu_s.remainder());
@@ -261,30 +252,28 @@ fn watch_all(
     let MonitorConfig { clock, phase, files, target, admin, interval, roles: _ } = config;
     let ticks = || Ticks::new(clock, interval, stopped.clone());
     let findings = runtime.block_on(async {
-        let counters = tokio::spawn(WindowProbe::new(clock, &target, marked, notes).run(stopped.clone()));
+        let reader = target.as_ref().and_then(|server| server.engine.window_reader(&server.url, &server.objects));
+        let counters = tokio::spawn(WindowProbe::new(clock, reader, marked, notes).run(stopped.clone()));
         let system = SystemMonitor::new(book.clone(), phase, &files, notes).run(ticks());
         let system = tokio::spawn(system);
-        let server = match target {
-            ServerTarget::Postgres { url, objects } => {
-                let depth = DepthProbe::new(admin, notes);
-                let monitor = PostgresMonitor::new(clock, url, objects, depth, book, &files, notes);
-                let ticks = ticks();
-                tokio::spawn(async move { (monitor.run(ticks).await, Vec::new()) })
+        let sampler = target.and_then(|ServerTarget { engine, url, objects }| {
+            let file = RowFile::create(&files.server_stats(engine.statistics()?), notes);
+            let depth = DepthProbe::new(admin, notes);
+            engine.sampler(SamplerContext { clock, url, objects, depth, book, notes: notes.clone(), file })
+        });
+        let ticks = ticks();
+        let server = tokio::spawn(async move {
+            match sampler {
+                Some(sampler) => server::run(sampler, ticks).await,
+                None => ServerFindings::default(),
             }
-            ServerTarget::Valkey { url, objects } => {
-                let monitor = ValkeyMonitor::new(clock, url, objects, &files, notes);
-                let ticks = ticks();
-                tokio::spawn(async move { (None, monitor.run(ticks).await) })
-            }
-            ServerTarget::None => tokio::spawn(async { (None, Vec::new()) }),
-        };
+        });
         // A task that panicked must not take the other ones' findings along.
         let (system, server, counters) = tokio::join!(system, server, counters);
         let peak = system.map_err(|error| notes.add("run the monitor of the host", error)).unwrap_or_default();
-        let (deadlocks, aof) =
-            server.map_err(|error| notes.add("run the monitor of the server", error)).unwrap_or_default();
+        let server = server.map_err(|error| notes.add("run the monitor of the server", error)).unwrap_or_default();
         let counters = counters.map_err(|error| notes.add("run the probe of the window", error)).unwrap_or_default();
-        Findings { peak, deadlocks, aof, counters }
+        Findings { peak, server, counters }
     });
     // A backlog question that is still open is dropped here instead of being waited for.
     runtime.shutdown_background();

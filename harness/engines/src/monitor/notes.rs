@@ -7,7 +7,7 @@ const MAX_NOTES: usize = 20;
 
 /// Notes shared by the monitors of one run. Copies write into the same list.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Notes(Arc<Mutex<Vec<Note>>>);
+pub struct Notes(Arc<Mutex<Vec<Note>>>);
 
 #[derive(Debug)]
 struct Note {

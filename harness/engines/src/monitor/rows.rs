@@ -9,7 +9,7 @@ use super::notes::Notes;
 
 /// A CSV file of one record type. Every row is handed to the kernel in one write, so the rows so far parse even when
 /// the harness is killed. A file that cannot be written becomes a note; rows are then dropped.
-pub(crate) struct RowFile {
+pub struct RowFile {
     path: PathBuf,
     writer: Option<csv::Writer<File>>,
     notes: Notes,

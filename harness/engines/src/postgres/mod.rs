@@ -4,14 +4,18 @@ mod flag;
 mod locate;
 mod lock;
 mod memory;
+mod monitor;
 mod process;
+pub(crate) mod session;
 mod start;
+mod window;
 
 use async_trait::async_trait;
 use qbench_backends::{EngineKind, ServerUrl};
 use qbench_schema::result::Durability;
 
 use crate::engine::{Engine, UrlFlag};
+use crate::monitor::server::{Sampler, SamplerContext, WindowReader};
 use crate::services::lock::{ServerLock, take};
 use crate::services::{GivenServer, Result, Server, StartOptions};
 
@@ -53,6 +57,18 @@ impl Engine for PostgresEngine {
 
     async fn lock(&self, url: &ServerUrl, namespace: &str) -> Result<Option<Box<dyn ServerLock>>> {
         take(url, async { lock::take(url, namespace).await.map_err(|error| error.to_string()) }).await
+    }
+
+    fn statistics(&self) -> Option<&'static str> {
+        Some("db")
+    }
+
+    fn sampler(&self, context: SamplerContext) -> Option<Box<dyn Sampler>> {
+        Some(Box::new(monitor::PostgresSampler::new(context)))
+    }
+
+    fn window_reader(&self, url: &ServerUrl, objects: &[String]) -> Option<Box<dyn WindowReader>> {
+        Some(Box::new(window::PostgresCounters::new(url.clone(), objects.to_vec())))
     }
 
     fn describe_programs(&self) -> Result<Vec<String>> {

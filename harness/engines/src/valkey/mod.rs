@@ -1,16 +1,20 @@
 //! Valkey, and a Redis in its place.
 
 mod flag;
+mod info;
 mod locate;
 mod lock;
+mod monitor;
 mod process;
 mod start;
+mod window;
 
 use async_trait::async_trait;
 use qbench_backends::{EngineKind, ServerUrl};
 use qbench_schema::result::Durability;
 
 use crate::engine::{Engine, UrlFlag};
+use crate::monitor::server::{Sampler, SamplerContext, WindowReader};
 use crate::services::lock::{ServerLock, take};
 use crate::services::{GivenServer, Result, Server, StartOptions};
 
@@ -52,6 +56,18 @@ impl Engine for ValkeyEngine {
 
     async fn lock(&self, url: &ServerUrl, namespace: &str) -> Result<Option<Box<dyn ServerLock>>> {
         take(url, async { lock::take(url, namespace).await.map_err(|error| error.to_string()) }).await
+    }
+
+    fn statistics(&self) -> Option<&'static str> {
+        Some("valkey")
+    }
+
+    fn sampler(&self, context: SamplerContext) -> Option<Box<dyn Sampler>> {
+        Some(Box::new(monitor::ValkeySampler::new(context)))
+    }
+
+    fn window_reader(&self, url: &ServerUrl, objects: &[String]) -> Option<Box<dyn WindowReader>> {
+        Some(Box::new(window::ValkeyCounters::new(url.clone(), objects.to_vec())))
     }
 
     fn describe_programs(&self) -> Result<Vec<String>> {

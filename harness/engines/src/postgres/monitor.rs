@@ -4,114 +4,47 @@
 //! A busy backend hands its counters to the views once a second, an idle one within ten seconds or when it ends, so the
 //! rows lag by as much.
 
-use std::time::Duration;
-
-use qbench_backends::ServerUrl;
-use qbench_schema::files::RunFiles;
+use async_trait::async_trait;
 use qbench_schema::server_stats::DbStatsRow;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Connection, Row};
 
-use super::book::RoleBook;
-use super::counters::Counters;
-use super::depth::DepthProbe;
-use super::notes::Notes;
-use super::rows::RowFile;
-use super::ticks::Ticks;
-use crate::background::APPLICATION_NAME as BACKGROUND_NAME;
-use qbench_ground::clock::RunClock;
+use super::session::{BACKGROUND_NAME, Session, TABLES_OF_OURS, connect, wal_syncs};
+use crate::monitor::server::{ANSWER_LIMIT, CLIENT_NAME, Sampler, SamplerContext, ServerFindings};
+use crate::monitor::totals::Totals;
 
-/// Name under which the monitor's connection shows in `pg_stat_activity`.
-const APPLICATION_NAME: &str = "qbench:monitor";
-
-/// Limits of the server on our statement. It reads table sizes, which waits for whoever holds a table exclusively.
-const SERVER_LIMITS: [(&str, &str); 2] = [("statement_timeout", "900ms"), ("lock_timeout", "500ms")];
-
-/// Longest wait for one sample, for a server that does not answer at all.
-pub(super) const SAMPLE_LIMIT: Duration = Duration::from_secs(2);
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-
-/// Samples a PostgreSQL server.
-pub(crate) struct PostgresMonitor {
-    clock: RunClock,
-    url: ServerUrl,
-    objects: Vec<String>,
-    depth: DepthProbe,
-    book: RoleBook,
-    notes: Notes,
-    file: RowFile,
+/// Samples a PostgreSQL server: the backend's tables, and the sessions of the background load, which are told to the book.
+pub(super) struct PostgresSampler {
+    context: SamplerContext,
     session: Option<Session>,
-    counters: Counters,
+    totals: Totals,
     deadlocks: Option<u64>,
 }
 
-/// A connection, and the question that is asked over it.
-pub(super) struct Session {
-    pub(super) connection: PgConnection,
-    pub(super) statement: String,
-}
-
-impl PostgresMonitor {
-    /// Creates the file; the first sample connects. `objects` are the qualified names of the tables to watch. The sessions
-    /// of the background load are found here and told to `book`.
-    pub(crate) fn new(
-        clock: RunClock,
-        url: ServerUrl,
-        objects: Vec<String>,
-        depth: DepthProbe,
-        book: RoleBook,
-        files: &RunFiles,
-        notes: &Notes,
-    ) -> Self {
-        PostgresMonitor {
-            clock,
-            url,
-            objects,
-            depth,
-            book,
-            notes: notes.clone(),
-            file: RowFile::create(&files.db_stats(), notes),
-            session: None,
-            counters: Counters::default(),
-            deadlocks: None,
-        }
-    }
-
-    /// Writes a row now, one per tick, and a last one when the monitors are stopped. Returns the deadlocks that the
-    /// server counted meanwhile; `None` when it never answered.
-    pub(crate) async fn run(mut self, mut ticks: Ticks) -> Option<u64> {
-        self.sample().await;
-        while ticks.next().await {
-            self.sample().await;
-        }
-        self.sample().await;
-        if let Some(session) = self.session.take() {
-            // Says good-bye, so that the server's log has no broken connection; nothing depends on it.
-            let _ = tokio::time::timeout(SAMPLE_LIMIT, session.connection.close()).await;
-        }
-        self.deadlocks
-    }
-
+#[async_trait]
+impl Sampler for PostgresSampler {
     async fn sample(&mut self) {
         if self.session.is_none() {
-            match connect(&self.url, statement).await {
+            match connect(&self.context.url, statement).await {
                 Ok(session) => self.session = Some(session),
                 Err(problem) => {
-                    self.notes.add("connect the PostgreSQL monitor", format!("{}: {problem}", self.url));
+                    self.context
+                        .notes
+                        .add("connect the PostgreSQL monitor", format!("{}: {problem}", self.context.url));
                     return;
                 }
             }
         }
         let Some(session) = &mut self.session else { return };
-        let at_us = self.clock.now_us();
+        let at_us = self.context.clock.now_us();
         let question = sqlx::query(AssertSqlSafe(session.statement.as_str()))
-            .bind(&self.objects)
+            .bind(&self.context.objects)
             .fetch_one(&mut session.connection);
-        let (answer, depth) = tokio::join!(tokio::time::timeout(SAMPLE_LIMIT, question), self.depth.ask());
+        let (answer, depth) = tokio::join!(tokio::time::timeout(ANSWER_LIMIT, question), self.context.depth.ask());
         let row = match answer {
             Ok(Ok(row)) => row,
             Ok(Err(error)) => {
-                self.notes.add("sample PostgreSQL's statistics, the row is left out", &error);
+                self.context.notes.add("sample PostgreSQL's statistics, the row is left out", &error);
                 // A server's refusal leaves the connection as it was; anything else does not.
                 if error.as_database_error().is_none() {
                     self.session = None;
@@ -119,9 +52,9 @@ impl PostgresMonitor {
                 return;
             }
             Err(_) => {
-                self.notes.add(
+                self.context.notes.add(
                     "sample PostgreSQL's statistics, the row is left out",
-                    format!("no answer within {SAMPLE_LIMIT:?}"),
+                    format!("no answer within {ANSWER_LIMIT:?}"),
                 );
                 self.session = None;
                 return;
@@ -129,8 +62,8 @@ impl PostgresMonitor {
         };
         match row.try_get::<Vec<i32>, _>("background_sessions") {
             // Again with every sample: a session that broke off may have been replaced.
-            Ok(sessions) => self.book.lend_to_background(&sessions),
-            Err(error) => self.notes.add("find the sessions of the background load", error),
+            Ok(sessions) => self.context.book.lend_to_background(&sessions),
+            Err(error) => self.context.notes.add("find the sessions of the background load", error),
         }
         match self.row(&row) {
             Ok(mut stats) => {
@@ -138,15 +71,33 @@ impl PostgresMonitor {
                 stats.backlog_ready = depth.map(|depth| depth.ready);
                 stats.backlog_in_flight = depth.map(|depth| depth.in_flight);
                 self.deadlocks = Some(stats.deadlocks_total);
-                self.file.append(&stats);
+                self.context.file.append(&stats);
             }
-            Err(error) => self.notes.add("read PostgreSQL's statistics, the row is left out", error),
+            Err(error) => self.context.notes.add("read PostgreSQL's statistics, the row is left out", error),
         }
+    }
+
+    async fn close(&mut self) {
+        if let Some(session) = self.session.take() {
+            // Says good-bye, so that the server's log has no broken connection; nothing depends on it.
+            let _ = tokio::time::timeout(ANSWER_LIMIT, session.connection.close()).await;
+        }
+    }
+
+    fn findings(&mut self) -> ServerFindings {
+        ServerFindings { deadlocks: self.deadlocks, log: Vec::new() }
+    }
+}
+
+impl PostgresSampler {
+    /// The first sample connects.
+    pub(super) fn new(context: SamplerContext) -> Self {
+        PostgresSampler { context, session: None, totals: Totals::default(), deadlocks: None }
     }
 
     fn row(&mut self, row: &PgRow) -> Result<DbStatsRow, sqlx::Error> {
         let value = |column: &str| row.try_get::<i64, _>(column).map(|value| value.max(0) as u64);
-        let mut total = |column: &'static str| Ok::<u64, sqlx::Error>(self.counters.total(column, value(column)?));
+        let mut total = |column: &'static str| Ok::<u64, sqlx::Error>(self.totals.total(column, value(column)?));
         Ok(DbStatsRow {
             at_us: 0,
             backlog_ready: None,
@@ -172,36 +123,6 @@ impl PostgresMonitor {
     }
 }
 
-/// Connects to the server at `url`; `statement` makes the question for its version (`server_version_num`).
-pub(super) async fn connect(url: &ServerUrl, statement: fn(u32) -> String) -> Result<Session, String> {
-    let options: PgConnectOptions = url.expose().parse().map_err(|error: sqlx::Error| error.to_string())?;
-    let options = options.application_name(APPLICATION_NAME).options(SERVER_LIMITS).disable_statement_logging();
-    let connection = tokio::time::timeout(CONNECT_LIMIT, options.connect())
-        .await
-        .map_err(|_| format!("no answer within {CONNECT_LIMIT:?}"))?
-        .map_err(|error| error.to_string())?;
-    let version = connection.server_version_num().ok_or("the server did not tell its version")?;
-    Ok(Session { connection, statement: statement(version) })
-}
-
-/// Where a server of `version` counts the flushes of its WAL.
-pub(super) fn wal_syncs(version: u32) -> &'static str {
-    match version {
-        180_000.. => "SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal'",
-        _ => "SELECT wal_sync FROM pg_stat_wal",
-    }
-}
-
-/// Common table expressions that end in `ours`: the tables named in `$1`. A partitioned table holds nothing itself, so it is
-/// replaced by its partitions.
-pub(super) const TABLES_OF_OURS: &str = "named AS (SELECT to_regclass(name) AS oid FROM unnest($1::text[]) AS name),
-         ours AS MATERIALIZED (
-             SELECT DISTINCT c.oid
-             FROM named
-             LEFT JOIN LATERAL pg_partition_tree(named.oid) AS tree ON true
-             JOIN pg_class AS c ON c.oid = coalesce(tree.relid, named.oid)
-             WHERE c.relkind IN ('r', 'm'))";
-
 /// The one statement of a sample, for a server of `version` (`server_version_num`). `$1` is the list of table names.
 fn statement(version: u32) -> String {
     let checkpoints = if version >= 170_000 {
@@ -226,7 +147,7 @@ fn statement(version: u32) -> String {
              SELECT coalesce(wait_event_type, 'CPU') || ':' || coalesce(wait_event, 'running') AS event, count(*) AS n
              FROM pg_stat_activity
              WHERE backend_type = 'client backend' AND state = 'active'
-               AND pid <> pg_backend_pid() AND application_name <> '{APPLICATION_NAME}'
+               AND pid <> pg_backend_pid() AND application_name <> '{CLIENT_NAME}'
              GROUP BY 1)
          SELECT (SELECT coalesce(array_agg(pid), '{{}}') FROM pg_stat_activity WHERE application_name = '{BACKGROUND_NAME}')
                     AS background_sessions,

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use qbench_backends::ServerUrl;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::super::postgres::{SAMPLE_LIMIT, Session, TABLES_OF_OURS, connect, wal_syncs};
-use super::ServerCounters;
+use super::session::{Session, TABLES_OF_OURS, connect, wal_syncs};
+use crate::monitor::server::{ANSWER_LIMIT, WindowReader};
+use crate::monitor::window::{LogSize, ServerCounters};
 
 /// Asks for them.
 pub(super) struct PostgresCounters {
@@ -20,30 +22,31 @@ impl PostgresCounters {
     pub(super) fn new(url: ServerUrl, objects: Vec<String>) -> Self {
         PostgresCounters { url, objects, session: None }
     }
+}
 
-    /// Connects, unless it is connected.
-    pub(super) async fn connect(&mut self) -> Result<(), String> {
+#[async_trait]
+impl WindowReader for PostgresCounters {
+    async fn connect(&mut self) -> Result<(), String> {
         if self.session.is_none() {
             self.session = Some(connect(&self.url, statement).await?);
         }
         Ok(())
     }
 
-    pub(super) async fn read(&mut self, at_us: u64) -> Result<ServerCounters, String> {
+    async fn read(&mut self, at_us: u64) -> Result<ServerCounters, String> {
         let Some(mut session) = self.session.take() else { return Err("not connected".to_owned()) };
         let question = sqlx::query(AssertSqlSafe(session.statement.as_str()))
             .bind(&self.objects)
             .fetch_one(&mut session.connection);
         // After an error or in doubt the connection is given up.
-        let row = within(SAMPLE_LIMIT, question).await?;
+        let row = within(ANSWER_LIMIT, question).await?;
         self.session = Some(session);
         let count = |column: &str| {
             let value: Option<i64> = row.try_get(column).map_err(|error| error.to_string())?;
             Ok::<_, String>(value.and_then(|value| u64::try_from(value).ok()))
         };
         Ok(ServerCounters {
-            at_us,
-            wal_bytes: count("wal_bytes")?,
+            log: count("wal_bytes")?.map(|bytes| LogSize { at_us, bytes, rewritten_bytes: 0 }),
             fsyncs: count("fsyncs")?,
             dead_tuples: count("dead_tuples")?,
             ..ServerCounters::default()

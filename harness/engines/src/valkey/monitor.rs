@@ -1,27 +1,17 @@
 //! `<run>_valkey_stats.csv`: Valkey (or Redis) about itself, a row per tick, in one round trip over a connection of its own.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use qbench_backends::ServerUrl;
-use qbench_schema::files::RunFiles;
+use async_trait::async_trait;
 use qbench_schema::server_stats::ValkeyStatsRow;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, Value, from_redis_value};
+use redis::{RedisError, Value, from_redis_value};
 
-use super::counters::Counters;
-use super::notes::Notes;
-use super::rows::{RowFile, two_digits};
-use super::ticks::Ticks;
-use super::window::AofSize;
-use qbench_ground::clock::RunClock;
-
-/// Name under which the monitor's connection shows in `CLIENT LIST`.
-const CLIENT_NAME: &str = "qbench:monitor";
-
-/// Longest wait for one sample. The server has one main thread; whatever blocks it blocks our question as well.
-const SAMPLE_LIMIT: Duration = Duration::from_secs(2);
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+use super::info::{Info, connect};
+use crate::monitor::rows::two_digits;
+use crate::monitor::server::{Sampler, SamplerContext, ServerFindings};
+use crate::monitor::totals::Totals;
+use crate::monitor::window::LogSize;
 
 /// Shortest time over which the main thread's CPU is worth a percentage.
 const SHORTEST_SPAN_US: u64 = 50_000;
@@ -29,75 +19,58 @@ const SHORTEST_SPAN_US: u64 = 50_000;
 /// Sections of INFO that a row is made of.
 const SECTIONS: [&str; 6] = ["clients", "memory", "persistence", "stats", "cpu", "commandstats"];
 
-/// Samples a Valkey server.
-pub(crate) struct ValkeyMonitor {
-    clock: RunClock,
-    url: ServerUrl,
-    keys: Vec<String>,
-    notes: Notes,
-    file: RowFile,
+/// Samples a Valkey server. Of the backend's keys, those that are streams are watched. The server has one main thread; whatever
+/// blocks it blocks our question as well.
+pub(super) struct ValkeySampler {
+    context: SamplerContext,
     connection: Option<MultiplexedConnection>,
-    counters: Counters,
+    totals: Totals,
     /// Instant and main-thread CPU of the previous sample.
     last_cpu: Option<(u64, f64)>,
-    aof: Vec<AofSize>,
+    log: Vec<LogSize>,
 }
 
-impl ValkeyMonitor {
-    /// Creates the file; the first sample connects. `keys` are the backend's; those that are streams are watched.
-    pub(crate) fn new(clock: RunClock, url: ServerUrl, keys: Vec<String>, files: &RunFiles, notes: &Notes) -> Self {
-        ValkeyMonitor {
-            clock,
-            url,
-            keys,
-            notes: notes.clone(),
-            file: RowFile::create(&files.valkey_stats(), notes),
-            connection: None,
-            counters: Counters::default(),
-            last_cpu: None,
-            aof: Vec::new(),
-        }
-    }
-
-    /// Writes a row now, one per tick, and a last one when the monitors are stopped. Returns the sizes of the append-only
-    /// file at each.
-    pub(crate) async fn run(mut self, mut ticks: Ticks) -> Vec<AofSize> {
-        self.sample().await;
-        while ticks.next().await {
-            self.sample().await;
-        }
-        self.sample().await;
-        self.aof
-    }
-
+#[async_trait]
+impl Sampler for ValkeySampler {
     async fn sample(&mut self) {
         if self.connection.is_none() {
-            match connect(&self.url).await {
+            match connect(&self.context.url).await {
                 Ok(connection) => self.connection = Some(connection),
                 Err(error) => {
-                    self.notes.add("connect the Valkey monitor", format!("{}: {error}", self.url));
+                    self.context.notes.add("connect the Valkey monitor", format!("{}: {error}", self.context.url));
                     return;
                 }
             }
         }
         let Some(connection) = &mut self.connection else { return };
-        let at_us = self.clock.now_us();
-        match ask(connection, &self.keys).await {
+        let at_us = self.context.clock.now_us();
+        match ask(connection, &self.context.objects).await {
             Ok(answer) => {
-                self.aof.extend(AofSize::of(&answer.info, at_us));
+                self.log.extend(answer.info.log_size(at_us));
                 let row = self.row(at_us, &answer);
-                self.file.append(&row);
+                self.context.file.append(&row);
             }
             Err(error) => {
-                self.notes.add("sample Valkey's statistics, the row is left out", error);
+                self.context.notes.add("sample Valkey's statistics, the row is left out", error);
                 self.connection = None;
             }
         }
     }
 
+    fn findings(&mut self) -> ServerFindings {
+        ServerFindings { deadlocks: None, log: std::mem::take(&mut self.log) }
+    }
+}
+
+impl ValkeySampler {
+    /// The first sample connects.
+    pub(super) fn new(context: SamplerContext) -> Self {
+        ValkeySampler { context, connection: None, totals: Totals::default(), last_cpu: None, log: Vec::new() }
+    }
+
     fn row(&mut self, at_us: u64, answer: &Answer) -> ValkeyStatsRow {
         let info = &answer.info;
-        let mut calls = |name: &'static str, command: &str| self.counters.total(name, info.command(command, "calls"));
+        let mut calls = |name: &'static str, command: &str| self.totals.total(name, info.command(command, "calls"));
         let [xadd_calls_total, xreadgroup_calls_total, xack_calls_total, xdel_calls_total, xautoclaim_calls_total] = [
             calls("xadd_calls", "xadd"),
             calls("xreadgroup_calls", "xreadgroup"),
@@ -105,7 +78,7 @@ impl ValkeyMonitor {
             calls("xdel_calls", "xdel"),
             calls("xautoclaim_calls", "xautoclaim"),
         ];
-        let mut used_us = |name: &'static str, command: &str| self.counters.total(name, info.command(command, "usec"));
+        let mut used_us = |name: &'static str, command: &str| self.totals.total(name, info.command(command, "usec"));
         let [xadd_us_total, xreadgroup_us_total, xack_us_total, xdel_us_total] = [
             used_us("xadd_us", "xadd"),
             used_us("xreadgroup_us", "xreadgroup"),
@@ -120,7 +93,7 @@ impl ValkeyMonitor {
             rss_bytes: info.count("used_memory_rss"),
             stream_bytes: answer.stream.map(|stream| stream.bytes),
             ops_s: info.count("instantaneous_ops_per_sec"),
-            commands_total: self.counters.total("commands", info.count("total_commands_processed")),
+            commands_total: self.totals.total("commands", info.count("total_commands_processed")),
             clients: info.count("connected_clients"),
             blocked_clients: info.count("blocked_clients"),
             cpu_main_thread_pct: self.main_thread_pct(at_us, info),
@@ -170,17 +143,6 @@ struct StreamUse {
     bytes: u64,
 }
 
-/// Connects to the server at `url`.
-pub(super) async fn connect(url: &ServerUrl) -> Result<MultiplexedConnection, RedisError> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_LIMIT))
-        .set_response_timeout(Some(SAMPLE_LIMIT));
-    let client = Client::open(url.expose())?;
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    redis::cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME).exec_async(&mut connection).await?;
-    Ok(connection)
-}
-
 /// One pipeline: INFO, and length, groups and memory of every key. A key that is no stream, or not there yet, answers
 /// with an error of its own, which says just that.
 async fn ask(connection: &mut MultiplexedConnection, keys: &[String]) -> Result<Answer, RedisError> {
@@ -209,52 +171,4 @@ async fn ask(connection: &mut MultiplexedConnection, keys: &[String]) -> Result<
         }
     }
     Ok(Answer { info: Info::parse(&info), stream })
-}
-
-/// The reply of INFO: fields by name.
-pub(super) struct Info(HashMap<String, String>);
-
-impl Info {
-    pub(super) fn parse(text: &str) -> Self {
-        let fields = text.lines().filter_map(|line| line.trim_end().split_once(':'));
-        Info(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
-    }
-
-    /// A field as a number; `None` where the server does not have it.
-    pub(super) fn get<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
-        self.0.get(name)?.parse().ok()
-    }
-
-    /// A field as a count, zero where the server does not have it.
-    pub(super) fn count(&self, name: &str) -> u64 {
-        self.get(name).unwrap_or(0)
-    }
-
-    /// `field` of `cmdstat_<command>`, a line such as `calls=21,usec=175,usec_per_call=8.33`.
-    fn command(&self, command: &str, field: &str) -> u64 {
-        let value = |line: &String| {
-            line.split(',')
-                .filter_map(|part| part.split_once('='))
-                .find(|(name, _)| *name == field)
-                .and_then(|(_, value)| value.parse().ok())
-        };
-        self.0.get(&format!("cmdstat_{command}")).and_then(value).unwrap_or(0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn info_gives_fields_and_the_statistics_of_commands() {
-        let info = Info::parse(
-            "# Memory\r\nused_memory:1024\r\n\r\n# CPU\r\nused_cpu_sys_main_thread:1.5\r\n# Commandstats\r\n\
-             cmdstat_xadd:calls=21,usec=175,usec_per_call=8.33,rejected_calls=0,failed_calls=0\r\n",
-        );
-        assert_eq!(info.count("used_memory"), 1024);
-        assert_eq!(info.get("used_cpu_sys_main_thread"), Some(1.5));
-        assert_eq!((info.command("xadd", "calls"), info.command("xadd", "usec")), (21, 175));
-        assert_eq!(info.command("xdel", "calls"), 0, "a command that was never used has no line");
-    }
 }
