@@ -5,8 +5,9 @@
 //! How many cases apply is computed before anything runs, and a report with fewer results than that is a failure: a suite
 //! that skips silently proves nothing.
 //!
-//! Cases run one after the other, each in a namespace of its own, against a deadline, in a task of its own: a case that
-//! hangs or panics is one failed case. A backend's own tests and `qbench verify` run the same cases. So a backend can be
+//! Each case runs in a namespace of its own, against a deadline, in a task of its own: a case that hangs or panics is one
+//! failed case. A few cases run at once, because most of them wait for leases to expire; so a case must not look at, count or
+//! cut anything outside its namespace. A backend's own tests and `qbench verify` run the same cases. So a backend can be
 //! checked from its first method on: what is not written yet fails the cases that need it, and the others still run.
 //!
 //! To extend the suite, add a [`Case`] to the `CASES` of its topic. If a backend cannot meet it by design, that is a
@@ -33,10 +34,12 @@ mod stage;
 mod stale;
 mod wake;
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
@@ -52,6 +55,10 @@ use stage::{Checked, Stage};
 /// Longest time for one case. Generous: no case needs more than a few seconds, and a hang must end.
 pub const CASE_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Cases that run at once. The most demanding ones open about 20 connections each, and a PostgreSQL server that was given has
+/// room for 100 unless it was told otherwise.
+const AT_ONCE: usize = 4;
+
 /// Longest time for cleaning up after one case.
 const CLEANUP_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -65,6 +72,12 @@ pub struct Case {
     pub requires: &'static [Requirement],
     /// Tries it.
     body: fn(Stage) -> Pin<Box<dyn Future<Output = Checked> + Send>>,
+}
+
+impl Case {
+    fn ended(&self, outcome: Outcome, took: Duration) -> CaseResult {
+        CaseResult { name: self.name, claim: self.claim, outcome, took }
+    }
 }
 
 /// The cases of every topic.
@@ -86,7 +99,7 @@ const TOPICS: &[&[Case]] = &[
     ownership::CASES,
 ];
 
-/// Every case, in the order in which they run.
+/// Every case, in the order in which they begin.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     TOPICS.iter().flat_map(|topic| topic.iter())
 }
@@ -131,24 +144,37 @@ pub async fn run(
 ) -> Result<Report> {
     let capabilities = capabilities_of(entry, config).await?;
     let expected = expected_count(&capabilities, entry.engine, filter);
-    let mut report = Report { backend: entry.id, expected, results: Vec::new() };
-    let mut number = 0;
+    let (mut results, mut waiting) = (Vec::new(), VecDeque::new());
     for (index, case) in cases().enumerate().filter(|(_, case)| case.name.contains(filter)) {
         let unmet = case.requires.iter().find(|requirement| !requirement.is_met(&capabilities, entry.engine));
-        let started = Instant::now();
-        let outcome = match unmet {
-            Some(requirement) => Outcome::NotApplicable(requirement.absence().to_owned()),
-            None => {
-                number += 1;
-                progress(Progress::Started { name: case.name, number, expected });
-                run_case(case, Stage::new(entry, config, capabilities.clone(), index)).await
-            }
-        };
-        let result = CaseResult { name: case.name, claim: case.claim, outcome, took: started.elapsed() };
-        progress(Progress::Ended(&result));
-        report.results.push(result);
+        if let Some(requirement) = unmet {
+            let result = case.ended(Outcome::NotApplicable(requirement.absence().to_owned()), Duration::ZERO);
+            progress(Progress::Ended(&result));
+            results.push((index, result));
+        } else {
+            waiting.push_back((index, case));
+        }
     }
-    Ok(report)
+    let mut running = FuturesUnordered::new();
+    loop {
+        while running.len() < AT_ONCE
+            && let Some((index, case)) = waiting.pop_front()
+        {
+            progress(Progress::Started { name: case.name, number: expected - waiting.len(), expected });
+            let stage = Stage::new(entry, config, capabilities.clone(), index);
+            running.push(async move {
+                let started = Instant::now();
+                let outcome = run_case(case, stage).await;
+                (index, case.ended(outcome, started.elapsed()))
+            });
+        }
+        let Some((index, result)) = running.next().await else { break };
+        progress(Progress::Ended(&result));
+        results.push((index, result));
+    }
+    // As they stand in the list of cases, whichever ended first.
+    results.sort_by_key(|(index, _)| *index);
+    Ok(Report { backend: entry.id, expected, results: results.into_iter().map(|(_, result)| result).collect() })
 }
 
 /// What the backend declares, in a task of its own, because a panic is a possible answer.
@@ -183,7 +209,7 @@ async fn run_case(case: &Case, stage: Stage) -> Outcome {
         Ok(Err(broken)) => Outcome::Failed(panic_sentence(broken)),
         Err(_) => {
             task.abort();
-            // Waits for the abort, so that the case's connections are closed before the next one begins.
+            // Waits for the abort, so that the case's connections are closed before it is cleaned up.
             let _ = task.await;
             Outcome::Failed(format!("hung: no end within {CASE_DEADLINE:?}"))
         }

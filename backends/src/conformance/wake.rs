@@ -202,7 +202,7 @@ async fn listener_is_cut(stage: Stage) -> Checked {
 }
 
 async fn nobody_is_told(stage: Stage) -> Checked {
-    const FALLBACK: Duration = Duration::from_secs(2);
+    const FALLBACK: Duration = Duration::from_secs(4);
     let mut queue = stage.set_up(Knobs { poll_interval: FALLBACK, ..knobs(Wake::Notify) }).await?;
     // Its producers have nobody to tell.
     let silent = stage.open(knobs(Wake::Poll))?;
