@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-use qbench_backends::EngineKind;
 use qbench_scenarios::Pgbench as PgbenchSize;
 use qbench_schema::result::BackgroundLoad;
 
 use super::servers::RunServers;
 use qbench_engines::background::{Pgbench, PgbenchConfig, PreparedPgbench};
+use qbench_engines::postgres::pgbench_for;
 use qbench_ground::clock::RunClock;
 use qbench_ground::pinning::Cores;
 
@@ -30,10 +29,10 @@ pub(super) async fn prepare(
     size: PgbenchSize,
     cores: Option<Cores>,
 ) -> anyhow::Result<PreparedPgbench> {
-    let server = servers.url_under_test(EngineKind::Postgres).context("a background load needs a PostgreSQL")?;
+    let server = servers.of_background()?;
     let config = PgbenchConfig {
-        program: servers.pgbench()?,
-        server,
+        program: pgbench_for(server)?,
+        server: server.url().clone(),
         clients: size.clients.get(),
         scale: size.scale.get(),
         cores,
@@ -43,8 +42,7 @@ pub(super) async fn prepare(
 
 /// Removes what [`prepare`] made, after a run that broke before the background load could be ended in order.
 pub(super) async fn remove_leftovers(servers: &RunServers) -> anyhow::Result<()> {
-    let server = servers.url_under_test(EngineKind::Postgres).context("a background load needs a PostgreSQL")?;
-    Ok(qbench_engines::background::remove_leftovers(&server).await?)
+    Ok(qbench_engines::background::remove_leftovers(servers.of_background()?.url()).await?)
 }
 
 impl BackgroundRun {

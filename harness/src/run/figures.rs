@@ -14,7 +14,7 @@ use qbench_schema::result::{
 };
 
 use super::host;
-use super::session::Measured;
+use super::measured::Measured;
 use crate::validity::{self, Evidence};
 
 /// Below this many times the run's rate the harness itself may be what is measured (METHODOLOGY M5).

@@ -7,7 +7,7 @@ use qbench_schema::files::RunFiles;
 use qbench_schema::result::{RunResult, RunStatus};
 use serde::Serialize;
 
-use super::RunRequest;
+use super::request::RunRequest;
 use qbench_ground::usage::Usage;
 
 /// Writes `value` as indented JSON under a temporary name and renames it, so that a reader never sees half a file.

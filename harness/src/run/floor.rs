@@ -10,7 +10,8 @@ use qbench_backends::{ClientCounters, registry};
 use qbench_scenarios::workload::Percent;
 use qbench_schema::result::{Activity, Durability};
 
-use super::{RunRequest, load, opening};
+use super::request::RunRequest;
+use super::{load, opening};
 use qbench_driver::incidents::Incidents;
 use qbench_driver::phases::{LoadRun, Observer};
 use qbench_driver::plan::LoadPlan;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use qbench_backends::{Capabilities, Description, ServerUrl};
+use qbench_backends::{Capabilities, ServerUrl};
 use qbench_schema::SCHEMA_VERSION;
 use qbench_schema::manifest::{Manifest, ServerDescription};
 
-use super::{RunRequest, host};
+use super::host;
+use super::request::RunRequest;
 
 /// Git revision that the program was built from, set by the build script.
 const REVISION: &str = env!("QBENCH_REVISION");
@@ -37,18 +38,6 @@ pub(super) fn build(
         host: host::describe(data_dir),
         clock: host::describe_clock(),
         scheduling: request.scheduling.clone(),
-    }
-}
-
-/// A described server, as the manifest lists it.
-pub(super) fn server(role: &str, description: &Description, private: bool, address: String) -> ServerDescription {
-    ServerDescription {
-        role: role.to_owned(),
-        engine: description.engine.clone(),
-        version: description.version.clone(),
-        private,
-        address,
-        settings: description.settings.clone(),
     }
 }
 

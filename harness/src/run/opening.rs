@@ -8,8 +8,8 @@ use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, Clie
 use qbench_scenarios::Workload;
 use qbench_scenarios::workload::Percent;
 
-use super::RunRequest;
-use super::servers::refuse_to_bind_given;
+use super::request::RunRequest;
+use qbench_ground::pinning::Role;
 use qbench_ground::usage::Usage;
 
 /// Limit on one server round trip; longer than any stall that a run should survive.
@@ -24,7 +24,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// job of which nobody was told waits a few seconds, not for a lease.
 const FALLBACK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// PostgreSQL schema and Valkey key prefix of every run.
+/// What every run has its objects under: a schema, or a prefix of keys.
 pub(super) const NAMESPACE: &str = "qbench";
 
 /// What the backend of `request` is opened with.
@@ -103,4 +103,18 @@ fn check_limits(id: &str, workload: &Workload, capabilities: &Capabilities) -> R
         )));
     }
     Ok(())
+}
+
+/// Refuses to bind a server that the user gave: nothing of it is changed. pgbench can be bound wherever its server is.
+///
+/// # Errors
+/// [`Usage`] with what to do instead.
+fn refuse_to_bind_given(request: &RunRequest) -> Result<(), Usage> {
+    match (request.pinning.of(Role::Server), request.given_url()) {
+        (Some(cores), Some(url)) => Err(Usage(format!(
+            "--pin server={cores}: {url} is a server that qbench did not start, and it changes nothing of such a server: bind \
+             it yourself (taskset --all-tasks --cpu-list --pid), and leave the server out of --pin"
+        ))),
+        _ => Ok(()),
+    }
 }

@@ -3,25 +3,26 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use qbench_backends::EngineKind;
-use qbench_backends::ServerUrl;
+use qbench_backends::{Description, EngineKind, ServerUrl};
+use qbench_engines::engine::Engine;
+use qbench_engines::monitor::{Roles, ServerTarget};
+use qbench_engines::postgres::PostgresEngine;
+use qbench_engines::servers::{Services, Wanted};
+use qbench_engines::services::{self, Server, StartOptions, drop_page_cache};
+use qbench_ground::pinning::Role;
 use qbench_schema::manifest::ServerDescription;
 use qbench_schema::result::Durability;
 
-use super::RunRequest;
 use super::opening::NAMESPACE;
-use qbench_engines::engine::Engine;
-use qbench_engines::postgres::{PostgresEngine, pgbench_for};
-use qbench_engines::servers::{Services, Wanted};
-use qbench_engines::services::{self, Server, StartOptions};
-use qbench_ground::pinning::Role;
-use qbench_ground::usage::Usage;
+use super::request::RunRequest;
 
 /// Durability of a private PostgreSQL that only serves the background load.
 const BACKGROUND_DURABILITY: Durability = Durability::D2;
 
 /// The servers of one run. Dropping it ends the private ones.
 pub(super) struct RunServers {
+    /// The product under test.
+    engine: &'static dyn Engine,
     services: Services,
 }
 
@@ -42,89 +43,114 @@ impl RunServers {
             };
             (engine, wanted)
         };
-        let mut wanted = vec![want(qbench_engines::of(request.entry.engine), Role::Server, request.durability)];
+        let engine = qbench_engines::of(request.entry.engine);
+        let mut wanted = vec![want(engine, Role::Server, request.durability)];
         if needs_background_server(request) {
             wanted.push(want(&PostgresEngine, Role::Background, BACKGROUND_DURABILITY));
         }
         let mut services = Services::start(wanted).await?;
         services.lock_given(NAMESPACE).await?;
-        Ok(RunServers { services })
+        Ok(RunServers { engine, services })
     }
 
-    /// Where the server of `engine` is.
-    pub(super) fn url_under_test(&self, engine: EngineKind) -> Option<ServerUrl> {
-        Some(self.services.of(engine)?.url().clone())
+    /// The server under test; `None` where the queue lives in this process.
+    fn under_test(&self) -> Option<&dyn Server> {
+        self.services.of(self.engine.kind())
     }
 
-    /// Process of the server of `engine`, or why it is not known; `None` where there is none.
-    pub(super) fn pid_under_test(&self, engine: EngineKind) -> Option<Result<u32, String>> {
-        Some(self.services.of(engine)?.pid().map_err(str::to_owned))
+    /// The PostgreSQL that the background load works on.
+    ///
+    /// # Errors
+    /// When none was started.
+    pub(super) fn of_background(&self) -> anyhow::Result<&dyn Server> {
+        self.services.of(EngineKind::Postgres).context("a background load needs a PostgreSQL")
     }
 
-    /// Whether the server of `engine` was started for this run.
-    pub(super) fn under_test_is_private(&self, engine: EngineKind) -> bool {
-        self.services.of(engine).is_some_and(|server| server.private().is_some())
+    /// The server that only serves the background load; `None` where that works on the one under test, or is not there.
+    fn only_of_background(&self) -> Option<&dyn Server> {
+        self.services.all().find(|(engine, _)| engine.kind() != self.engine.kind()).map(|(_, server)| server)
     }
 
-    /// Address of the server of `engine`, without credentials.
-    pub(super) fn address(&self, engine: EngineKind) -> String {
-        self.services.of(engine).map_or_else(|| qbench_engines::of(engine).title().to_owned(), Server::address)
+    /// Where the server under test is.
+    pub(super) fn url(&self) -> Option<ServerUrl> {
+        Some(self.under_test()?.url().clone())
+    }
+
+    /// What the monitors ask.
+    pub(super) fn target(&self, objects: &[String]) -> Option<ServerTarget> {
+        Some(ServerTarget { engine: self.engine, url: self.url()?, objects: objects.to_vec() })
+    }
+
+    /// Which processes the servers are, and why one of them is not accounted. `background` is pgbench, where it runs.
+    pub(super) fn roles(&self, background: Option<u32>) -> (Roles, Vec<String>) {
+        let mut roles = Roles::default();
+        let mut notes = Vec::new();
+        let mut add = |list: &mut Vec<u32>, server: Option<&dyn Server>| match server.map(Server::pid) {
+            Some(Ok(pid)) => list.push(pid),
+            Some(Err(reason)) => notes.push(reason.to_owned()),
+            None => {}
+        };
+        add(&mut roles.server, self.under_test().filter(|_| self.engine.kind().has_server()));
+        if let Some(pgbench) = background {
+            roles.background.push(pgbench);
+            add(&mut roles.background, self.only_of_background());
+        }
+        (roles, notes)
+    }
+
+    /// The servers for the manifest. `described` is what the one under test says of itself; of the other one, settings as it was
+    /// started with, because nothing of it is under test.
+    pub(super) fn describe(&self, described: &Description) -> Vec<ServerDescription> {
+        let under_test = self.under_test().map(|server| ServerDescription {
+            role: "server".to_owned(),
+            engine: described.engine.clone(),
+            version: described.version.clone(),
+            private: server.private().is_some(),
+            address: server.address(),
+            settings: described.settings.clone(),
+        });
+        let of_background = self.only_of_background().map(|server| {
+            let own = server.private();
+            ServerDescription {
+                role: "background".to_owned(),
+                engine: EngineKind::Postgres.name().to_owned(),
+                private: own.is_some(),
+                address: server.address(),
+                version: own.as_ref().map_or("not asked".to_owned(), |own| own.version.clone()),
+                settings: own.map(|own| own.settings).unwrap_or_default(),
+            }
+        });
+        under_test.into_iter().chain(of_background).collect()
+    }
+
+    /// Makes a cold start cold, as far as the system lets us; says in a sentence how cold it is.
+    pub(super) fn cool_down(&self) -> Vec<String> {
+        let Some(server) = self.under_test() else { return Vec::new() };
+        let mut notes = Vec::new();
+        if server.private().is_none() {
+            notes.push("cold start: the server ran before, so its own caches may be warm".to_owned());
+        }
+        notes.push(match drop_page_cache() {
+            Ok(()) => "cold start: the host's page cache was dropped".to_owned(),
+            Err(reason) => format!("cold start: the host's page cache was not dropped: {reason}"),
+        });
+        notes
     }
 
     /// Folder of the private servers' data; the one for temporary files without such a server.
     pub(super) fn data_dir(&self) -> PathBuf {
-        let own = self.all().find_map(Server::private);
+        let own = self.services.all().find_map(|(_, server)| server.private());
         own.map_or_else(std::env::temp_dir, |own| own.data_dir)
-    }
-
-    /// The PostgreSQL that only serves the background load, for the manifest: settings as it was started with, because
-    /// nothing of it is under test.
-    pub(super) fn describe_background(&self) -> Option<ServerDescription> {
-        let server = self.services.of(EngineKind::Postgres)?;
-        let own = server.private();
-        Some(ServerDescription {
-            role: "background".to_owned(),
-            engine: EngineKind::Postgres.name().to_owned(),
-            private: own.is_some(),
-            address: server.address(),
-            version: own.as_ref().map_or("not asked".to_owned(), |own| own.version.clone()),
-            settings: own.map(|own| own.settings).unwrap_or_default(),
-        })
-    }
-
-    /// The pgbench that belongs to `server`.
-    pub(super) fn pgbench(&self) -> anyhow::Result<PathBuf> {
-        let server = self.services.of(EngineKind::Postgres).context("a background load needs a PostgreSQL")?;
-        Ok(pgbench_for(server)?)
     }
 
     /// Private servers that ended by themselves, each with its last words.
     pub(super) fn that_died(&self) -> Vec<String> {
-        self.all().filter_map(Server::died).map(|error| error.to_string()).collect()
-    }
-
-    /// The servers of the run, the one under test first.
-    fn all(&self) -> impl Iterator<Item = &dyn Server> {
-        self.services.all().map(|(_, server)| server)
+        self.services.all().filter_map(|(_, server)| server.died()).map(|error| error.to_string()).collect()
     }
 
     /// Ends the private ones, and lets go of the given ones.
     pub(super) async fn stop(self) -> services::Result<()> {
         self.services.stop().await
-    }
-}
-
-/// Refuses to bind a server that the user gave: nothing of it is changed. pgbench can be bound wherever its server is.
-///
-/// # Errors
-/// [`Usage`] with what to do instead.
-pub(super) fn refuse_to_bind_given(request: &RunRequest) -> Result<(), Usage> {
-    match (request.pinning.of(Role::Server), request.given_url()) {
-        (Some(cores), Some(url)) => Err(Usage(format!(
-            "--pin server={cores}: {url} is a server that qbench did not start, and it changes nothing of such a server: bind \
-             it yourself (taskset --all-tasks --cpu-list --pid), and leave the server out of --pin"
-        ))),
-        _ => Ok(()),
     }
 }
 

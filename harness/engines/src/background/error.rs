@@ -1,6 +1,6 @@
 //! What can go wrong with the background load.
 
-use super::own_schema::SCHEMA;
+use super::libpq::SCHEMA;
 use crate::services;
 
 /// An error of the background load.

@@ -7,12 +7,14 @@ use qbench_backends::ServerUrl;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
-use super::own_schema::SCHEMA;
 use crate::postgres::session::BACKGROUND_NAME;
 use crate::services::ChildSpec;
 
 /// Name under which pgbench's connections show in `pg_stat_activity`.
 pub const APPLICATION_NAME: &str = BACKGROUND_NAME;
+
+/// The schema that these connections find and make their tables in.
+pub const SCHEMA: &str = "qbench_background";
 
 /// Environment of a libpq program.
 pub struct Libpq(Vec<(&'static str, OsString)>);

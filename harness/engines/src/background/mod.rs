@@ -26,8 +26,7 @@ use qbench_ground::clock::RunClock;
 use qbench_ground::pinning::Cores;
 
 pub use error::Error;
-pub use libpq::{APPLICATION_NAME, Libpq};
-pub use own_schema::SCHEMA;
+pub use libpq::{APPLICATION_NAME, Libpq, SCHEMA};
 
 /// Lines of pgbench's own words that are kept for an error.
 const KEPT_LINES: usize = 8;

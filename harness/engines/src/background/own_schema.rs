@@ -5,10 +5,8 @@ use qbench_backends::ServerUrl;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 
-use super::Error;
-
-/// Name of the schema.
-pub const SCHEMA: &str = "qbench_background";
+use super::error::Error;
+use super::libpq::SCHEMA;
 
 /// Comment by which a schema of ours is known.
 const MARK: &str = "made by qbench for its background load; dropped without asking";

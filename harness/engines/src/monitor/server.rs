@@ -11,7 +11,6 @@ use super::depth::DepthProbe;
 use super::notes::Notes;
 use super::rows::RowFile;
 use super::ticks::Ticks;
-use super::window::{LogSize, ServerCounters};
 
 /// Longest wait for one answer, for a server that does not answer at all.
 pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -85,4 +84,28 @@ pub trait WindowReader: Send {
     /// # Errors
     /// What the server or its driver said.
     async fn read(&mut self, at_us: u64) -> Result<ServerCounters, String>;
+}
+
+/// Counters of a server since it started, at one instant. Empty where the product has no such thing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ServerCounters {
+    /// Size of its log.
+    pub log: Option<LogSize>,
+    /// Flushes of the log.
+    pub fsyncs: Option<u64>,
+    /// Row versions of the backend's tables that were left to be cleaned up.
+    pub dead_tuples: Option<u64>,
+    /// Memory of what the backend keeps there.
+    pub memory_bytes: Option<u64>,
+}
+
+/// Size of a server's log at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSize {
+    /// Instant, microseconds since the start of the run.
+    pub at_us: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// Its size when it was rewritten last, which therefore changes at the end of every rewrite; 0 for a log that only grows.
+    pub rewritten_bytes: u64,
 }

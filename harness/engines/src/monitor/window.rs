@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::book::Snapshot;
 use super::notes::Notes;
-use super::server::WindowReader;
+use super::server::{LogSize, ServerCounters, WindowReader};
 use qbench_ground::clock::RunClock;
 
 const SUBJECT: &str = "read the server's counters at the ends of the measured window, costs per job stay empty";
@@ -42,30 +42,6 @@ pub struct WindowCost {
 pub(crate) enum Edge {
     Start,
     End,
-}
-
-/// Counters of a server since it started, at one instant. Empty where the product has no such thing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ServerCounters {
-    /// Size of its log.
-    pub log: Option<LogSize>,
-    /// Flushes of the log.
-    pub fsyncs: Option<u64>,
-    /// Row versions of the backend's tables that were left to be cleaned up.
-    pub dead_tuples: Option<u64>,
-    /// Memory of what the backend keeps there.
-    pub memory_bytes: Option<u64>,
-}
-
-/// Size of a server's log at one instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogSize {
-    /// Instant, microseconds since the start of the run.
-    pub at_us: u64,
-    /// Its size.
-    pub bytes: u64,
-    /// Its size when it was rewritten last, which therefore changes at the end of every rewrite; 0 for a log that only grows.
-    pub rewritten_bytes: u64,
 }
 
 /// What the server said at the two ends.

@@ -7,8 +7,7 @@ use qbench_backends::ServerUrl;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::session::{Session, TABLES_OF_OURS, connect, wal_syncs};
-use crate::monitor::server::{ANSWER_LIMIT, WindowReader};
-use crate::monitor::window::{LogSize, ServerCounters};
+use crate::monitor::server::{ANSWER_LIMIT, LogSize, ServerCounters, WindowReader};
 
 /// Asks for them.
 pub(super) struct PostgresCounters {

@@ -6,8 +6,7 @@ use qbench_backends::ServerUrl;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError};
 
-use crate::monitor::server::{ANSWER_LIMIT, CLIENT_NAME, CONNECT_LIMIT};
-use crate::monitor::window::LogSize;
+use crate::monitor::server::{ANSWER_LIMIT, CLIENT_NAME, CONNECT_LIMIT, LogSize};
 
 /// Connects to the server at `url`.
 pub(super) async fn connect(url: &ServerUrl) -> Result<MultiplexedConnection, RedisError> {

@@ -9,9 +9,8 @@ use redis::{RedisError, Value, from_redis_value};
 
 use super::info::{Info, connect};
 use crate::monitor::rows::two_digits;
-use crate::monitor::server::{Sampler, SamplerContext, ServerFindings};
+use crate::monitor::server::{LogSize, Sampler, SamplerContext, ServerFindings};
 use crate::monitor::totals::Totals;
-use crate::monitor::window::LogSize;
 
 /// Shortest time over which the main thread's CPU is worth a percentage.
 const SHORTEST_SPAN_US: u64 = 50_000;

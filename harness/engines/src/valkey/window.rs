@@ -6,8 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, from_redis_value};
 
 use super::info::{Info, connect};
-use crate::monitor::server::WindowReader;
-use crate::monitor::window::ServerCounters;
+use crate::monitor::server::{ServerCounters, WindowReader};
 
 /// Asks for them.
 pub(super) struct ValkeyCounters {

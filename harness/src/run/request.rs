@@ -1,0 +1,75 @@
+//! What one run is asked for.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use qbench_backends::{Entry, ServerUrl};
+use qbench_driver::shards::threads_beside;
+use qbench_engines::servers::GivenServers;
+use qbench_ground::pinning::{Pinning, Role};
+use qbench_scenarios::RunPlan;
+use qbench_schema::manifest::ConfiguredValue;
+use qbench_schema::result::Durability;
+use qbench_schema::variant::RunVariant;
+
+/// A run, fully decided.
+#[derive(Clone)]
+pub struct RunRequest {
+    /// The backend.
+    pub entry: &'static Entry,
+    /// Its options, checked by name.
+    pub options: BTreeMap<String, String>,
+    /// Scenario and load.
+    pub plan: RunPlan,
+    /// Settings beside the workload, with where they came from; for the manifest.
+    pub configuration: BTreeMap<String, ConfiguredValue>,
+    /// Durability class to ask for.
+    pub durability: Durability,
+    /// The user's servers; private ones are started where one is needed and none was given.
+    pub given: GivenServers,
+    /// Which role is bound to which cores.
+    pub pinning: Pinning,
+    /// Folder of the result files.
+    pub out: PathBuf,
+    /// Block of the matrix, counted from 1.
+    pub block: u32,
+    /// Which variant of the matrix it is, where settings are varied.
+    pub variant: Option<RunVariant>,
+    /// Arguments as given, for the manifest.
+    pub command_line: Vec<String>,
+    /// What came of raising the harness's priority and of binding roles to cores, for the manifest.
+    pub scheduling: Vec<String>,
+}
+
+impl RunRequest {
+    /// Every setting of the run by its name, with where it came from.
+    pub(super) fn all_settings(&self) -> BTreeMap<String, ConfiguredValue> {
+        let mut settings = self.plan.configuration.clone();
+        settings.extend(self.configuration.clone());
+        settings
+    }
+
+    /// The user's own server of the backend's engine, if one was given.
+    pub(super) fn given_url(&self) -> Option<ServerUrl> {
+        self.given.of(self.entry.engine).cloned()
+    }
+
+    /// Whether a core is left alone for the server. With `--pin` the user has divided the cores already.
+    fn leaves_a_core(&self) -> bool {
+        let engine = qbench_engines::of(self.entry.engine);
+        let is_here = self.given_url().is_none_or(|url| engine.is_on_this_host(&url));
+        engine.needs_a_place() && is_here && self.pinning.of(Role::Harness).is_none()
+    }
+
+    /// Threads that carry producers and workers. Asked after the harness was bound to its cores.
+    pub(super) fn threads(&self) -> NonZeroUsize {
+        threads_beside(self.leaves_a_core())
+    }
+
+    /// How many threads carry producers and workers, and why, for the manifest.
+    pub fn threads_in_words(&self) -> String {
+        let why = if self.leaves_a_core() { "a core is left to the server on this host" } else { "one per core" };
+        format!("threads of producers and workers: {} ({why})", self.threads())
+    }
+}
