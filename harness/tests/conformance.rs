@@ -4,36 +4,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use qbench_backends::EngineKind;
 use qbench_backends::conformance::{self, Outcome, Progress};
 use qbench_backends::registry::{self, BACKENDS};
 use qbench_backends::{BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake};
-use qbench_engines::postgres::PostgresServer;
 use qbench_engines::services::StartOptions;
-use qbench_engines::sqlite::PrivateStore;
-use qbench_engines::valkey::ValkeyServer;
 use qbench_schema::result::Durability;
 
 /// Starts the server that the backend needs, and holds the backend to every case that applies.
 async fn conforms(id: &str, option_set: &str, durability: Durability) {
-    match registry::find(id).expect("registered").engine {
-        EngineKind::Postgres => {
-            let server = PostgresServer::start(StartOptions::new(durability)).await.expect("PostgreSQL starts");
-            check(id, option_set, durability, server.url()).await;
-            server.stop().await.expect("PostgreSQL ends");
-        }
-        EngineKind::Valkey => {
-            let server = ValkeyServer::start(StartOptions::new(durability)).await.expect("Valkey starts");
-            check(id, option_set, durability, server.url()).await;
-            server.stop().await.expect("Valkey ends");
-        }
-        EngineKind::Sqlite => {
-            let store = PrivateStore::create(None).expect("a directory");
-            check(id, option_set, durability, store.url()).await;
-            store.remove().expect("the directory goes");
-        }
-        EngineKind::InProcess => unreachable!("tested beside the suite itself"),
-    }
+    let engine = qbench_engines::of(registry::find(id).expect("registered").engine);
+    let started = engine.start(StartOptions::new(durability)).await.expect("starts");
+    let server = started.expect("backends of this process are tested beside the suite itself");
+    check(id, option_set, durability, server.url()).await;
+    server.stop().await.expect("ends");
 }
 
 async fn check(id: &str, option_set: &str, durability: Durability, url: &ServerUrl) {
@@ -121,7 +104,7 @@ conforming! {
 
 #[test]
 fn every_option_set_and_every_class_of_every_backend_outside_this_process_is_tested() {
-    let outside = || BACKENDS.iter().filter(|entry| entry.engine != EngineKind::InProcess);
+    let outside = || BACKENDS.iter().filter(|entry| qbench_engines::of(entry.engine).needs_a_place());
     let option_sets: BTreeSet<(&str, String)> =
         outside().flat_map(|entry| entry.option_sets().into_iter().map(|(name, _)| (entry.id, name))).collect();
     assert_eq!(option_sets, TESTED.iter().map(|(id, name, _)| (*id, (*name).to_owned())).collect());

@@ -5,9 +5,8 @@ use std::time::Duration;
 use qbench_backends::EngineKind;
 use qbench_backends::registry::BACKENDS;
 use qbench_backends::{BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake, WorkerId};
-use qbench_engines::postgres::PostgresServer;
+use qbench_engines::ENGINES;
 use qbench_engines::services::StartOptions;
-use qbench_engines::valkey::ValkeyServer;
 use qbench_schema::result::Durability;
 
 /// Lets one worker of every backend of `engine` wait for nothing, a second for each way of waiting.
@@ -48,15 +47,11 @@ async fn idles(engine: EngineKind, url: &ServerUrl) {
 }
 
 #[tokio::test]
-async fn idle_workers_on_postgresql_are_counted() {
-    let server = PostgresServer::start(StartOptions::new(Durability::D1)).await.expect("PostgreSQL starts");
-    idles(EngineKind::Postgres, server.url()).await;
-    server.stop().await.expect("PostgreSQL ends");
-}
-
-#[tokio::test]
-async fn idle_workers_on_valkey_are_counted() {
-    let server = ValkeyServer::start(StartOptions::new(Durability::D1)).await.expect("Valkey starts");
-    idles(EngineKind::Valkey, server.url()).await;
-    server.stop().await.expect("Valkey ends");
+async fn idle_workers_are_counted_on_every_server() {
+    for engine in ENGINES.iter().filter(|engine| engine.kind().has_server()) {
+        let started = engine.start(StartOptions::new(Durability::D1)).await.expect("starts");
+        let server = started.expect("it has a server");
+        idles(engine.kind(), server.url()).await;
+        server.stop().await.expect("ends");
+    }
 }

@@ -12,9 +12,8 @@ use qbench_backends::{
     ProducerId, Recovery, ServerUrl, Wake, WorkerId,
 };
 use qbench_backends::{EngineKind, Entry};
-use qbench_engines::postgres::PostgresServer;
+use qbench_engines::ENGINES;
 use qbench_engines::services::StartOptions;
-use qbench_engines::valkey::ValkeyServer;
 use qbench_schema::result::Durability;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -199,19 +198,13 @@ fn backends_on(engine: EngineKind) -> impl Iterator<Item = &'static Entry> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retried_ack_tells_the_truth_on_postgresql() {
-    let server = PostgresServer::start(StartOptions::new(Durability::D1)).await.expect("PostgreSQL starts");
-    for entry in backends_on(EngineKind::Postgres) {
-        retries_tell_the_truth(entry, server.url(), server.address()).await;
+async fn a_retried_ack_tells_the_truth_on_every_server() {
+    for engine in ENGINES.iter().filter(|engine| engine.kind().has_server()) {
+        let started = engine.start(StartOptions::new(Durability::D1)).await.expect("starts");
+        let server = started.expect("it has a server");
+        for entry in backends_on(engine.kind()) {
+            retries_tell_the_truth(entry, server.url(), server.address()).await;
+        }
+        server.stop().await.expect("ends");
     }
-    server.stop().await.expect("PostgreSQL ends");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retried_ack_tells_the_truth_on_valkey() {
-    let server = ValkeyServer::start(StartOptions::new(Durability::D1)).await.expect("Valkey starts");
-    for entry in backends_on(EngineKind::Valkey) {
-        retries_tell_the_truth(entry, server.url(), server.address()).await;
-    }
-    server.stop().await.expect("Valkey ends");
 }
