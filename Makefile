@@ -26,7 +26,7 @@ test: ## Run the whole test suite against real servers that it starts and stops 
 
 bench: ## Measure the harness beside pgbench and valkey-benchmark, its ceiling, adapters, recording and pacing (ONLY=part for one)
 	@orchestration/install.sh
-	cargo bench --locked -p qbench-harness --bench harness -- $(ONLY)
+	cargo bench --locked -p qbench --bench harness -- $(ONLY)
 
 verify: build ## Run the conformance suite of every backend
 	$(QBENCH) verify --backend all

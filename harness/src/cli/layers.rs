@@ -371,6 +371,7 @@ impl Settings {
             block: 1,
             variant: None,
             command_line: Vec::new(),
+            revision: String::new(),
             scheduling: Vec::new(),
         }
     }

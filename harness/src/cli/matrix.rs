@@ -81,13 +81,13 @@ fn backends_help() -> String {
     )
 }
 
-pub fn main(args: MatrixArgs) -> anyhow::Result<Status> {
+pub fn main(args: MatrixArgs, revision: &str) -> anyhow::Result<Status> {
     let settings = args.settings.read()?;
     let out = args.out.or(settings.out.clone()).ok_or_else(|| {
         Usage("a matrix needs a folder for its results: --out DIR, for instance --out results/matrix".into())
     })?;
     let variation = args.variation.read(&args.settings)?;
-    let matrix = Matrix::new(&args.cells, &variation, &args.settings, settings, args.repeat, &out)?;
+    let matrix = Matrix::new(&args.cells, &variation, &args.settings, settings, args.repeat, &out, revision)?;
     if args.dry_run {
         let survey = survey(&matrix.plan, args.resume, &matrix.configuration)?;
         print!("{}", matrix.plan.render(&survey));
@@ -131,6 +131,7 @@ impl Matrix {
         settings: Settings,
         repeat: NonZeroU32,
         out: &Path,
+        revision: &str,
     ) -> anyhow::Result<Self> {
         let of = |given: &Option<Vec<String>>, planned: Option<Vec<String>>, default: &[&str]| {
             given.clone().or(planned).unwrap_or_else(|| default.iter().map(|name| (*name).to_owned()).collect())
@@ -173,7 +174,7 @@ impl Matrix {
             configuration.insert("variants".to_owned(), variants);
         }
         // Two revisions are two programs: what one of them finished is not pooled with what the other one goes on with.
-        configuration.insert("qbench".to_owned(), run::PROGRAM.to_owned());
+        configuration.insert("qbench".to_owned(), run::program(revision));
         let plan = MatrixPlan::new(&planned, repeat, seed.unwrap_or_default(), out)?;
         Ok(Matrix { plan, configuration, arguments: args.to_arguments() })
     }

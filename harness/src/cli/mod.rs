@@ -61,8 +61,9 @@ enum Command {
     Services(services::ServicesArgs),
 }
 
-/// Runs the program with the arguments and the environment of this process.
-pub fn main() -> ExitCode {
+/// Runs the program with the arguments and the environment of this process. `revision` is the git revision that it was built
+/// from.
+pub fn main(revision: &str) -> ExitCode {
     // First of all: until then everybody on this machine can read them.
     if let Err(error) = secrets::move_passwords_out_of_arguments() {
         return exit::code(Err(error));
@@ -70,9 +71,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.verbose);
     let result = match cli.command {
-        Command::Quick(args) => quick::main(args),
-        Command::Run(args) => run::main(args),
-        Command::Matrix(args) => matrix::main(args),
+        Command::Quick(args) => quick::main(args, revision),
+        Command::Run(args) => run::main(args, revision),
+        Command::Matrix(args) => matrix::main(args, revision),
         Command::Analyze(args) => analyze::main(args),
         Command::Graph(args) => graph::main(args),
         Command::Verify(args) => verify::main(args),

@@ -38,7 +38,7 @@ pub struct QuickArgs {
     settings: SettingsArgs,
 }
 
-pub fn main(args: QuickArgs) -> anyhow::Result<Status> {
+pub fn main(args: QuickArgs, revision: &str) -> anyhow::Result<Status> {
     let settings = args.settings.read()?;
     let out = args.out.or(settings.out.clone()).unwrap_or_else(|| {
         PathBuf::from(format!("results/quick_{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S")))
@@ -49,7 +49,7 @@ pub fn main(args: QuickArgs) -> anyhow::Result<Status> {
     };
     let cells = CellArgs { backends: Some(args.backends), scenarios: Some(scenarios) };
     let variation = VariationArgs::default().read(&args.settings)?;
-    let matrix = Matrix::new(&cells, &variation, &args.settings, settings, NonZeroU32::MIN, &out)?;
+    let matrix = Matrix::new(&cells, &variation, &args.settings, settings, NonZeroU32::MIN, &out, revision)?;
     prepare_out(&out)?;
     let outcome = matrix.run(false)?;
     if outcome.interrupted {

@@ -47,7 +47,7 @@ fn parse_variant(json: &str) -> Result<RunVariant, serde_json::Error> {
     serde_json::from_str(json)
 }
 
-pub fn main(args: RunArgs) -> anyhow::Result<Status> {
+pub fn main(args: RunArgs, revision: &str) -> anyhow::Result<Status> {
     let entry = find_backend(&args.backend)?;
     let scenario = Scenario::load(&args.scenario)?;
     let settings = args.settings.read_for(entry)?;
@@ -62,6 +62,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Status> {
         block: args.block,
         variant: args.variant,
         command_line: secrets::arguments_as_given(),
+        revision: revision.to_owned(),
         ..settings.request(entry, plan)
     };
     // What cannot be is refused before anything is made.

@@ -10,11 +10,10 @@ use qbench_schema::manifest::{Manifest, ServerDescription};
 use super::host;
 use super::request::RunRequest;
 
-/// Git revision that the program was built from, set by the build script.
-const REVISION: &str = env!("QBENCH_REVISION");
-
-/// This program, as precisely as it can be named.
-pub const PROGRAM: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("QBENCH_REVISION"), ")");
+/// This program as precisely as it can be named, built from `revision`.
+pub fn program(revision: &str) -> String {
+    format!("{} ({revision})", env!("CARGO_PKG_VERSION"))
+}
 
 /// Builds the manifest of a run whose servers are up and described.
 pub(super) fn build(
@@ -28,7 +27,7 @@ pub(super) fn build(
         schema_version: SCHEMA_VERSION,
         run_id: run_id.to_owned(),
         qbench_version: env!("CARGO_PKG_VERSION").to_owned(),
-        git_revision: REVISION.to_owned(),
+        git_revision: request.revision.clone(),
         command_line: request.command_line.iter().map(|argument| ServerUrl::new(argument).redacted()).collect(),
         configuration: request.all_settings(),
         scenario: request.plan.scenario.as_written.clone(),

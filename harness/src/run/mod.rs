@@ -21,7 +21,7 @@ mod session;
 mod steps;
 
 pub use files::record_stop;
-pub use manifest::PROGRAM;
+pub use manifest::program;
 pub use progress::Progress;
 pub use request::RunRequest;
 pub use session::{execute, identify};

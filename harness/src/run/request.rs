@@ -36,7 +36,9 @@ pub struct RunRequest {
     pub block: u32,
     /// Which variant of the matrix it is, where settings are varied.
     pub variant: Option<RunVariant>,
-    /// Arguments as given, for the manifest.
+    /// Git revision that the program was built from, for the manifest.
+    pub revision: String,
+    /// Arguments as given, likewise.
     pub command_line: Vec<String>,
     /// What came of raising the harness's priority and of binding roles to cores, for the manifest.
     pub scheduling: Vec<String>,

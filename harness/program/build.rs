@@ -18,15 +18,16 @@ fn main() {
     // A change of any source makes the revision dirty.
     for source in [
         "src",
-        "ground",
-        "driver",
-        "engines",
-        "../schema",
-        "../backends",
-        "../scenarios",
-        "../orchestration/src",
-        "../analysis",
-        "../Cargo.lock",
+        "../src",
+        "../ground",
+        "../driver/src",
+        "../engines/src",
+        "../../schema",
+        "../../backends",
+        "../../scenarios",
+        "../../orchestration/src",
+        "../../analysis",
+        "../../Cargo.lock",
     ] {
         println!("cargo::rerun-if-changed={source}");
     }

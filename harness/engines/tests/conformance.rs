@@ -118,7 +118,7 @@ fn every_option_set_and_every_class_of_every_backend_outside_this_process_is_tes
 /// The page was written from what the program printed; here it is held to what the suite has now.
 #[test]
 fn the_page_about_adding_a_backend_shows_the_suite_as_it_is() {
-    const PAGE: &str = include_str!("../../docs/ADDING_A_BACKEND.md");
+    const PAGE: &str = include_str!("../../../docs/ADDING_A_BACKEND.md");
     let entry = registry::find("valkey_list").expect("registered");
     let config = config(&ServerUrl::new("redis://127.0.0.1:1"), Durability::D0, BackendOptions::default());
     let capabilities = (entry.open)(&config).expect("opens without connecting").capabilities();
