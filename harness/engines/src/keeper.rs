@@ -18,7 +18,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
 use crate::engine::Engine;
-use crate::servers::{Services, Wanted};
+use crate::servers::{Servers, Wanted};
 use crate::services::{Error, Result, Server, StartOptions};
 
 /// Name of the socket in the state directory.
@@ -106,7 +106,7 @@ pub fn ask(state_dir: &Path) -> Result<Option<Kept>> {
 /// `ready` is told of them once; when nobody listens any more, it says so by an error, and the servers are ended at once.
 ///
 /// # Errors
-/// Those of [`Services::start`]; [`Error::Busy`] when another keeper works in `state_dir`; [`Error::Config`] when a socket
+/// Those of [`Servers::start`]; [`Error::Busy`] when another keeper works in `state_dir`; [`Error::Config`] when a socket
 /// cannot be there; [`Error::System`]. Nothing runs then.
 pub async fn keep(
     state_dir: &Path,
@@ -124,7 +124,7 @@ pub async fn keep(
     let directory = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     directory(state_dir).map_err(Error::system(format!("make the directory {}", state_dir.display())))?;
     let _lock = lock(&state_dir.join(LOCK))?;
-    let services = Services::start(keep.iter().filter_map(|(engine, durability)| {
+    let services = Servers::start(keep.iter().filter_map(|(engine, durability)| {
         let options = StartOptions { connections: CONNECTIONS, ..StartOptions::new((*durability)?) };
         Some((*engine, Wanted::Private(options)))
     }))
@@ -151,7 +151,7 @@ fn lock(path: &Path) -> Result<fs::File> {
 
 async fn answer(
     socket: &Path,
-    services: &Services,
+    services: &Servers,
     keep: &Keep,
     ready: impl FnOnce(&Kept) -> std::io::Result<()>,
     stop: impl Future<Output = ()>,
@@ -179,7 +179,7 @@ async fn answer(
     }
 }
 
-fn describe(services: &Services, keep: &Keep) -> Kept {
+fn describe(services: &Servers, keep: &Keep) -> Kept {
     let describe = |server: &dyn Server, durability: Durability| {
         let own = server.private()?;
         Some(KeptServer {

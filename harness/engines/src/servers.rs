@@ -35,14 +35,14 @@ pub enum Wanted {
 
 /// Servers, one of a product. Dropping it ends the private ones.
 #[derive(Default)]
-pub struct Services {
+pub struct Servers {
     /// In the order in which they were asked for.
     servers: Vec<(&'static dyn Engine, Box<dyn Server>)>,
     /// On the given ones.
     locks: Vec<Box<dyn ServerLock>>,
 }
 
-impl Services {
+impl Servers {
     /// Starts the private ones, all at once, and looks for the processes of the given ones. A product that needs nothing to be
     /// started is left out.
     ///
@@ -57,10 +57,10 @@ impl Services {
             Result::Ok(server.map(|server| (engine, server)))
         });
         let servers = try_join_all(starts).await?.into_iter().flatten().collect();
-        Ok(Services { servers, locks: Vec::new() })
+        Ok(Servers { servers, locks: Vec::new() })
     }
 
-    /// Locks the objects of `namespace` on the given servers against other runs, until [`Services::stop`] or the end of this
+    /// Locks the objects of `namespace` on the given servers against other runs, until [`Servers::stop`] or the end of this
     /// value. A server that does not answer is left to the backend, whose own connection says what is wrong.
     ///
     /// # Errors

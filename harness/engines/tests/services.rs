@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use qbench_backends::ServerUrl;
 use qbench_engines::engine::Engine as _;
 use qbench_engines::postgres::{PostgresEngine, PostgresPrograms, PostgresServer};
-use qbench_engines::servers::{Services, Wanted};
+use qbench_engines::servers::{Servers, Wanted};
 use qbench_engines::services::{ChildSpec, StartOptions, spawn_guarded};
 use qbench_engines::valkey::{ValkeyEngine, ValkeyProgram, ValkeyServer};
 use qbench_schema::result::Durability;
@@ -39,14 +39,14 @@ fn options_in(base: &Path) -> StartOptions {
 }
 
 /// Both servers, each a private one.
-async fn both_in(base: &Path) -> Services {
+async fn both_in(base: &Path) -> Servers {
     let wanted = Wanted::Private(options_in(base));
-    Services::start([(&PostgresEngine as _, wanted.clone()), (&ValkeyEngine as _, wanted)]).await.unwrap()
+    Servers::start([(&PostgresEngine as _, wanted.clone()), (&ValkeyEngine as _, wanted)]).await.expect("both start")
 }
 
 /// Processes of the servers.
-fn pids(services: &Services) -> Vec<u32> {
-    services.all().map(|(_, server)| server.pid().unwrap()).collect()
+fn pids(services: &Servers) -> Vec<u32> {
+    services.all().map(|(_, server)| server.pid().expect("it is ours")).collect()
 }
 
 /// Processes that work in `base` or name it in their arguments (the guards), and what is left in it.

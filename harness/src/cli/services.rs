@@ -24,7 +24,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Start private servers that outlive this command, show them, stop them
 ///
-/// For looking around, and for many runs on one server. A run without --pg-url and --valkey-url starts its own.
+/// For looking around, and for many runs on one server. A run that is given no address starts its own.
 #[derive(Debug, Args)]
 pub struct ServicesArgs {
     #[command(subcommand)]

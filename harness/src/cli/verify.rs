@@ -12,7 +12,7 @@ use super::Status;
 use super::layers::{ServerArgs, Settings, SettingsArgs, find_backend};
 use super::signals::Interrupts;
 use qbench_engines::ENGINES;
-use qbench_engines::servers::{Services, Wanted};
+use qbench_engines::servers::{Servers, Wanted};
 use qbench_engines::services::StartOptions;
 
 /// PostgreSQL schema and Valkey key prefix of the suite.
@@ -55,7 +55,7 @@ pub fn main(args: VerifyArgs) -> anyhow::Result<Status> {
 async fn verify_all(entries: &[&'static Entry], settings: &Settings, filter: &str) -> anyhow::Result<Status> {
     eprintln!("starting servers");
     let engines = ENGINES.iter().filter(|engine| entries.iter().any(|entry| entry.engine == engine.kind()));
-    let mut services = Services::start(engines.map(|engine| {
+    let mut services = Servers::start(engines.map(|engine| {
         let wanted = match settings.given.of(engine.kind()) {
             Some(url) => Wanted::Given(url.clone()),
             None => Wanted::Private(StartOptions::new(settings.durability_of(engine.kind()))),

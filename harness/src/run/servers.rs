@@ -7,7 +7,7 @@ use qbench_backends::{Description, EngineKind, ServerUrl};
 use qbench_engines::engine::Engine;
 use qbench_engines::monitor::{Roles, ServerTarget};
 use qbench_engines::postgres::PostgresEngine;
-use qbench_engines::servers::{Services, Wanted};
+use qbench_engines::servers::{Servers, Wanted};
 use qbench_engines::services::{self, Server, StartOptions, drop_page_cache};
 use qbench_ground::pinning::Role;
 use qbench_schema::manifest::ServerDescription;
@@ -23,14 +23,14 @@ const BACKGROUND_DURABILITY: Durability = Durability::D2;
 pub(super) struct RunServers {
     /// The product under test.
     engine: &'static dyn Engine,
-    services: Services,
+    services: Servers,
 }
 
 impl RunServers {
     /// Starts what the backend and the scenario need, or finds what the user gave and locks it against other runs.
     ///
     /// # Errors
-    /// Those of [`Services::start`] and [`Services::lock_given`]. Nothing runs then.
+    /// Those of [`Servers::start`] and [`Servers::lock_given`]. Nothing runs then.
     pub(super) async fn start(request: &RunRequest) -> services::Result<Self> {
         let want = |engine: &'static dyn Engine, role, durability| {
             let wanted = match request.given.of(engine.kind()) {
@@ -48,7 +48,7 @@ impl RunServers {
         if needs_background_server(request) {
             wanted.push(want(&PostgresEngine, Role::Background, BACKGROUND_DURABILITY));
         }
-        let mut services = Services::start(wanted).await?;
+        let mut services = Servers::start(wanted).await?;
         services.lock_given(NAMESPACE).await?;
         Ok(RunServers { engine, services })
     }
