@@ -112,12 +112,11 @@ async fn with_servers(run: &mut RunContext<'_>) -> anyhow::Result<(Capabilities,
 
 /// Makes the backend's objects on the server, and removes them.
 async fn with_queue(run: &mut RunContext<'_>, servers: &RunServers) -> anyhow::Result<(Capabilities, Measured)> {
-    run.begin("opening the queue")?;
+    run.begin("creating tables")?;
     let counters = ClientCounters::default();
     let backend = opening::open(run.request, servers.url(), &counters)?;
     let mut admin = backend.admin().await?;
     admin.describe().await?;
-    run.progress.step("creating tables");
     admin.setup().await?;
     let capabilities = backend.capabilities();
     let described = admin.describe().await;
