@@ -32,7 +32,11 @@ fn main() {
         println!("cargo::rerun-if-changed={source}");
     }
     if let Some(git_dir) = git(&["rev-parse", "--absolute-git-dir"]) {
-        println!("cargo::rerun-if-changed={git_dir}/HEAD");
-        println!("cargo::rerun-if-changed={git_dir}/index");
+        // The log of HEAD also tells of a commit that changes no file. A file that is not there would mean: always again.
+        for file in ["HEAD", "index", "logs/HEAD"].map(|file| format!("{git_dir}/{file}")) {
+            if std::path::Path::new(&file).exists() {
+                println!("cargo::rerun-if-changed={file}");
+            }
+        }
     }
 }
