@@ -40,7 +40,7 @@ struct Watched {
 }
 
 fn on(engine: &'static dyn Engine, url: ServerUrl, objects: Vec<String>) -> Option<ServerTarget> {
-    Some(ServerTarget { engine, url, objects })
+    Some(ServerTarget { engine, url, objects, serves_background: true })
 }
 
 fn watch(roles: Roles, target: Option<ServerTarget>, admin: Option<Box<dyn Admin>>) -> Watched {

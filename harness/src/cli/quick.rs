@@ -4,7 +4,6 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Args;
-use qbench_backends::EngineKind;
 use qbench_scenarios::Scenario;
 
 use super::Status;
@@ -12,6 +11,7 @@ use super::layers::{SettingsArgs, prepare_out};
 use super::matrix::{self, CellArgs, Matrix};
 use super::palette::palette;
 use super::variation::VariationArgs;
+use qbench_engines::background;
 use qbench_engines::postgres::PostgresPrograms;
 use qbench_engines::services;
 use qbench_ground::usage::Usage;
@@ -43,7 +43,7 @@ pub fn main(args: QuickArgs, revision: &str) -> anyhow::Result<Status> {
     let out = args.out.or(settings.out.clone()).unwrap_or_else(|| {
         PathBuf::from(format!("results/quick_{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S")))
     });
-    let scenarios = match needs_postgres(&args.backends)? || settings.given.of(EngineKind::Postgres).is_some() {
+    let scenarios = match needs_postgres(&args.backends)? || settings.given.of(background::ENGINE.kind()).is_some() {
         true => args.scenarios,
         false => without_background(args.scenarios, PostgresPrograms::of_machine().map(|_| ()))?,
     };
@@ -71,7 +71,7 @@ pub fn main(args: QuickArgs, revision: &str) -> anyhow::Result<Status> {
 
 /// Whether a backend has its jobs in a PostgreSQL, so that nothing works without one.
 fn needs_postgres(backends: &[String]) -> anyhow::Result<bool> {
-    Ok(matrix::select_backends(backends)?.iter().any(|entry| entry.engine == EngineKind::Postgres))
+    Ok(matrix::select_backends(backends)?.iter().any(|entry| entry.engine == background::ENGINE.kind()))
 }
 
 /// Leaves out the scenarios whose background load has no PostgreSQL to run on here, and says so: queues that need nothing

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use qbench_backends::{Description, EngineKind, ServerUrl};
+use qbench_backends::{Description, ServerUrl};
+use qbench_engines::background;
 use qbench_engines::engine::Engine;
 use qbench_engines::monitor::{Roles, ServerTarget};
-use qbench_engines::postgres::PostgresEngine;
 use qbench_engines::servers::{Servers, Wanted};
 use qbench_engines::services::{self, Server, StartOptions, drop_page_cache};
 use qbench_ground::pinning::Role;
@@ -23,7 +23,7 @@ const BACKGROUND_DURABILITY: Durability = Durability::D2;
 pub(super) struct RunServers {
     /// The product under test.
     engine: &'static dyn Engine,
-    services: Servers,
+    servers: Servers,
 }
 
 impl RunServers {
@@ -46,16 +46,16 @@ impl RunServers {
         let engine = qbench_engines::of(request.entry.engine);
         let mut wanted = vec![want(engine, Role::Server, request.durability)];
         if needs_background_server(request) {
-            wanted.push(want(&PostgresEngine, Role::Background, BACKGROUND_DURABILITY));
+            wanted.push(want(background::ENGINE, Role::Background, BACKGROUND_DURABILITY));
         }
-        let mut services = Servers::start(wanted).await?;
-        services.lock_given(NAMESPACE).await?;
-        Ok(RunServers { engine, services })
+        let mut servers = Servers::start(wanted).await?;
+        servers.lock_given(NAMESPACE).await?;
+        Ok(RunServers { engine, servers })
     }
 
     /// The server under test; `None` where the queue lives in this process.
     fn under_test(&self) -> Option<&dyn Server> {
-        self.services.of(self.engine.kind())
+        self.servers.of(self.engine.kind())
     }
 
     /// The PostgreSQL that the background load works on.
@@ -63,12 +63,12 @@ impl RunServers {
     /// # Errors
     /// When none was started.
     pub(super) fn of_background(&self) -> anyhow::Result<&dyn Server> {
-        self.services.of(EngineKind::Postgres).context("a background load needs a PostgreSQL")
+        self.servers.of(background::ENGINE.kind()).context("a background load needs a PostgreSQL")
     }
 
     /// The server that only serves the background load; `None` where that works on the one under test, or is not there.
     fn only_of_background(&self) -> Option<&dyn Server> {
-        self.services.all().find(|(engine, _)| engine.kind() != self.engine.kind()).map(|(_, server)| server)
+        self.servers.all().find(|(engine, _)| engine.kind() != self.engine.kind()).map(|(_, server)| server)
     }
 
     /// Where the server under test is.
@@ -78,7 +78,8 @@ impl RunServers {
 
     /// What the monitors ask.
     pub(super) fn target(&self, objects: &[String]) -> Option<ServerTarget> {
-        Some(ServerTarget { engine: self.engine, url: self.url()?, objects: objects.to_vec() })
+        let serves_background = self.only_of_background().is_none();
+        Some(ServerTarget { engine: self.engine, url: self.url()?, objects: objects.to_vec(), serves_background })
     }
 
     /// Which processes the servers are, and why one of them is not accounted. `background` is pgbench, where it runs.
@@ -113,7 +114,7 @@ impl RunServers {
             let own = server.private();
             ServerDescription {
                 role: "background".to_owned(),
-                engine: EngineKind::Postgres.name().to_owned(),
+                engine: background::ENGINE.kind().name().to_owned(),
                 private: own.is_some(),
                 address: server.address(),
                 version: own.as_ref().map_or("not asked".to_owned(), |own| own.version.clone()),
@@ -139,24 +140,24 @@ impl RunServers {
 
     /// Folder of the private servers' data; the one for temporary files without such a server.
     pub(super) fn data_dir(&self) -> PathBuf {
-        let own = self.services.all().find_map(|(_, server)| server.private());
+        let own = self.servers.all().find_map(|(_, server)| server.private());
         own.map_or_else(std::env::temp_dir, |own| own.data_dir)
     }
 
     /// Private servers that ended by themselves, each with its last words.
     pub(super) fn that_died(&self) -> Vec<String> {
-        self.services.all().filter_map(|(_, server)| server.died()).map(|error| error.to_string()).collect()
+        self.servers.all().filter_map(|(_, server)| server.died()).map(|error| error.to_string()).collect()
     }
 
     /// Ends the private ones, and lets go of the given ones.
     pub(super) async fn stop(self) -> services::Result<()> {
-        self.services.stop().await
+        self.servers.stop().await
     }
 }
 
 /// Whether the background load needs a PostgreSQL of its own, beside the server under test.
 fn needs_background_server(request: &RunRequest) -> bool {
-    request.plan.scenario.background.is_some() && request.entry.engine != EngineKind::Postgres
+    request.plan.scenario.background.is_some() && request.entry.engine != background::ENGINE.kind()
 }
 
 /// Connections that the run has open at once to the server of `role`. To the one under test: one per producer, up to two per job

@@ -20,6 +20,8 @@ use nix::sys::signal::Signal;
 use qbench_backends::ServerUrl;
 use qbench_schema::result::BackgroundLoad;
 
+use crate::engine::Engine;
+use crate::postgres::PostgresEngine;
 use crate::services::{ChildSpec, GuardedChild, spawn_guarded};
 use progress::{Progress, Timeline};
 use qbench_ground::clock::RunClock;
@@ -27,6 +29,9 @@ use qbench_ground::pinning::Cores;
 
 pub use error::Error;
 pub use libpq::{APPLICATION_NAME, Libpq, SCHEMA};
+
+/// The product that pgbench works on.
+pub static ENGINE: &dyn Engine = &PostgresEngine;
 
 /// Lines of pgbench's own words that are kept for an error.
 const KEPT_LINES: usize = 8;

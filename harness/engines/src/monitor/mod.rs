@@ -24,7 +24,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use qbench_backends::{Admin, EngineKind, ServerUrl};
+use qbench_backends::{Admin, ServerUrl};
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::CpuPct;
 use tokio::sync::{mpsc, watch};
@@ -62,6 +62,8 @@ pub struct ServerTarget {
     pub url: ServerUrl,
     /// What the backend keeps there ([`qbench_backends::Description::objects`]).
     pub objects: Vec<String>,
+    /// Whether a background load works on it, too, where there is one.
+    pub serves_background: bool,
 }
 
 /// What to watch, and where to write it.
@@ -139,9 +141,8 @@ impl Monitors {
     pub fn start(config: MonitorConfig) -> Self {
         let notes = Notes::default();
         let book = RoleBook::new(config.clock, &config.roles, &notes);
-        // The background load is pgbench, so it can only work on a PostgreSQL.
-        let on_postgres = config.target.as_ref().is_some_and(|target| target.engine.kind() == EngineKind::Postgres);
-        let shared = on_postgres && !config.roles.background.is_empty();
+        let serves_both = config.target.as_ref().is_some_and(|target| target.serves_background);
+        let shared = serves_both && !config.roles.background.is_empty();
         let (stop, stopped) = watch::channel(false);
         let (edges, marked) = mpsc::unbounded_channel();
         let thread = {
@@ -256,7 +257,7 @@ fn watch_all(
         let counters = tokio::spawn(WindowProbe::new(clock, reader, marked, notes).run(stopped.clone()));
         let system = SystemMonitor::new(book.clone(), phase, &files, notes).run(ticks());
         let system = tokio::spawn(system);
-        let sampler = target.and_then(|ServerTarget { engine, url, objects }| {
+        let sampler = target.and_then(|ServerTarget { engine, url, objects, .. }| {
             let file = RowFile::create(&files.server_stats(engine.statistics()?), notes);
             let depth = DepthProbe::new(admin, notes);
             engine.sampler(SamplerContext { clock, url, objects, depth, book, notes: notes.clone(), file })

@@ -121,6 +121,7 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
                 engine: &PostgresEngine,
                 url: server.url().clone(),
                 objects: description.objects,
+                serves_background: false,
             }),
             admin: Some(backend.admin().await?),
             interval: Duration::from_secs(1),
