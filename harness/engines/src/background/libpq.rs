@@ -2,7 +2,9 @@
 //! and so that nothing of it, least of all the password, stands in a process list.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
+use percent_encoding::percent_decode_str;
 use qbench_backends::ServerUrl;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -38,7 +40,7 @@ impl Libpq {
         // The only way by which the driver gives back its password and certificates.
         let resolved = options.to_url_lossy();
         if let Some(password) = resolved.password() {
-            environment.push(("PGPASSWORD", percent_decoded(password)));
+            environment.push(("PGPASSWORD", OsString::from_vec(percent_decode_str(password).collect())));
         }
         for (key, value) in resolved.query_pairs() {
             let variable = match &*key {
@@ -69,28 +71,6 @@ impl std::fmt::Debug for Libpq {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(variable, _)| variable)).finish()
     }
-}
-
-/// `%40` back to `@`; everything that is no such escape stays.
-fn percent_decoded(text: &str) -> OsString {
-    use std::os::unix::ffi::OsStringExt;
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escape = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match escape.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                at += 3;
-            }
-            None => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    OsString::from_vec(decoded)
 }
 
 #[cfg(test)]
