@@ -5,8 +5,8 @@ use qbench_backends::{EngineKind, ServerUrl};
 use qbench_schema::result::Durability;
 
 use crate::monitor::server::{Sampler, SamplerContext, WindowReader};
-use crate::services::lock::ServerLock;
-use crate::services::{GivenServer, Result, Server, StartOptions};
+use crate::services::lock::Taken;
+use crate::services::{Result, Server, StartOptions};
 
 /// How the user gives the address of a server, and what the command line calls the product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +58,12 @@ pub trait Engine: Send + Sync {
     /// Those of [`crate::services`]. Nothing runs and nothing is left then.
     async fn start(&self, options: StartOptions) -> Result<Option<Box<dyn Server>>>;
 
-    /// A server that runs already, with its process where it is on this host.
-    async fn given(&self, url: ServerUrl) -> Box<dyn Server> {
-        let question = async { Err("it is not known how to ask for it".to_owned()) };
-        Box::new(GivenServer::new(url, question).await)
+    /// Which process of this host the server at `url` is.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    async fn process_of(&self, _url: &ServerUrl) -> Result<u32, String> {
+        Err("it has no process of its own".to_owned())
     }
 
     /// Whether the server at `url` is on this host, as far as its address tells.
@@ -69,13 +71,12 @@ pub trait Engine: Send + Sync {
         true
     }
 
-    /// Locks the objects of `namespace` on a given server against other runs, until the lock is released or dropped. `None`
-    /// when the server does not let us, or needs no lock.
+    /// Tries to lock the objects of `namespace` on a given server against other runs.
     ///
     /// # Errors
-    /// [`crate::services::Error::Busy`] when another run has the lock.
-    async fn lock(&self, _url: &ServerUrl, _namespace: &str) -> Result<Option<Box<dyn ServerLock>>> {
-        Ok(None)
+    /// What the server or its driver said.
+    async fn try_lock(&self, _url: &ServerUrl, _namespace: &str) -> Result<Taken, String> {
+        Ok(Taken::NotNeeded)
     }
 
     /// The word in the name of the file with the server's statistics, `<run>_<word>_stats.csv`; `None` where there is no server

@@ -4,8 +4,8 @@ use futures_util::future::{join_all, try_join_all};
 use qbench_backends::{EngineKind, ServerUrl};
 
 use crate::engine::Engine;
-use crate::services::lock::{ServerLock, release};
-use crate::services::{Result, Server, StartOptions};
+use crate::services::lock::{ServerLock, release, take};
+use crate::services::{GivenServer, Result, Server, StartOptions};
 
 /// Servers that the user gave: at most one of each product.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +52,10 @@ impl Servers {
         let starts = wanted.into_iter().map(async |(engine, wanted)| {
             let server = match wanted {
                 Wanted::Private(options) => engine.start(options).await?,
-                Wanted::Given(url) => Some(engine.given(url).await),
+                Wanted::Given(url) => {
+                    let given = GivenServer::new(url.clone(), engine.process_of(&url)).await;
+                    Some(Box::new(given) as Box<dyn Server>)
+                }
             };
             Result::Ok(server.map(|server| (engine, server)))
         });
@@ -68,7 +71,8 @@ impl Servers {
     pub async fn lock_given(&mut self, namespace: &str) -> Result<()> {
         for (engine, server) in &self.servers {
             if server.private().is_none() {
-                self.locks.extend(engine.lock(server.url(), namespace).await?);
+                let url = server.url();
+                self.locks.extend(take(url, engine.try_lock(url, namespace)).await?);
             }
         }
         Ok(())

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qbench_backends::ServerUrl;
-use qbench_engines::engine::Engine as _;
+use qbench_engines::engine::Engine;
 use qbench_engines::postgres::{PostgresEngine, PostgresPrograms, PostgresServer};
 use qbench_engines::servers::{Servers, Wanted};
-use qbench_engines::services::{ChildSpec, StartOptions, spawn_guarded};
+use qbench_engines::services::{ChildSpec, GivenServer, Server as _, StartOptions, spawn_guarded};
 use qbench_engines::valkey::{ValkeyEngine, ValkeyProgram, ValkeyServer};
 use qbench_schema::result::Durability;
 use sqlx::postgres::PgConnection;
@@ -282,21 +282,25 @@ async fn passwords_are_in_no_process_list_log_or_leftover_file() {
     assert!(PgConnection::connect(&wrong).await.is_err(), "PostgreSQL let a wrong password in");
 }
 
+async fn given(engine: &dyn Engine, url: ServerUrl) -> GivenServer {
+    GivenServer::new(url.clone(), engine.process_of(&url)).await
+}
+
 #[tokio::test]
 async fn the_process_of_a_given_server_is_found_on_this_host_only() {
     let base = base();
     let postgres = PostgresServer::start(options_in(base.path())).await.unwrap();
     let valkey = ValkeyServer::start(options_in(base.path())).await.unwrap();
-    assert_eq!(PostgresEngine.given(postgres.url().clone()).await.pid(), Ok(postgres.pid()));
-    assert_eq!(ValkeyEngine.given(valkey.url().clone()).await.pid(), Ok(valkey.pid()));
+    assert_eq!(given(&PostgresEngine, postgres.url().clone()).await.pid(), Ok(postgres.pid()));
+    assert_eq!(given(&ValkeyEngine, valkey.url().clone()).await.pid(), Ok(valkey.pid()));
     for given in [
-        PostgresEngine.given(ServerUrl::new("postgres://ann:secret@192.0.2.1/x")).await,
-        ValkeyEngine.given(ServerUrl::new("redis://:secret@192.0.2.1")).await,
+        given(&PostgresEngine, ServerUrl::new("postgres://ann:secret@192.0.2.1/x")).await,
+        given(&ValkeyEngine, ServerUrl::new("redis://:secret@192.0.2.1")).await,
     ] {
         assert_eq!(given.pid(), Err("the process of the given server is not accounted: 192.0.2.1 is not this host"));
     }
     let dead = ServerUrl::new("redis://:secret@127.0.0.1:1");
-    let reason = ValkeyEngine.given(dead).await.pid().unwrap_err().to_owned();
+    let reason = given(&ValkeyEngine, dead).await.pid().unwrap_err().to_owned();
     assert!(reason.contains("refused") && !reason.contains("secret"), "{reason}");
 }
 

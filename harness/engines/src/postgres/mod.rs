@@ -16,8 +16,9 @@ use qbench_schema::result::Durability;
 
 use crate::engine::{Engine, UrlFlag};
 use crate::monitor::server::{Sampler, SamplerContext, WindowReader};
-use crate::services::lock::{ServerLock, take};
-use crate::services::{GivenServer, Result, Server, StartOptions};
+use crate::services::given::said;
+use crate::services::lock::Taken;
+use crate::services::{Result, Server, StartOptions};
 
 pub use locate::{PostgresPrograms, pgbench_for};
 pub use start::PostgresServer;
@@ -47,16 +48,16 @@ impl Engine for PostgresEngine {
         Ok(Some(Box::new(PostgresServer::start(options).await?)))
     }
 
-    async fn given(&self, url: ServerUrl) -> Box<dyn Server> {
-        Box::new(GivenServer::new(url.clone(), process::find(&url)).await)
+    async fn process_of(&self, url: &ServerUrl) -> Result<u32, String> {
+        process::find(url).await
     }
 
     fn is_on_this_host(&self, url: &ServerUrl) -> bool {
         process::check_here(url).is_ok()
     }
 
-    async fn lock(&self, url: &ServerUrl, namespace: &str) -> Result<Option<Box<dyn ServerLock>>> {
-        take(url, async { lock::take(url, namespace).await.map_err(|error| error.to_string()) }).await
+    async fn try_lock(&self, url: &ServerUrl, namespace: &str) -> Result<Taken, String> {
+        lock::take(url, namespace).await.map_err(said)
     }
 
     fn statistics(&self) -> Option<&'static str> {

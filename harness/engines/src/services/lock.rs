@@ -21,6 +21,8 @@ pub trait ServerLock: Send + Sync {
 
 /// What came of trying to lock a server.
 pub enum Taken {
+    /// The product needs no lock.
+    NotNeeded,
     /// The lock is ours.
     Ours(Box<dyn ServerLock>),
     /// Somebody else's: who that is.
@@ -37,6 +39,7 @@ pub async fn take(
     attempt: impl Future<Output = Result<Taken, String>>,
 ) -> Result<Option<Box<dyn ServerLock>>> {
     let trouble = match tokio::time::timeout(ANSWER_LIMIT, attempt).await {
+        Ok(Ok(Taken::NotNeeded)) => return Ok(None),
         Ok(Ok(Taken::Ours(lock))) => return Ok(Some(lock)),
         Ok(Ok(Taken::Other(holder))) => {
             return Err(Error::Busy(format!(
