@@ -48,14 +48,15 @@ pub struct Analysis {
 /// Reads every run in `inputs` (result folders; `rep-NN` folders below them are read too) and writes `runs.csv`,
 /// `summary.csv`, `summary.json` and `distribution.csv` into `output_dir`, which is made when it does not exist.
 ///
-/// Rows come in the order of `palette`. A broken file becomes an entry of [`Analysis::problems`]; a run that failed becomes a row that says why.
+/// Rows come in the order of `palette`. A broken file becomes an entry of [`Analysis::problems`]; a run that failed becomes a
+/// row that says why.
 ///
 /// # Errors
 /// [`Error::Input`] when a folder cannot be read, [`Error::NothingToAnalyze`] when no run can be read at all,
 /// [`Error::Write`] when the output cannot be written.
 pub fn analyze(inputs: &[PathBuf], output_dir: &Path, palette: &Palette) -> Result<Analysis> {
     let load::Loaded { runs, mut problems } = load::load(inputs)?;
-    let summary = summary::summarize(&runs, palette)?;
+    let summary = summary::summarize(&runs, palette);
     problems.extend(summary.problems);
 
     publish::make_dir(output_dir)?;
@@ -80,8 +81,8 @@ pub fn analyze(inputs: &[PathBuf], output_dir: &Path, palette: &Palette) -> Resu
 }
 
 /// Draws the six charts from `summary_csv`, and from the `distribution.csv` beside it where there is one, into
-/// `output_dir`, in the colours of `palette`; and those of climbs and of numbers of workers, where such were run. Returns the files, those of
-/// [`charts::NAMES`] first and in that order.
+/// `output_dir`, in the colours of `palette`; and those of climbs and of numbers of workers, where such were run. Returns the
+/// files, those of [`charts::NAMES`] first and in that order.
 ///
 /// # Errors
 /// [`Error::Input`] when a CSV file cannot be read or is not what `qbench analyze` writes, [`Error::Draw`] when a chart

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use qbench_schema::result::LoadMode;
 use qbench_schema::summary::SummaryRow;
 
-use crate::tables::SATURATION;
 use crate::variant::{bare, differing_keys, settings_of};
 
 /// The setting whose sweep shows how a queue scales.
@@ -162,7 +162,7 @@ type FirstAndPoints<'a> = (&'a SummaryRow, Vec<Point<'a>>);
 /// Where the number of workers was varied under a load without a schedule, by scenario.
 pub(crate) fn scalings(rows: &[SummaryRow]) -> Vec<Scaling<'_>> {
     let mut by_scenario: Vec<(&str, Vec<FirstAndPoints>)> = Vec::new();
-    for row in rows.iter().filter(|row| row.mode == SATURATION) {
+    for row in rows.iter().filter(|row| row.mode == LoadMode::Saturation) {
         let Some(workers) = varied_workers(row) else { continue };
         let at = by_scenario.iter().position(|(scenario, _)| *scenario == row.scenario).unwrap_or_else(|| {
             by_scenario.push((&row.scenario, Vec::new()));

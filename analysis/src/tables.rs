@@ -11,15 +11,13 @@ mod scaling;
 use std::collections::BTreeSet;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-use qbench_schema::summary::SummaryRow;
+use qbench_schema::result::{Delivery, Durability, IN_PROCESS, LoadMode, Regime};
+use qbench_schema::summary::{Better, COLUMNS, Column, OrMixed, SummaryRow, TableKind, Unless, Value};
 
 use crate::order::distinct_scenarios;
-use crate::summary::MIXED;
 use crate::sweep::{ladders, scalings};
 use crate::variant::variants;
 
-/// The mode of a load without a schedule.
-pub(crate) const SATURATION: &str = "saturation";
 /// What stands behind the best value of its class.
 const BEST: &str = "*";
 /// What stands where there is no figure.
@@ -31,42 +29,45 @@ const STYLE: TableStyle = TableStyle::new()
     .bottom_border(LineStyle::none().fill('─').junction('─'));
 
 /// Durability and delivery of a row: rows are ranked within one class.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Class {
-    durability: String,
-    delivery: String,
+    durability: OrMixed<Durability>,
+    delivery: OrMixed<Delivery>,
 }
 
 impl Class {
     /// The class of a row.
     pub(crate) fn of(row: &SummaryRow) -> Self {
-        Class { durability: row.durability.clone(), delivery: row.delivery.clone() }
+        Class { durability: row.durability, delivery: row.delivery }
     }
 
     /// For people: `D2, at least once`.
     pub(crate) fn label(&self) -> String {
-        format!("{}, {}", durability_label(&self.durability), delivery_label(&self.delivery))
+        format!("{}, {}", durability_label(self.durability), delivery_label(self.delivery))
     }
 }
 
 /// `d2` as people write it.
-pub(crate) fn durability_label(durability: &str) -> String {
-    durability.to_uppercase().replace(&MIXED.to_uppercase(), MIXED)
+pub(crate) fn durability_label(durability: OrMixed<Durability>) -> String {
+    match durability {
+        OrMixed::Same(_) => durability.to_string().to_uppercase(),
+        OrMixed::Mixed => durability.to_string(),
+    }
 }
 
 /// `at_least_once` as people write it.
-pub(crate) fn delivery_label(delivery: &str) -> String {
-    delivery.replace('_', " ")
+pub(crate) fn delivery_label(delivery: OrMixed<Delivery>) -> String {
+    delivery.to_string().replace('_', " ")
 }
 
 /// True when the figures of a row describe the queue. In-process backends are the floor of the harness, not a queue to
 /// choose, and would win every column.
 pub(crate) fn is_ranked(row: &SummaryRow) -> bool {
-    row.runs > 0 && row.valid && !is_overload(row) && row.engine != "in_process"
+    row.runs > 0 && row.valid && !is_overload(row) && row.engine != IN_PROCESS
 }
 
 pub(crate) fn is_overload(row: &SummaryRow) -> bool {
-    row.regime == "overload"
+    row.regime == Regime::Overload
 }
 
 /// A figure with as many decimals as it deserves.
@@ -102,58 +103,61 @@ pub(crate) fn offered_label<'a>(rows: impl Iterator<Item = &'a SummaryRow>) -> S
     }
 }
 
-/// A column of figures.
+/// A column of a table of the terminal.
 struct Figure {
+    column: &'static Column,
     title: &'static str,
-    value: fn(&SummaryRow) -> Option<f64>,
-    better: Better,
 }
 
-/// Which value of a column is the best.
-enum Better {
-    More,
-    Less,
-    /// The column is not ranked.
-    Neither,
+/// The columns of one table, from left to right.
+fn figures(table: TableKind) -> Vec<Figure> {
+    let mut placed: Vec<_> = COLUMNS
+        .iter()
+        .filter_map(|column| column.shown_in(table).map(|shown| (shown.place, column, shown.title)))
+        .collect();
+    placed.sort_by_key(|(place, ..)| *place);
+    placed.into_iter().map(|(_, column, title)| Figure { column, title }).collect()
+}
+
+/// The same without those that no row has a figure for.
+fn figures_of(table: TableKind, named: &[&Named]) -> Vec<Figure> {
+    let mut figures = figures(table);
+    figures.retain(|figure| named.iter().any(|named| figure.number(named.row).is_some()));
+    figures
 }
 
 impl Figure {
+    fn value(&self, row: &SummaryRow) -> Value {
+        self.column.cell.map_or(Value::Absent, |value| value(row))
+    }
+
+    fn number(&self, row: &SummaryRow) -> Option<f64> {
+        self.value(row).number()
+    }
+
     fn text(&self, row: &SummaryRow) -> String {
-        (self.value)(row).map_or(ABSENT.to_owned(), number)
+        match self.value(row) {
+            Value::Count(count) => count.to_string(),
+            value => value.number().map_or(ABSENT.to_owned(), number),
+        }
     }
 
     /// The best text among `rows`. Values that read the same are equally good; none is best where all read the same.
     fn best(&self, rows: &[&SummaryRow]) -> Option<String> {
         let mut values: Vec<(f64, String)> =
-            rows.iter().filter_map(|row| (self.value)(row).map(|value| (value, self.text(row)))).collect();
+            rows.iter().filter_map(|row| self.number(row).map(|value| (value, self.text(row)))).collect();
         values.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (least, most) = (values.first()?, values.last()?);
         if least.1 == most.1 {
             return None;
         }
-        match self.better {
+        match self.column.better {
             Better::More => Some(most.1.clone()),
             Better::Less => Some(least.1.clone()),
             Better::Neither => None,
         }
     }
 }
-
-const FIGURES: &[Figure] = &[
-    Figure { title: "p50\nms", value: |row| Some(row.latency_p50_ms), better: Better::Less },
-    Figure { title: "p95\nms", value: |row| Some(row.latency_p95_ms), better: Better::Less },
-    Figure { title: "p99\nms", value: |row| Some(row.latency_p99_ms), better: Better::Less },
-    Figure { title: "server\nCPU %", value: |row| row.cpu_server_pct, better: Better::Less },
-    Figure { title: "server\nus/job", value: |row| row.cpu_server_us_per_job, better: Better::Less },
-];
-const THROUGHPUT: Figure = Figure { title: "jobs/s", value: |row| Some(row.throughput_jobs_s), better: Better::More };
-/// Shown where some row of the scenario has a background load.
-const BACKGROUND: &[Figure] = &[
-    Figure { title: "pgbench\ntps", value: |row| row.background_tps, better: Better::Neither },
-    Figure { title: "pgbench\nms", value: |row| row.background_latency_ms, better: Better::Neither },
-];
-/// How many of [`FIGURES`], from the first, are latencies: they say nothing about the queue in an overloaded row.
-const LATENCY_COLUMNS: usize = 3;
 
 /// The whole comparison. `rows` are in the order in which they are shown.
 pub fn render(rows: &[SummaryRow]) -> String {
@@ -198,7 +202,7 @@ pub(crate) struct Named<'a> {
 impl Named<'_> {
     /// Whether its load followed no schedule: then it has rates, and its latencies mean nothing.
     fn is_capacity(&self) -> bool {
-        self.row.mode == SATURATION
+        self.row.mode == LoadMode::Saturation
     }
 }
 
@@ -206,43 +210,32 @@ fn render_scenario(scenario: &str, named: &[&Named]) -> String {
     let rows: &[&SummaryRow] = &named.iter().map(|named| named.row).collect::<Vec<_>>();
     let all = || rows.iter().copied();
     let has_background = all().any(|row| row.background_tps.is_some());
-    let mut figures: Vec<&Figure> = FIGURES.iter().collect();
-    if has_background {
-        figures.extend(BACKGROUND);
-    }
+    let figures = figures_of(TableKind::Scenario, named);
 
     let mut table = Table::new();
     table.load_style(STYLE);
-    let mut header = vec!["backend", "engine", THROUGHPUT.title];
+    let mut header = vec!["backend", "engine"];
     header.extend(figures.iter().map(|figure| figure.title));
-    header.extend(["lost", "dup", "valid", "durability", "delivery"]);
+    header.extend(["valid", "durability", "delivery"]);
     table.set_header(&header);
     let mut notes: Vec<String> = Vec::new();
     let mut lines: Vec<Vec<String>> = Vec::new();
     for Named { row, name } in named {
         let best = BestOfClass::new(rows, row);
-        // In the server of a PostgreSQL queue the background load shares checkpoints and log writers.
-        let is_shared = |figure: &Figure| has_background && figure.title.starts_with("server");
-        let mark = |figure: &Figure| if is_shared(figure) { figure.text(row) } else { best.mark(figure, row) };
         let mut cells = vec![name.clone(), row.engine.clone()];
-        if row.runs == 0 {
-            cells.extend(vec![ABSENT.to_owned(); 1 + figures.len() + 2]);
-        } else {
-            cells.push(match is_overload(row) {
-                true => format!("{} of {}", THROUGHPUT.text(row), number(row.offered_jobs_s)),
-                false => mark(&THROUGHPUT),
-            });
-            cells.extend(figures.iter().enumerate().map(|(column, figure)| {
-                if is_overload(row) && column < LATENCY_COLUMNS {
-                    format!("({})", figure.text(row))
-                } else {
-                    mark(figure)
-                }
-            }));
-            cells.extend([row.lost.to_string(), row.duplicated.to_string()]);
-        }
+        cells.extend(figures.iter().map(|figure| match (figure.column.unless, figure.column.better) {
+            _ if row.runs == 0 => ABSENT.to_owned(),
+            (Some(Unless::Overload), _) if is_overload(row) => format!("({})", figure.text(row)),
+            // What was completed is a share of what was asked.
+            (_, Better::More) if is_overload(row) => {
+                format!("{} of {}", figure.text(row), number(row.offered_jobs_s))
+            }
+            // In the server of a PostgreSQL queue the background load shares checkpoints and log writers.
+            (Some(Unless::Background), _) if has_background => figure.text(row),
+            _ => best.mark(figure, row),
+        }));
         cells.push(verdict(row, name, &mut notes));
-        cells.extend([durability_label(&row.durability), delivery_label(&row.delivery)]);
+        cells.extend([durability_label(row.durability), delivery_label(row.delivery)]);
         lines.push(cells);
     }
     for column in 0..header.len() {
@@ -274,9 +267,8 @@ fn align(table: &mut Table, header: &[&str]) {
 
 /// A table of figures that are not ranked: a column that no row has a figure for is left out.
 /// Why a row is not valid goes to `notes`, where there are any.
-fn plain(title: &str, named: &[&Named], figures: &[Figure], mut notes: Option<&mut Vec<String>>) -> String {
-    let figures: Vec<&Figure> =
-        figures.iter().filter(|figure| named.iter().any(|named| (figure.value)(named.row).is_some())).collect();
+fn plain(title: &str, named: &[&Named], table: TableKind, mut notes: Option<&mut Vec<String>>) -> String {
+    let figures = figures_of(table, named);
     let mut table = Table::new();
     table.load_style(STYLE);
     let mut header = vec!["backend"];
@@ -293,10 +285,10 @@ fn plain(title: &str, named: &[&Named], figures: &[Figure], mut notes: Option<&m
                 format!("NO [{}]", notes.len())
             }
             (_, false, None) => "NO".to_owned(),
-            (_, true, _) if is_overload(row) && row.mode != SATURATION => "overload".to_owned(),
+            (_, true, _) if is_overload(row) && row.mode != LoadMode::Saturation => "overload".to_owned(),
             (_, true, _) => "yes".to_owned(),
         });
-        cells.extend([durability_label(&row.durability), delivery_label(&row.delivery)]);
+        cells.extend([durability_label(row.durability), delivery_label(row.delivery)]);
         table.add_row(cells);
     }
     align(&mut table, &header);
@@ -311,7 +303,7 @@ fn verdict(row: &SummaryRow, name: &str, notes: &mut Vec<String>) -> String {
         format!(
             "overload: it achieved {} of {} jobs/s, its backlog grew by {} jobs/s and took {} s to drain; its percentiles, in \
              brackets, only measure the length of the run",
-            THROUGHPUT.text(row),
+            number(row.throughput_jobs_s),
             number(row.offered_jobs_s),
             number(row.backlog_slope_jobs_s),
             number(row.drain_s)
@@ -356,7 +348,13 @@ impl<'a> BestOfClass<'a> {
 /// What the mark means, and which classes were ranked apart from each other.
 fn explain_ranking(rows: &[&SummaryRow]) -> Vec<String> {
     let ranked: Vec<_> = rows.iter().filter(|row| is_ranked(row)).collect();
-    let classes: BTreeSet<Class> = ranked.iter().map(|row| Class::of(row)).collect();
+    let mut classes: Vec<Class> = Vec::new();
+    for class in ranked.iter().map(|row| Class::of(row)) {
+        if !classes.contains(&class) {
+            classes.push(class);
+        }
+    }
+    classes.sort_by_key(Class::label);
     let members = |class: &Class| ranked.iter().filter(|row| Class::of(row) == *class).count();
     let mut lines = Vec::new();
     if classes.iter().any(|class| members(class) > 1) {
@@ -379,7 +377,7 @@ fn explain_ranking(rows: &[&SummaryRow]) -> Vec<String> {
             .collect();
         lines.push(format!("Not ranked across classes of durability and delivery. {}", list.join("; ")));
     }
-    if rows.iter().any(|row| row.engine == "in_process" && row.runs > 0) {
+    if rows.iter().any(|row| row.engine == IN_PROCESS && row.runs > 0) {
         lines.push("Backends in process are the floor of the harness and are not ranked".to_owned());
     }
     lines

@@ -1,6 +1,6 @@
 //! Validity gates (METHODOLOGY L6): an invalid result is kept and marked, and never ranked.
 
-use qbench_schema::result::{Audit, Backlog, Percentiles, Regime, Validity, Verdict};
+use qbench_schema::result::{Audit, Backlog, Percentiles, Regime, Validity, Verdict, word};
 
 /// Share of the intended arrivals that must have been sent while the measured phase lasted.
 const MIN_SENT_SHARE: f64 = 0.995;
@@ -71,7 +71,7 @@ fn gates(e: &Evidence<'_>) -> Vec<Option<String>> {
     let piled_up_limit = (MAX_BACKLOG_SHARE * e.intended as f64).max(10.0);
     vec![
         (e.audit.verdict != Verdict::Ok).then(|| {
-            format!("audit {}: {}", verdict_word(e.audit.verdict), e.audit.reasons.join(", "))
+            format!("audit {}: {}", word(e.audit.verdict), e.audit.reasons.join(", "))
         }),
         (sent_share < MIN_SENT_SHARE && unsent_is_many).then(|| {
             format!(
@@ -126,14 +126,6 @@ fn gates(e: &Evidence<'_>) -> Vec<Option<String>> {
             )
         }),
     ]
-}
-
-fn verdict_word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Ok => "ok",
-        Verdict::Violated => "violated",
-        Verdict::Inconclusive => "inconclusive",
-    }
 }
 
 #[cfg(test)]

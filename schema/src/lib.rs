@@ -1,7 +1,8 @@
 //! Everything with a fixed shape: the record type of every result file, the names of those files, and the SQL.
 //!
 //! Writers (the harness) and readers (analysis, orchestration) use the same types, so a file cannot drift from its
-//! reader. This crate knows no other crate of the workspace and does no work beyond (de)serialising.
+//! reader. This crate knows no other crate of the workspace and does no work beyond (de)serialising and the definition of what
+//! a figure of a row is.
 //!
 //! Conventions: units stand last in every name; instants are microseconds on one monotonic clock, counted from the
 //! start of the run; `Option` means "this machine or this engine could not tell", never zero.

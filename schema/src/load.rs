@@ -5,7 +5,8 @@
 pub enum Arrivals {
     /// Equal gaps: one every `1 / rate`.
     Constant,
-    /// Independent exponential gaps of mean `1 / rate`, from the seed: a Poisson process, the same one for every backend of a block.
+    /// Independent exponential gaps of mean `1 / rate`, from the seed: a Poisson process, the same one for every backend of a
+    /// block.
     Poisson,
 }
 

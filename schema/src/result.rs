@@ -161,4 +161,24 @@ impl RunResult {
             ..RunResult::default()
         }
     }
+
+    /// Why it is not valid or did not finish, one sentence each; empty for a valid one.
+    pub fn reasons_against(&self) -> Vec<String> {
+        let error = self.error.as_deref();
+        let mut reasons = match self.status {
+            RunStatus::Running => return vec!["killed: its verdict was never completed".to_owned()],
+            RunStatus::Failed => return vec![format!("failed: {}", error.unwrap_or("no reason was recorded"))],
+            RunStatus::Interrupted => return vec![format!("interrupted: {}", error.unwrap_or("the user stopped it"))],
+            RunStatus::Finished => self.validity.reasons.clone(),
+        };
+        if self.audit.verdict != Verdict::Ok {
+            // The gate's own sentence quotes the audit's reasons.
+            let told = |reason: &str| self.validity.reasons.iter().any(|gate| gate.contains(reason));
+            reasons.extend(self.audit.reasons.iter().filter(|reason| !told(reason)).cloned());
+        }
+        if !self.validity.valid && reasons.is_empty() {
+            reasons.push("marked as not valid without a reason".to_owned());
+        }
+        reasons
+    }
 }

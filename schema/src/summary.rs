@@ -1,124 +1,366 @@
 //! `analysis/runs.csv`, `analysis/summary.csv` and `analysis/distribution.csv`: a row per run, a row per backend x
 //! scenario, and the quantiles of each of these.
+//!
+//! The list below is the one place that says what a column of the first two is: files, tables of a terminal and the page on
+//! formats are made from it. A new figure is a field of [`RunResult`] and an entry here.
+
+mod columns;
+mod reduce;
+mod value;
 
 use serde::{Deserialize, Serialize};
 
-/// A row of `summary.csv` and an entry of `summary.json`: one cell, all its repeats together. Runs of different machines or
-/// with different settings are never pooled: a cell then has a row for each, and so it has for each variant of a matrix.
-///
-/// Percentiles come from the merged histograms of the runs, never from averaging percentiles; where only results
-/// without job records were at hand, from the single run. Means (throughput, CPU) are over runs. The same backend on two
-/// server products (Valkey and Redis) makes two rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SummaryRow {
-    /// Server product.
-    pub engine: String,
-    /// Backend id.
-    pub backend: String,
-    /// Queue design.
-    pub queue_type: String,
-    /// Scenario id.
-    pub scenario: String,
-    /// Finished runs that the row is made of. Where it is 0 every figure is 0 and means nothing; `reasons` says why.
-    pub runs: u32,
-    /// Load asked for.
-    pub offered_jobs_s: f64,
-    /// Load completed, mean over runs.
-    pub throughput_jobs_s: f64,
-    /// End-to-end latency, median.
-    pub latency_p50_ms: f64,
-    /// End-to-end latency, 95th percentile.
-    pub latency_p95_ms: f64,
-    /// End-to-end latency, 99th percentile.
-    pub latency_p99_ms: f64,
-    /// End-to-end latency, 99.9th percentile.
-    pub latency_p999_ms: f64,
-    /// Host CPU, 100 is one core.
-    pub cpu_host_pct: Option<f64>,
-    /// CPU of the server under test, 100 is one core.
-    pub cpu_server_pct: Option<f64>,
-    /// Largest resident memory of the server, in 10^6 bytes.
-    pub rss_server_mb: Option<f64>,
-    /// Jobs lost, summed over runs.
-    pub lost: u64,
-    /// Jobs duplicated, summed over runs.
-    pub duplicated: u64,
-    /// True when every run of the cell is valid, none of them failed, and all ran under the same conditions.
-    pub valid: bool,
-    /// `normal`, or `overload` when any run was.
-    pub regime: String,
-    /// Durability class; `mixed` when runs differ.
-    pub durability: String,
-    /// Delivery contract; `mixed` when runs differ.
-    pub delivery: String,
-    /// CPU of the harness, 100 is one core.
-    pub cpu_harness_pct: Option<f64>,
-    /// CPU of the background load, 100 is one core.
-    pub cpu_background_pct: Option<f64>,
-    /// Server CPU time per completed job.
-    pub cpu_server_us_per_job: Option<f64>,
-    /// Harness CPU time per completed job.
-    pub cpu_harness_us_per_job: Option<f64>,
-    /// Generator's lateness, 99th percentile; the largest of the runs.
-    pub schedule_lag_p99_ms: f64,
-    /// Largest backlog of any run.
-    pub backlog_max: u64,
-    /// pgbench transactions per second beside the run, mean over runs.
-    pub background_tps: Option<f64>,
-    /// pgbench mean latency beside the run, mean over runs.
-    pub background_latency_ms: Option<f64>,
-    /// Runs of the cell that failed or never finished; they count in no figure.
-    pub failed_runs: u32,
-    /// Who decided when a job was sent: `open_loop` or `saturation`.
-    pub mode: String,
-    /// Which sides of the queue worked: `both`, `enqueue` or `drain`.
-    pub activity: String,
-    /// Name of the machine.
-    pub host: String,
-    /// Short hash of the settings; runs are pooled only where it is the same.
-    pub configuration_hash: String,
-    /// The settings that the hash is made of, as `key=value`, separated by spaces.
-    pub configuration: String,
-    /// Bytes of WAL or AOF per job.
-    pub log_bytes_per_job: Option<f64>,
-    /// Flushes of that log per job.
-    pub fsyncs_per_job: Option<f64>,
-    /// Requests per job.
-    pub round_trips_per_job: Option<f64>,
-    /// Row versions to clean up per job.
-    pub dead_tuples_per_job: Option<f64>,
-    /// Growth of Valkey's data memory per job.
-    pub server_memory_bytes_per_job: Option<f64>,
-    /// Slope of the backlog over the measured phase.
-    pub backlog_slope_jobs_s: f64,
-    /// Looks for work that found none, per second, over all workers, mean over runs.
-    #[serde(default)]
-    pub empty_claims_s: Option<f64>,
-    /// Time to drain, the largest of the runs.
-    pub drain_s: f64,
-    /// Why the row is not valid, joined by `; `.
-    pub reasons: String,
-    /// Plan file that the runs were made by; empty without.
-    #[serde(default)]
-    pub plan: String,
-    /// Variant of the matrix: the varied settings, or the name of a rung; empty without.
-    #[serde(default)]
-    pub variant: String,
-    /// Place of the variant among those of its matrix, counted from 1; 0 without.
-    #[serde(default)]
-    pub place: u32,
-    /// Whether the variant is the one before it and one change.
-    #[serde(default)]
-    pub climbs: bool,
-    /// Deadlocks that the server counted, summed over runs.
-    #[serde(default)]
-    pub deadlocks: Option<u64>,
-    /// Busiest worker over idlest, the largest of the runs.
-    #[serde(default)]
-    pub workers_max_over_min: Option<f64>,
-    /// Settings that the climb changes on some rung, separated by spaces; empty without a climb.
-    #[serde(default)]
-    pub climbed_keys: String,
+pub use columns::{Better, Column, Shown, TableKind, Unless};
+pub use reduce::CellRuns;
+pub use value::{OrMixed, Value};
+
+use crate::result::{Activity, Delivery, Durability, LoadMode, Regime, RunResult, RunStatus, Verdict};
+use columns::{columns, reduce, reduction};
+use reduce::{Mean, Reduce};
+
+columns! {
+    run_id, "", "Unique name of the execution." {
+        run String = |run| run.identity.run_id.clone();
+    }
+    engine, "", "Server product." {
+        run String = |run| run.identity.engine.clone();
+        cell String = the_same;
+    }
+    backend, "", "Backend id." {
+        run String = |run| run.identity.backend.clone();
+        cell String = the_same;
+    }
+    queue_type, "", "Queue design." {
+        run String = |run| run.identity.queue_type.clone();
+        cell String = the_same;
+    }
+    scenario, "", "Scenario id." {
+        run String = |run| run.identity.scenario.clone();
+        cell String = the_same;
+    }
+    block, "", "Block of the matrix, counted from 1." {
+        run u32 = |run| run.identity.block;
+    }
+    status, "", "`finished`, `interrupted`, `failed` or `running` (killed)." {
+        run RunStatus = |run| run.status;
+    }
+    runs, "runs", "Finished runs of the cell. Where it is 0 every figure is 0 and means nothing." {
+        cell u32 = ("their number", |cell| cell.finished.len() as u32);
+    }
+    offered_jobs_s, "jobs/s", "Load asked for." {
+        run f64 = |run| run.identity.offered_jobs_s;
+        cell f64 = ("mean", |cell| Mean::mean(&mut cell.described.iter().map(|run| run.offered_jobs_s)));
+    }
+    throughput_jobs_s, "jobs/s", "Load completed." {
+        run f64 = |run| run.throughput_jobs_s;
+        cell f64 = mean;
+        better More;
+        shown Scenario 1 "jobs/s", Capacity 1 "jobs/s", Ladder 1 "jobs/s", Scaling 1 "jobs/s";
+    }
+    jobs_intended, "jobs", "Measured arrivals." {
+        run u64 = |run| run.jobs.intended;
+    }
+    jobs_completed, "jobs", "Measured jobs completed." {
+        run u64 = |run| run.jobs.completed;
+    }
+    latency_p50_ms, "ms", "End-to-end latency, median." {
+        run f64 = |run| run.end_to_end_ms.p50;
+        cell f64 = ("of the merged histograms", |cell| cell.latency.p50);
+        better Less;
+        unless Overload;
+        shown Scenario 2 "p50\nms", Ladder 2 "p50\nms";
+    }
+    latency_p95_ms, "ms", "End-to-end latency, 95th percentile." {
+        run f64 = |run| run.end_to_end_ms.p95;
+        cell f64 = ("of the merged histograms", |cell| cell.latency.p95);
+        better Less;
+        unless Overload;
+        shown Scenario 3 "p95\nms";
+    }
+    latency_p99_ms, "ms", "End-to-end latency, 99th percentile." {
+        run f64 = |run| run.end_to_end_ms.p99;
+        cell f64 = ("of the merged histograms", |cell| cell.latency.p99);
+        better Less;
+        unless Overload;
+        shown Scenario 4 "p99\nms", Ladder 3 "p99\nms";
+    }
+    latency_p999_ms, "ms", "End-to-end latency, 99.9th percentile." {
+        run f64 = |run| run.end_to_end_ms.p999;
+        cell f64 = ("of the merged histograms", |cell| cell.latency.p999);
+        better Less;
+        unless Overload;
+    }
+    cpu_host_pct, "%", "Host CPU, 100 is one core." {
+        run Option<f64> = |run| run.cpu_pct.host;
+        cell Option<f64> = mean;
+    }
+    cpu_server_pct, "%", "CPU of the server under test, 100 is one core." {
+        run Option<f64> = |run| run.cpu_pct.server;
+        cell Option<f64> = mean;
+        better Less;
+        unless Background;
+        shown Scenario 5 "server\nCPU %";
+    }
+    rss_server_mb, "10^6 bytes", "Largest resident memory of the server." {
+        run Option<f64> = |run| run.rss_server_bytes.map(|bytes| bytes as f64 / 1e6);
+        cell Option<f64> = largest;
+    }
+    verdict, "", "The auditor's word." {
+        run Verdict = |run| run.audit.verdict;
+    }
+    lost, "jobs", "Jobs lost." {
+        run u64 = |run| run.audit.lost;
+        cell u64 = sum;
+        shown Scenario 100 "lost", Capacity 7 "lost";
+    }
+    duplicated, "jobs", "Jobs duplicated." {
+        run u64 = |run| run.audit.duplicated;
+        cell u64 = sum;
+        shown Scenario 101 "dup", Capacity 8 "dup";
+    }
+    redelivered, "deliveries", "Deliveries beyond the first." {
+        run u64 = |run| run.audit.redelivered;
+    }
+    valid, "", "Whether the figures may be ranked: no gate tripped, the audit is `ok`, and nothing failed." {
+        run bool = |run| run.status == RunStatus::Finished && run.validity.valid;
+        cell bool = ("all of them, and under the same conditions", |cell| cell.valid);
+    }
+    regime, "", "`normal` or `overload`." {
+        run Regime = |run| run.identity.regime;
+        cell Regime = ("`overload` when any is", |cell| {
+            cell.described.iter().map(|run| run.regime).max().unwrap_or_default()
+        });
+    }
+    durability, "", "Durability class." {
+        run Durability = |run| run.identity.durability;
+        cell OrMixed<Durability> = same_or_mixed;
+    }
+    delivery, "", "Delivery contract." {
+        run Delivery = |run| run.identity.delivery;
+        cell OrMixed<Delivery> = same_or_mixed;
+    }
+    cpu_harness_pct, "%", "CPU of the harness, 100 is one core." {
+        run Option<f64> = |run| run.cpu_pct.harness;
+        cell Option<f64> = mean;
+    }
+    cpu_background_pct, "%", "CPU of the background load, 100 is one core." {
+        run Option<f64> = |run| run.cpu_pct.background;
+        cell Option<f64> = mean;
+    }
+    cpu_server_us_per_job, "us/job", "Server CPU time per completed job." {
+        run Option<f64> = |run| run.cpu_us_per_job.server;
+        cell Option<f64> = mean;
+        better Less;
+        unless Background;
+        shown Scenario 6 "server\nus/job", Capacity 2 "server\nus/job", Cost 1 "server\nCPU us", Ladder 4 "server\nus/job",
+            Scaling 4 "server\nus/job";
+    }
+    cpu_harness_us_per_job, "us/job", "Harness CPU time per completed job." {
+        run Option<f64> = |run| run.cpu_us_per_job.harness;
+        cell Option<f64> = mean;
+        shown Cost 2 "harness\nCPU us";
+    }
+    schedule_lag_p99_ms, "ms", "Generator's lateness, 99th percentile." {
+        run f64 = |run| run.schedule_lag_ms.p99;
+        cell f64 = largest;
+    }
+    backlog_max, "jobs", "Largest backlog." {
+        run u64 = |run| run.backlog.max;
+        cell u64 = largest;
+        shown Capacity 5 "backlog\nmax";
+    }
+    background_tps, "1/s", "pgbench transactions per second beside the run." {
+        run Option<f64> = |run| run.background.as_ref().map(|load| load.tps);
+        cell Option<f64> = mean;
+        shown Scenario 7 "pgbench\ntps";
+    }
+    background_latency_ms, "ms", "pgbench mean latency beside the run." {
+        run Option<f64> = |run| run.background.as_ref().map(|load| load.latency_mean_ms);
+        cell Option<f64> = mean;
+        shown Scenario 8 "pgbench\nms";
+    }
+    failed_runs, "runs", "Runs of the cell that failed or never finished; they count in no figure." {
+        cell u32 = ("their number", |cell| cell.failed);
+    }
+    mode, "", "Who decided when a job was sent: `open_loop` or `saturation`." {
+        run LoadMode = |run| run.identity.mode;
+        cell LoadMode = the_same;
+    }
+    activity, "", "Which sides of the queue worked: `both`, `enqueue` or `drain`." {
+        run Activity = |run| run.identity.activity;
+        cell Activity = the_same;
+    }
+    host, "", "Name of the machine." {
+        run String = |run| run.identity.host.clone();
+        cell String = the_same;
+    }
+    configuration_hash, "", "Short hash of the settings; runs are pooled only where it is the same." {
+        run String = |run| run.identity.configuration_hash.clone();
+        cell String = the_same;
+    }
+    configuration, "", "The settings that the hash is made of, as `key=value`, separated by spaces." {
+        run String = |run| run.identity.configuration.clone();
+        cell String = the_same;
+    }
+    log_bytes_per_job, "bytes/job", "Bytes of WAL or AOF per job." {
+        run Option<f64> = |run| run.cost_per_job.log_bytes;
+        cell Option<f64> = mean;
+        shown Capacity 4 "log bytes\n/job", Cost 4 "log\nbytes";
+    }
+    fsyncs_per_job, "1/job", "Flushes of that log per job." {
+        run Option<f64> = |run| run.cost_per_job.fsyncs;
+        cell Option<f64> = mean;
+        shown Cost 5 "fsyncs";
+    }
+    round_trips_per_job, "1/job", "Requests per job." {
+        run Option<f64> = |run| run.cost_per_job.round_trips;
+        cell Option<f64> = mean;
+        shown Capacity 3 "round trips\n/job", Cost 3 "round\ntrips", Ladder 5 "statements\n/job", Scaling 5 "round trips\n/job";
+    }
+    dead_tuples_per_job, "1/job", "Row versions to clean up per job." {
+        run Option<f64> = |run| run.cost_per_job.dead_tuples;
+        cell Option<f64> = mean;
+        shown Cost 6 "dead\ntuples";
+    }
+    server_memory_bytes_per_job, "bytes/job", "Growth of Valkey's data memory per job." {
+        run Option<f64> = |run| run.cost_per_job.server_memory_bytes;
+        cell Option<f64> = mean;
+        shown Cost 7 "memory\nbytes";
+    }
+    backlog_slope_jobs_s, "jobs/s", "Slope of the backlog over the measured phase." {
+        run f64 = |run| run.backlog.slope_jobs_s;
+        cell f64 = mean;
+    }
+    empty_claims_s, "1/s", "Looks for work that found none, per second of the measured phase, over all workers." {
+        run Option<f64> = |run| {
+            run.wake
+                .filter(|_| run.identity.measured_s > 0.0)
+                .map(|wake| wake.empty_claims as f64 / run.identity.measured_s)
+        };
+        cell #[serde(default)] Option<f64> = mean;
+        shown Ladder 6 "idle\nqueries/s";
+    }
+    drain_s, "s", "Time to drain." {
+        run f64 = |run| run.drain_s;
+        cell f64 = largest;
+        shown Capacity 6 "drain\ns";
+    }
+    notifications_sent, "notifications", "Notifications sent in the measured phase." {
+        run Option<u64> = |run| run.wake.map(|wake| wake.notifications_sent);
+    }
+    notifications_received, "notifications", "Notifications that reached the listener in the measured phase." {
+        run Option<u64> = |run| run.wake.map(|wake| wake.notifications_received);
+    }
+    listener_reconnects, "times", "Times that the listener's connection was made anew in the measured phase." {
+        run Option<u64> = |run| run.wake.map(|wake| wake.listener_reconnects);
+    }
+    reasons, "", "Why it is not valid, or why it failed, joined by `; `." {
+        run String = |run| run.reasons_against().join("; ");
+        cell String = ("all of them, and conditions in which they differ", |cell| cell.reasons.clone());
+    }
+    plan, "", "Plan file that it was made by; empty without." {
+        run String = |run| run.identity.variant.as_ref().map_or_else(String::new, |variant| variant.plan.clone());
+        cell #[serde(default)] String = the_same;
+    }
+    variant, "", "Variant of the matrix: the varied settings, or the name of a rung; empty without." {
+        run String = |run| run.identity.variant.as_ref().map_or_else(String::new, |variant| variant.name.clone());
+        cell #[serde(default)] String = the_same;
+    }
+    place, "", "Place of the variant among those of its matrix, counted from 1; 0 without." {
+        run u32 = |run| run.identity.variant.as_ref().map_or(0, |variant| variant.place);
+        cell #[serde(default)] u32 = the_same;
+    }
+    climbs, "", "Whether the variant is the one before it and one change." {
+        run bool = |run| run.identity.variant.as_ref().is_some_and(|variant| variant.climbs);
+        cell #[serde(default)] bool = the_same;
+    }
+    deadlocks, "deadlocks", "Deadlocks that the server counted." {
+        run Option<u64> = |run| run.deadlocks;
+        cell #[serde(default)] Option<u64> = sum;
+        shown Scaling 2 "deadlocks";
+    }
+    workers_max_over_min, "", "Busiest worker over idlest." {
+        run Option<f64> = |run| run.skew.workers_max_over_min;
+        cell #[serde(default)] Option<f64> = largest;
+        shown Scaling 3 "busiest/idlest\nworker";
+    }
+    climbed_keys, "", "Settings that the climb changes on some rung, separated by spaces; empty without a climb." {
+        run String = |run| run.identity.variant.as_ref().map_or_else(String::new, |variant| variant.climbed_keys.join(" "));
+        cell #[serde(default)] String = the_same;
+    }
+}
+
+/// Columns of `runs.csv` that stand where they always stood; those that came later stand to the right of them.
+const RUNS_CSV_BEGINS: [&str; 56] = [
+    "run_id",
+    "engine",
+    "backend",
+    "queue_type",
+    "scenario",
+    "block",
+    "status",
+    "offered_jobs_s",
+    "throughput_jobs_s",
+    "jobs_intended",
+    "jobs_completed",
+    "latency_p50_ms",
+    "latency_p95_ms",
+    "latency_p99_ms",
+    "latency_p999_ms",
+    "schedule_lag_p99_ms",
+    "cpu_host_pct",
+    "cpu_server_pct",
+    "cpu_harness_pct",
+    "cpu_background_pct",
+    "cpu_server_us_per_job",
+    "cpu_harness_us_per_job",
+    "rss_server_mb",
+    "verdict",
+    "lost",
+    "duplicated",
+    "redelivered",
+    "valid",
+    "regime",
+    "durability",
+    "delivery",
+    "drain_s",
+    "deadlocks",
+    "background_tps",
+    "mode",
+    "activity",
+    "host",
+    "configuration_hash",
+    "configuration",
+    "log_bytes_per_job",
+    "fsyncs_per_job",
+    "round_trips_per_job",
+    "dead_tuples_per_job",
+    "server_memory_bytes_per_job",
+    "backlog_slope_jobs_s",
+    "empty_claims_s",
+    "notifications_sent",
+    "notifications_received",
+    "listener_reconnects",
+    "reasons",
+    "plan",
+    "variant",
+    "place",
+    "climbs",
+    "workers_max_over_min",
+    "climbed_keys",
+];
+
+/// The columns of `runs.csv`, from left to right.
+pub fn run_columns() -> Vec<&'static Column> {
+    let mut columns: Vec<&Column> = COLUMNS.iter().filter(|column| column.run.is_some()).collect();
+    let place = |column: &&Column| RUNS_CSV_BEGINS.iter().position(|name| *name == column.name);
+    columns.sort_by_key(|column| place(column).unwrap_or(RUNS_CSV_BEGINS.len()));
+    columns
+}
+
+/// The columns of `summary.csv`, from left to right.
+pub fn cell_columns() -> Vec<&'static Column> {
+    COLUMNS.iter().filter(|column| column.cell.is_some()).collect()
 }
 
 /// A row of `distribution.csv`: one quantile of the end-to-end latency of one cell, over all its runs together.
@@ -144,121 +386,4 @@ pub struct DistributionRow {
     /// Variant of the matrix; empty without.
     #[serde(default)]
     pub variant: String,
-}
-
-/// A row of `runs.csv`: one execution of a cell.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunRow {
-    /// Unique name of the execution.
-    pub run_id: String,
-    /// Server product.
-    pub engine: String,
-    /// Backend id.
-    pub backend: String,
-    /// Queue design.
-    pub queue_type: String,
-    /// Scenario id.
-    pub scenario: String,
-    /// Block of the matrix, counted from 1.
-    pub block: u32,
-    /// `finished`, `interrupted`, `failed` or `running` (killed).
-    pub status: String,
-    /// Load asked for.
-    pub offered_jobs_s: f64,
-    /// Load completed.
-    pub throughput_jobs_s: f64,
-    /// Measured arrivals.
-    pub jobs_intended: u64,
-    /// Measured jobs completed.
-    pub jobs_completed: u64,
-    /// End-to-end latency, median.
-    pub latency_p50_ms: f64,
-    /// End-to-end latency, 95th percentile.
-    pub latency_p95_ms: f64,
-    /// End-to-end latency, 99th percentile.
-    pub latency_p99_ms: f64,
-    /// End-to-end latency, 99.9th percentile.
-    pub latency_p999_ms: f64,
-    /// Generator's lateness, 99th percentile.
-    pub schedule_lag_p99_ms: f64,
-    /// Host CPU, 100 is one core.
-    pub cpu_host_pct: Option<f64>,
-    /// Server CPU, 100 is one core.
-    pub cpu_server_pct: Option<f64>,
-    /// Harness CPU, 100 is one core.
-    pub cpu_harness_pct: Option<f64>,
-    /// Background CPU, 100 is one core.
-    pub cpu_background_pct: Option<f64>,
-    /// Server CPU time per completed job.
-    pub cpu_server_us_per_job: Option<f64>,
-    /// Harness CPU time per completed job.
-    pub cpu_harness_us_per_job: Option<f64>,
-    /// Largest resident memory of the server, in 10^6 bytes.
-    pub rss_server_mb: Option<f64>,
-    /// The auditor's word.
-    pub verdict: String,
-    /// Jobs lost.
-    pub lost: u64,
-    /// Jobs duplicated.
-    pub duplicated: u64,
-    /// Deliveries beyond the first.
-    pub redelivered: u64,
-    /// Whether the run may be ranked.
-    pub valid: bool,
-    /// `normal` or `overload`.
-    pub regime: String,
-    /// Durability class.
-    pub durability: String,
-    /// Delivery contract.
-    pub delivery: String,
-    /// Time to drain.
-    pub drain_s: f64,
-    /// Deadlocks that the server counted.
-    pub deadlocks: Option<u64>,
-    /// pgbench transactions per second beside the run.
-    pub background_tps: Option<f64>,
-    /// Who decided when a job was sent: `open_loop` or `saturation`.
-    pub mode: String,
-    /// Which sides of the queue worked: `both`, `enqueue` or `drain`.
-    pub activity: String,
-    /// Name of the machine.
-    pub host: String,
-    /// Short hash of the settings; runs are pooled only where it is the same.
-    pub configuration_hash: String,
-    /// The settings that the hash is made of, as `key=value`, separated by spaces.
-    pub configuration: String,
-    /// Bytes of WAL or AOF per job.
-    pub log_bytes_per_job: Option<f64>,
-    /// Flushes of that log per job.
-    pub fsyncs_per_job: Option<f64>,
-    /// Requests per job.
-    pub round_trips_per_job: Option<f64>,
-    /// Row versions to clean up per job.
-    pub dead_tuples_per_job: Option<f64>,
-    /// Growth of Valkey's data memory per job.
-    pub server_memory_bytes_per_job: Option<f64>,
-    /// Slope of the backlog over the measured phase.
-    pub backlog_slope_jobs_s: f64,
-    /// Looks for work that found none, per second of the measured phase, over all workers.
-    pub empty_claims_s: Option<f64>,
-    /// Notifications sent in the measured phase.
-    pub notifications_sent: Option<u64>,
-    /// Notifications that reached the listener in the measured phase.
-    pub notifications_received: Option<u64>,
-    /// Times that the listener's connection was made anew in the measured phase.
-    pub listener_reconnects: Option<u64>,
-    /// Why the run is not valid, or why it failed, joined by `; `.
-    pub reasons: String,
-    /// Plan file that the run was made by; empty without.
-    pub plan: String,
-    /// Variant of the matrix: the varied settings, or the name of a rung; empty without.
-    pub variant: String,
-    /// Place of the variant among those of its matrix, counted from 1; 0 without.
-    pub place: u32,
-    /// Whether the variant is the one before it and one change.
-    pub climbs: bool,
-    /// Busiest worker over idlest.
-    pub workers_max_over_min: Option<f64>,
-    /// Settings that the climb changes on some rung, separated by spaces; empty without a climb.
-    pub climbed_keys: String,
 }

@@ -110,8 +110,8 @@ pub fn conditions(rows: &[SummaryRow]) -> String {
         "{} offered · {} · {} · {}",
         offered_label(rows.iter()),
         runs_label(rows.iter()),
-        distinct(|row| durability_label(&row.durability)),
-        distinct(|row| delivery_label(&row.delivery))
+        distinct(|row| durability_label(row.durability)),
+        distinct(|row| delivery_label(row.delivery))
     )
 }
 

@@ -58,7 +58,7 @@ pub(super) fn draw(canvas: &Canvas, scaling: &Scaling, palette: &Palette) -> Dra
     let curves: Vec<Drawable> =
         scaling.series.iter().zip(paints).map(|(curve, paint)| Drawable { curve, paint }).collect();
     let points = || scaling.series.iter().flat_map(|curve| &curve.points);
-    let mut classes: Vec<String> = points().map(|point| durability_label(&point.row.durability)).collect();
+    let mut classes: Vec<String> = points().map(|point| durability_label(point.row.durability)).collect();
     classes.sort();
     classes.dedup();
     let area = frame::surround(

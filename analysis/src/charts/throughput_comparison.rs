@@ -1,5 +1,6 @@
 //! Completed jobs per second as bars, grouped by scenario, with the offered load beside them.
 
+use qbench_schema::result::LoadMode;
 use qbench_schema::summary::SummaryRow;
 
 use super::canvas::{Canvas, Drawn, Rect};
@@ -7,7 +8,7 @@ use super::frame::{self, Entry, Patch};
 use super::model::Model;
 use super::scale::Scale;
 use super::theme::{self, Align};
-use crate::tables::{SATURATION, number};
+use crate::tables::number;
 
 /// Share of a group's width that stays empty on each side.
 const GROUP_MARGIN: f64 = 0.06;
@@ -18,7 +19,7 @@ const BAR_MAX: f64 = 260.0;
 
 /// Whether a row was offered a load: flat out the producers send what the queue takes.
 fn has_offer(row: &SummaryRow) -> bool {
-    row.runs > 0 && row.mode != SATURATION && row.offered_jobs_s.is_finite()
+    row.runs > 0 && row.mode != LoadMode::Saturation && row.offered_jobs_s.is_finite()
 }
 
 pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {

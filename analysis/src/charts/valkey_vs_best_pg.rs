@@ -93,7 +93,7 @@ impl<'a> Pair<'a> {
             return ("no ratio: this Valkey result may not be ranked".to_owned(), true);
         }
         if valkey.durability != postgres.durability {
-            let classes = [valkey, postgres].map(|row| durability_label(&row.durability));
+            let classes = [valkey, postgres].map(|row| durability_label(row.durability));
             return (format!("no ratio: durability differs ({} against {})", classes[0], classes[1]), true);
         }
         if valkey.delivery != postgres.delivery {

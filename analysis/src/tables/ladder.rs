@@ -1,22 +1,10 @@
 //! Climbs: what each rung brought over the one below it.
 
 use comfy_table::Table;
-use qbench_schema::summary::SummaryRow;
+use qbench_schema::summary::{SummaryRow, TableKind};
 
-use super::{ABSENT, STYLE, align, lines_of, number, offered_label, runs_label, verdict};
+use super::{ABSENT, Figure, STYLE, align, figures, lines_of, offered_label, runs_label, verdict};
 use crate::sweep::{Climber, Ladder};
-
-/// A figure, of which less is better but for throughput.
-type Measure = (&'static str, fn(&SummaryRow) -> Option<f64>);
-
-const MEASURES: [Measure; 6] = [
-    ("jobs/s", |row| Some(row.throughput_jobs_s)),
-    ("p50\nms", |row| Some(row.latency_p50_ms)),
-    ("p99\nms", |row| Some(row.latency_p99_ms)),
-    ("server\nus/job", |row| row.cpu_server_us_per_job),
-    ("statements\n/job", |row| row.round_trips_per_job),
-    ("idle\nqueries/s", |row| row.empty_claims_s),
-];
 
 /// Heading of the columns of changes.
 const CHANGE: &str = "+/-\n%";
@@ -29,24 +17,25 @@ pub(super) fn render(ladder: &Ladder) -> Vec<String> {
 fn render_climber(ladder: &Ladder, climber: &Climber) -> String {
     let mut table = Table::new();
     table.load_style(STYLE);
+    let figures = figures(TableKind::Ladder);
     let mut header = vec!["rung", "change"];
-    header.extend(MEASURES.iter().flat_map(|(title, _)| [*title, CHANGE]));
+    header.extend(figures.iter().flat_map(|figure| [figure.title, CHANGE]));
     header.push("valid");
     table.set_header(&header);
     let mut notes = Vec::new();
     for (index, (rung, row)) in ladder.rungs.iter().zip(&climber.rows).enumerate() {
         let mut cells = vec![(*rung).to_owned(), climber.change(index)];
         let below = index.checked_sub(1).and_then(|below| climber.rows[below]);
-        cells.extend(MEASURES.iter().flat_map(|(_, value)| {
-            let figure = row.and_then(|row| finished(row, *value));
-            [figure.map_or(ABSENT.to_owned(), number), change(below, *row, *value)]
+        cells.extend(figures.iter().flat_map(|figure| {
+            let text = row.filter(|row| row.runs > 0).map_or(ABSENT.to_owned(), |row| figure.text(row));
+            [text, change(below, *row, figure)]
         }));
         cells.push(row.map_or(ABSENT.to_owned(), |row| verdict(row, rung, &mut notes)));
         table.add_row(cells);
     }
     if let [Some(bottom), _, .., Some(top)] = &climber.rows[..] {
         let mut cells = vec!["bottom to top".to_owned(), String::new()];
-        cells.extend(MEASURES.iter().flat_map(|(_, value)| [String::new(), change(Some(bottom), Some(top), *value)]));
+        cells.extend(figures.iter().flat_map(|figure| [String::new(), change(Some(bottom), Some(top), figure)]));
         cells.push(String::new());
         table.add_row(cells);
     }
@@ -69,13 +58,10 @@ fn render_climber(ladder: &Ladder, climber: &Climber) -> String {
     text
 }
 
-fn finished(row: &SummaryRow, value: fn(&SummaryRow) -> Option<f64>) -> Option<f64> {
-    value(row).filter(|_| row.runs > 0)
-}
-
 /// By how many percent a figure changed; nothing where one of the two is missing or not valid, or the first is nothing.
-fn change(before: Option<&SummaryRow>, now: Option<&SummaryRow>, value: fn(&SummaryRow) -> Option<f64>) -> String {
-    let comparable = |row: Option<&SummaryRow>| row.filter(|row| row.valid).and_then(|row| finished(row, value));
+fn change(before: Option<&SummaryRow>, now: Option<&SummaryRow>, figure: &Figure) -> String {
+    let comparable =
+        |row: Option<&SummaryRow>| row.filter(|row| row.valid && row.runs > 0).and_then(|row| figure.number(row));
     match (comparable(before), comparable(now)) {
         (Some(before), Some(now)) if before > 0.0 => match ((now / before - 1.0) * 100.0).round() {
             0.0 => "0".to_owned(),

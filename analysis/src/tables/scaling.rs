@@ -2,19 +2,10 @@
 
 use comfy_table::Table;
 
-use super::{ABSENT, STYLE, align, lines_of, number, runs_label};
-use crate::sweep::{Curve, Scaling};
+use qbench_schema::summary::TableKind;
 
-const HEADER: [&str; 8] = [
-    "workers",
-    "jobs/s",
-    "of linear\n%",
-    "deadlocks",
-    "busiest/idlest\nworker",
-    "server\nus/job",
-    "round trips\n/job",
-    "valid",
-];
+use super::{ABSENT, STYLE, align, figures, lines_of, runs_label};
+use crate::sweep::{Curve, Scaling};
 
 /// One block per backend and set of further settings.
 pub(super) fn render(scaling: &Scaling) -> Vec<String> {
@@ -24,29 +15,29 @@ pub(super) fn render(scaling: &Scaling) -> Vec<String> {
 fn render_curve(scenario: &str, curve: &Curve) -> String {
     let mut table = Table::new();
     table.load_style(STYLE);
-    table.set_header(HEADER);
+    let figures = figures(TableKind::Scaling);
+    let mut header = vec!["workers"];
+    header.extend(figures.iter().map(|figure| figure.title));
+    // The share stands beside what it is a share of.
+    header.insert(2, "of linear\n%");
+    header.push("valid");
+    table.set_header(&header);
     let mut notes = Vec::new();
     for point in &curve.points {
         let row = point.row;
-        let figure = |value: Option<f64>| value.filter(|_| row.runs > 0).map_or(ABSENT.to_owned(), number);
-        table.add_row([
-            point.workers.to_string(),
-            figure(Some(row.throughput_jobs_s)),
-            curve.efficiency_pct(point).map_or(ABSENT.to_owned(), |pct| format!("{pct:.0}")),
-            row.deadlocks.map_or(ABSENT.to_owned(), |deadlocks| deadlocks.to_string()),
-            figure(row.workers_max_over_min),
-            figure(row.cpu_server_us_per_job),
-            figure(row.round_trips_per_job),
-            match (row.runs, row.valid) {
-                (0.., true) => "yes".to_owned(),
-                (runs, false) => {
-                    notes.push(format!("[{}] {} workers: {}", notes.len() + 1, point.workers, row.reasons));
-                    format!("{} [{}]", if runs == 0 { "no run" } else { "NO" }, notes.len())
-                }
-            },
-        ]);
+        let mut cells = vec![point.workers.to_string()];
+        cells.extend(figures.iter().map(|figure| if row.runs > 0 { figure.text(row) } else { ABSENT.to_owned() }));
+        cells.insert(2, curve.efficiency_pct(point).map_or(ABSENT.to_owned(), |pct| format!("{pct:.0}")));
+        cells.push(match (row.runs, row.valid) {
+            (0.., true) => "yes".to_owned(),
+            (runs, false) => {
+                notes.push(format!("[{}] {} workers: {}", notes.len() + 1, point.workers, row.reasons));
+                format!("{} [{}]", if runs == 0 { "no run" } else { "NO" }, notes.len())
+            }
+        });
+        table.add_row(cells);
     }
-    align(&mut table, &HEADER);
+    align(&mut table, &header);
     let runs = runs_label(curve.points.iter().map(|point| point.row));
     let mut text = format!("Scaling of {} in scenario {scenario}: flat out, {runs}\n{}", curve.name, lines_of(&table));
     text.push_str(&match curve.base() {

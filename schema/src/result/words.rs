@@ -2,6 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The engine of queues that live in the harness's own process. They are its floor, not queues to choose, and are not ranked.
+pub const IN_PROCESS: &str = "in_process";
+
+/// A value of one of these sets as result files spell it.
+pub fn word(value: impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
 /// How far a run came.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
