@@ -130,20 +130,19 @@ pub struct Paint {
 /// The paint of each of `backends`. A backend with a colour of its own keeps it, whatever else is shown; a second series of the
 /// same backend, and strangers, take spare ones, and share them when there are more of them than colours.
 pub fn paints(palette: &Palette, backends: &[&str]) -> Vec<Paint> {
-    let mut spare = 0..;
-    let mut paint = |(index, backend): (usize, &&str)| {
-        let is_first = !backends[..index].contains(backend);
-        let own = palette.style(backend).and_then(|style| style.colour).filter(|_| is_first);
-        let (colour, place) = match own {
-            Some([red, green, blue]) => (RGBColor(red, green, blue), palette.backend_rank(backend) as usize),
-            None => {
-                let taken: usize = spare.next().unwrap_or_default();
-                (SPARE[taken % SPARE.len()], taken)
-            }
-        };
-        Paint { colour, marker: MARKERS[place % MARKERS.len()] }
+    let mut spare = SPARE.iter().cycle();
+    let mut colour = |index: usize, backend: &str| {
+        let is_first = !backends[..index].contains(&backend);
+        match palette.style(backend).and_then(|style| style.colour).filter(|_| is_first) {
+            Some([red, green, blue]) => RGBColor(red, green, blue),
+            None => *spare.next().unwrap_or(&INK),
+        }
     };
-    backends.iter().enumerate().map(|entry| paint(entry)).collect()
+    let paint = |(index, backend): (usize, &&str)| Paint {
+        colour: colour(index, backend),
+        marker: MARKERS[index % MARKERS.len()],
+    };
+    backends.iter().enumerate().map(paint).collect()
 }
 
 /// A pale version of a colour.
