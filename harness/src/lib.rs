@@ -1,8 +1,9 @@
-//! The harness: private servers, the driver, the recorder, the auditor, the monitors, and the command line over them.
+//! The harness as a whole: [`run`] carries out one run on servers, with driver and monitors; [`validity`] judges what came of
+//! it; [`cli`] is the command line over all of it.
 //!
-//! How a job flows: `driver::schedule` gives intended instants, a `driver::producer` sends, the backend keeps, a
-//! `driver::worker` claims, works and acks, one [`qbench_schema::record::JobRecord`] goes to `record` and `audit`, and
-//! they make the run's result and files.
+//! How a job flows: the driver's `schedule` gives intended instants, a `producer` sends, the backend keeps, a `worker` claims,
+//! works and acks, one [`qbench_schema::record::JobRecord`] goes to `record` and `audit`, and they make the run's result and
+//! files.
 
 pub mod cli;
 pub mod run;
