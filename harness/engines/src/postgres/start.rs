@@ -13,12 +13,12 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use super::locate::PostgresPrograms;
 use super::memory::{MemorySettings, machine_memory_bytes};
+use crate::services::child::{ChildSpec, spawn_under};
 use crate::services::private_dir::PrivateDir;
 use crate::services::private_server::{
     Launch, PrivateServer, Running, StopSteps, address, free_port, how_it_ended, log_tail, random_password,
     refuse_reserved,
 };
-use crate::services::process::{ChildSpec, spawn_under};
 use crate::services::{Error, Result, RunAs, StartOptions};
 
 /// Superuser of the private cluster.

@@ -1,6 +1,6 @@
 //! The guard: a small `sh` beside the harness that cleans up when the harness cannot, because it was killed.
 //!
-//! The kernel's parent-death signal (see [`super::process`]) ends children at once, but nobody then removes their
+//! The kernel's parent-death signal (see [`super::child`]) ends children at once, but nobody then removes their
 //! directory, and a server's own children or a stopped process can survive it. The guard closes that gap. It also does
 //! the last part of an ordinary stop, so that the path which matters after a SIGKILL is the one that every run takes.
 

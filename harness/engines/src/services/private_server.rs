@@ -14,9 +14,9 @@ use async_trait::async_trait;
 use nix::sys::signal::Signal;
 use qbench_backends::ServerUrl;
 
+use super::child::{ChildSpec, GuardedChild, spawn_under};
 use super::error::{Error, Result};
 use super::private_dir::PrivateDir;
-use super::process::{ChildSpec, GuardedChild, spawn_under};
 use super::programs::{Programs, Version};
 use super::server::{OwnServer, Server};
 

@@ -8,11 +8,11 @@ use qbench_backends::ServerUrl;
 use qbench_schema::result::Durability;
 
 use super::locate::ValkeyProgram;
+use crate::services::child::ChildSpec;
 use crate::services::private_dir::PrivateDir;
 use crate::services::private_server::{
     Launch, PrivateServer, Running, StopSteps, address, free_port, random_password, refuse_reserved,
 };
-use crate::services::process::ChildSpec;
 use crate::services::{Error, Result, RunAs, StartOptions};
 
 /// An orderly end, and the end.
