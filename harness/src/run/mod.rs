@@ -1,8 +1,8 @@
 //! One run from request to verdict: servers, tables, manifest, load, figures, files.
 //!
-//! Reading order: [`request`] (what is asked), [`session`] (the verdict stands in the folder from the first moment on),
-//! [`steps`] (what is set up for the load, in which order, and taken down again), then what the steps use: [`servers`],
-//! [`opening`], [`background`], [`load`], and [`figures`] for the verdict.
+//! Reading order: `request` (what is asked), `session` (the verdict stands in the folder from the first moment on),
+//! `steps` (what is set up for the load, in which order, and taken down again), then what the steps use: `servers`,
+//! `opening`, `background`, `load`, and `figures` for the verdict.
 
 mod background;
 mod configuration;
