@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -15,9 +16,17 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use crate::error::{Error, Result};
-use crate::execute::RunCommand;
 use crate::plan::PlannedRun;
 use crate::progress::Progress;
+
+/// How a run is started: `<program> run --backend … --scenario … --out … --block … <arguments> <arguments of the cell>`.
+#[derive(Debug, Clone)]
+pub struct RunCommand {
+    /// `qbench` itself.
+    pub program: PathBuf,
+    /// Arguments that all runs share. They show in the process list, so they hold no secrets.
+    pub arguments: Vec<String>,
+}
 
 /// Last lines of standard error that are kept for the sentence about a failure.
 const LAST_LINES: usize = 20;

@@ -1,26 +1,16 @@
 //! Carries out a plan, a fresh process per run.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use qbench_schema::result::{RunIdentity, RunStatus};
 
-use crate::child::{self, Ended, StopSignals};
+use crate::child::{self, Ended, RunCommand, StopSignals};
 use crate::error::Result;
 use crate::outcome::{Finding, MatrixOutcome};
-use crate::plan::{MatrixPlan, PlannedRun};
+use crate::plan::{Action, MatrixPlan, PlannedRun, Survey};
 use crate::progress::Progress;
-use crate::resume::{self, Action, Survey};
+use crate::resume;
 use crate::verdict;
-
-/// How a run is started: `<program> run --backend … --scenario … --out … --block … <arguments> <arguments of the cell>`.
-#[derive(Debug, Clone)]
-pub struct RunCommand {
-    /// `qbench` itself.
-    pub program: PathBuf,
-    /// Arguments that all runs share. They show in the process list, so they hold no secrets.
-    pub arguments: Vec<String>,
-}
 
 /// Makes every run that `survey` leaves to do. A run that fails does not stop the matrix: it gets a result file that says
 /// why, and a row in the outcome.

@@ -16,9 +16,10 @@ pub mod progress;
 pub mod resume;
 mod verdict;
 
+pub use child::RunCommand;
 pub use error::{Error, Result};
-pub use execute::{RunCommand, execute};
+pub use execute::execute;
 pub use outcome::{Finding, MatrixOutcome};
-pub use plan::{Cell, MatrixPlan, PlannedRun};
+pub use plan::{Action, Cell, MatrixPlan, PlannedRun, Survey};
 pub use progress::Progress;
-pub use resume::{Action, Survey, survey};
+pub use resume::survey;

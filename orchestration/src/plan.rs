@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use indicatif::HumanDuration;
 use qbench_schema::files::{RunFiles, block_dir};
+use qbench_schema::matrix::MatrixRecord;
 use qbench_schema::result::RunIdentity;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Result};
-use crate::resume::{Action, Survey};
 
 /// One backend in one scenario, in one variant where settings are varied.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +58,26 @@ pub struct PlannedRun {
     pub files: RunFiles,
     /// Its name within the block: `<backend>_<scenario>`, after the variant's folder where there is one.
     pub name: String,
+}
+
+/// What is to be done about one run of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing of it is there.
+    Run,
+    /// It was started before and did not finish; its files are kept under another name.
+    Repeat,
+    /// It finished before.
+    Skip,
+}
+
+/// The state of the output folder against the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// One per run of the plan, in its order.
+    pub actions: Vec<Action>,
+    /// What `matrix.json` will say.
+    pub(crate) record: MatrixRecord,
 }
 
 /// All runs in the order in which they are made.

@@ -10,28 +10,8 @@ use qbench_schema::matrix::MatrixRecord;
 use qbench_schema::result::RunStatus;
 
 use crate::error::{Error, Result};
-use crate::plan::MatrixPlan;
+use crate::plan::{Action, MatrixPlan, Survey};
 use crate::verdict;
-
-/// What is to be done about one run of the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Nothing of it is there.
-    Run,
-    /// It was started before and did not finish; its files are kept under another name.
-    Repeat,
-    /// It finished before.
-    Skip,
-}
-
-/// The state of the output folder against the plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Survey {
-    /// One per run of the plan, in its order.
-    pub actions: Vec<Action>,
-    /// What `matrix.json` will say.
-    record: MatrixRecord,
-}
 
 /// Looks at the output folder and changes nothing. `configuration` is every setting that all runs share, and what is varied.
 ///

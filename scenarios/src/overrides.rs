@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result};
 use crate::keys::{self, KeySpec, VARIABLE_PREFIX};
 use crate::nearest::did_you_mean;
-use crate::settings::Source;
+use crate::source::Source;
 use crate::wire;
 use crate::workload::Workload;
 

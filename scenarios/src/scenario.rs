@@ -12,7 +12,7 @@ use crate::nearest::did_you_mean;
 use crate::overrides::{Origin, Overrides, scalar};
 use crate::wire;
 use crate::workload::{JobsPerSecond, Workload};
-use crate::{keys, settings::Source};
+use crate::{keys, source::Source};
 
 /// The scenarios that are compiled in, in the order in which tables show them: id and text.
 const SHIPPED: [(&str, &str); 5] = [

@@ -10,13 +10,16 @@ mod value;
 
 use serde::{Deserialize, Serialize};
 
-pub use columns::{Better, Column, Shown, TableKind, Unless};
+pub use columns::{Better, Shown, TableKind, Unless};
 pub use reduce::CellRuns;
 pub use value::{OrMixed, Value};
 
 use crate::result::{Activity, Delivery, Durability, LoadMode, Regime, RunResult, RunStatus, Verdict};
 use columns::{columns, reduce, reduction};
 use reduce::{Mean, Reduce};
+
+/// A column of `runs.csv`, of `summary.csv`, or of both.
+pub type Column = columns::Column<RunRow, SummaryRow>;
 
 columns! {
     run_id, "", "Unique name of the execution." {

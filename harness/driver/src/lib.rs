@@ -18,6 +18,7 @@ pub mod phases;
 pub mod plan;
 pub mod producer;
 pub mod record;
+mod run;
 pub mod schedule;
 pub mod shards;
 pub mod valve;

@@ -1,23 +1,21 @@
 //! One run of the load: connect, warm up, fill, measure, drain, stop.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use qbench_backends::{Admin, Backend, ClientCounters};
+use qbench_backends::Admin;
 use qbench_schema::result::{Activity, Rates, WakeCounts};
 use tokio::time::{Instant, sleep};
 
 use super::crew::Shared;
-use super::incidents::Incidents;
 use super::ledger::Counts;
 use super::outcome::LoadOutcome;
 use super::pacer::{self, FlatOutLimit};
-use super::plan::LoadPlan;
+pub use super::run::LoadRun;
 use super::schedule::Segment;
 use crate::record::{RecordFiles, Recorder};
-use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
+use qbench_ground::clock::RunPhase;
 
 /// How often the driver looks at backlog, interruption and fatal errors.
 const TICK: Duration = Duration::from_millis(100);
@@ -57,27 +55,6 @@ struct Window {
     busiest_thread_pct: Option<f64>,
     /// Whether it was over because the backlog was worked off.
     emptied: bool,
-}
-
-/// One load against one backend. Errors of single operations are in `incidents`; so is the reason when the run had to end
-/// early ([`Incidents::fatal`]).
-pub struct LoadRun<'a> {
-    /// What to drive.
-    pub plan: &'a LoadPlan,
-    /// Threads that carry producers and workers; see [`super::shards::threads_beside`].
-    pub threads: NonZeroUsize,
-    /// What to drive it against; its tables are set up.
-    pub backend: Arc<dyn Backend>,
-    /// What the connections of `backend` asked of the server.
-    pub counters: ClientCounters,
-    /// The run's clock.
-    pub clock: RunClock,
-    /// Where the phase is announced.
-    pub phase: PhaseCell,
-    /// What goes wrong.
-    pub incidents: Arc<Incidents>,
-    /// Set from outside to stop gracefully.
-    pub interrupt: Arc<AtomicBool>,
 }
 
 impl LoadRun<'_> {

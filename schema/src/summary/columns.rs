@@ -1,9 +1,9 @@
 //! What a column of the tables is, and the macro that makes rows of a list of them.
 
-use super::{RunRow, SummaryRow, Value};
+use super::value::Value;
 
-/// One column: a property of a run or of a cell, or a figure.
-pub struct Column {
+/// One column: a property of a run or of a cell, or a figure. `Run` is the row of a run, `Cell` that of a cell.
+pub struct Column<Run: 'static, Cell: 'static> {
     /// Its name in files, unit last.
     pub name: &'static str,
     /// Unit of a figure; empty for a word.
@@ -11,9 +11,9 @@ pub struct Column {
     /// What it is, one sentence.
     pub sentence: &'static str,
     /// Its value in a row of `runs.csv`, where it has one.
-    pub run: Option<fn(&RunRow) -> Value>,
+    pub run: Option<fn(&Run) -> Value>,
     /// Its value in a row of `summary.csv`, where it has one.
-    pub cell: Option<fn(&SummaryRow) -> Value>,
+    pub cell: Option<fn(&Cell) -> Value>,
     /// How the one of a cell comes from those of its runs.
     pub over_runs: Option<&'static str>,
     /// Which value is the best.
@@ -70,7 +70,7 @@ pub enum TableKind {
     Scaling,
 }
 
-impl Column {
+impl<Run, Cell> Column<Run, Cell> {
     /// Its place and heading in `table`, where that shows it.
     pub fn shown_in(&self, table: TableKind) -> Option<&'static Shown> {
         self.shown.iter().find(|shown| shown.table == table)
@@ -169,14 +169,14 @@ macro_rules! columns {
 
         impl SummaryRow {
             /// The row of a cell.
-            pub fn of(runs: &CellRuns<'_>) -> Self {
+            pub fn of(runs: &CellRuns<'_, RunRow>) -> Self {
                 SummaryRow { $($($name: { let value: $cell = reduce!(runs, $name, $how); value },)?)* }
             }
         }
 
         /// Every column of `runs.csv` and `summary.csv`, in the order of the latter.
         pub static COLUMNS: &[Column] = &[$(
-            Column {
+            columns::Column {
                 name: stringify!($name),
                 unit: $unit,
                 sentence: $sentence,

@@ -1,15 +1,15 @@
 //! How the values of several runs become the one of their cell.
 
-use super::{OrMixed, RunRow};
+use super::value::OrMixed;
 use crate::result::Percentiles;
 
 /// The runs of one cell, and what only the analysis of their files can tell about them.
 #[derive(Debug, Clone)]
-pub struct CellRuns<'a> {
+pub struct CellRuns<'a, Run> {
     /// Runs whose figures count: those that finished.
-    pub finished: Vec<&'a RunRow>,
+    pub finished: Vec<&'a Run>,
     /// Runs that say what was tried: those that finished, or all of them where none did. Never empty.
-    pub described: Vec<&'a RunRow>,
+    pub described: Vec<&'a Run>,
     /// Runs that failed or never finished.
     pub failed: u32,
     /// End-to-end latency of all finished runs together.
@@ -20,17 +20,17 @@ pub struct CellRuns<'a> {
     pub reasons: String,
 }
 
-impl CellRuns<'_> {
-    pub(super) fn over<T, R>(&self, of: fn(&RunRow) -> T, reduce: impl FnOnce(&mut dyn Iterator<Item = T>) -> R) -> R {
+impl<Run> CellRuns<'_, Run> {
+    pub(super) fn over<T, R>(&self, of: fn(&Run) -> T, reduce: impl FnOnce(&mut dyn Iterator<Item = T>) -> R) -> R {
         reduce(&mut self.finished.iter().map(|run| of(run)))
     }
 
     /// A property that all runs of a cell have in common: that of the first.
-    pub(super) fn first<T>(&self, of: fn(&RunRow) -> T) -> T {
+    pub(super) fn first<T>(&self, of: fn(&Run) -> T) -> T {
         of(self.described[0])
     }
 
-    pub(super) fn same_or_mixed<T: PartialEq>(&self, of: fn(&RunRow) -> T) -> OrMixed<T> {
+    pub(super) fn same_or_mixed<T: PartialEq>(&self, of: fn(&Run) -> T) -> OrMixed<T> {
         let first = self.first(of);
         if self.described.iter().all(|run| of(run) == first) { OrMixed::Same(first) } else { OrMixed::Mixed }
     }

@@ -10,7 +10,6 @@ mod latency_log;
 mod timeline;
 mod writer;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +19,7 @@ use std::time::SystemTime;
 use qbench_schema::record::JobRecord;
 
 pub use histograms::StageHistograms;
-pub use writer::Recording;
+pub use writer::{RecordFiles, Recording};
 
 use crate::incidents::Incidents;
 use crate::schedule::Schedule;
@@ -34,15 +33,6 @@ const BUFFER_AGE_US: u64 = 250_000;
 /// Full buffers that may wait for the writer: half a million records, 45 MB. A disk that stalls for longer than that takes
 /// means records that cannot be kept, not memory without end.
 const BUFFERS_WAITING: usize = 1_024;
-
-/// Where records go; `None` where nobody wants them.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RecordFiles<'a> {
-    /// `<run>_metrics.jsonl`.
-    pub metrics: Option<&'a Path>,
-    /// `<run>_latency.hlog`.
-    pub latency_log: Option<&'a Path>,
-}
 
 /// Buffers on their way back from the writer to whoever needs one next.
 type SparePool = Arc<Mutex<Receiver<Vec<JobRecord>>>>;

@@ -11,12 +11,20 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use qbench_schema::record::{JobRecord, Outcome, Phase};
 use qbench_schema::result::TimelineRow;
 
-use super::RecordFiles;
 use super::histograms::StageHistograms;
 use super::intervals::{Interval, OpenIntervals};
 use super::latency_log::LatencyLog;
 use super::timeline::Timeline;
 use crate::schedule::Schedule;
+
+/// Where records go; `None` where nobody wants them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RecordFiles<'a> {
+    /// `<run>_metrics.jsonl`.
+    pub metrics: Option<&'a Path>,
+    /// `<run>_latency.hlog`.
+    pub latency_log: Option<&'a Path>,
+}
 
 /// What was kept of a run.
 pub struct Recording {

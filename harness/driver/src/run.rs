@@ -1,0 +1,32 @@
+//! One load against one backend: what it needs.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use qbench_backends::{Backend, ClientCounters};
+use qbench_ground::clock::{PhaseCell, RunClock};
+
+use crate::incidents::Incidents;
+use crate::plan::LoadPlan;
+
+/// One load against one backend. Errors of single operations are in `incidents`; so is the reason when the run had to end
+/// early ([`Incidents::fatal`]).
+pub struct LoadRun<'a> {
+    /// What to drive.
+    pub plan: &'a LoadPlan,
+    /// Threads that carry producers and workers; see [`crate::shards::threads_beside`].
+    pub threads: NonZeroUsize,
+    /// What to drive it against; its tables are set up.
+    pub backend: Arc<dyn Backend>,
+    /// What the connections of `backend` asked of the server.
+    pub counters: ClientCounters,
+    /// The run's clock.
+    pub clock: RunClock,
+    /// Where the phase is announced.
+    pub phase: PhaseCell,
+    /// What goes wrong.
+    pub incidents: Arc<Incidents>,
+    /// Set from outside to stop gracefully.
+    pub interrupt: Arc<AtomicBool>,
+}
