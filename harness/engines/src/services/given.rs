@@ -5,8 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use qbench_backends::ServerUrl;
 
-use super::error::{Error, Result};
-use super::server::{OwnServer, Server};
+use super::server::Server;
 
 /// Limit on asking a server for its process.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
@@ -37,24 +36,8 @@ impl Server for GivenServer {
         &self.url
     }
 
-    fn address(&self) -> String {
-        self.url.redacted()
-    }
-
     fn pid(&self) -> Result<u32, &str> {
         self.pid.as_ref().copied().map_err(String::as_str)
-    }
-
-    fn private(&self) -> Option<OwnServer> {
-        None
-    }
-
-    fn died(&self) -> Option<Error> {
-        None
-    }
-
-    async fn stop(self: Box<Self>) -> Result<()> {
-        Ok(())
     }
 }
 

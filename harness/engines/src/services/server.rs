@@ -39,7 +39,9 @@ pub trait Server: Send + Sync {
     fn url(&self) -> &ServerUrl;
 
     /// Where it is, without credentials.
-    fn address(&self) -> String;
+    fn address(&self) -> String {
+        self.url().redacted()
+    }
 
     /// Its main process, for the accounting of roles.
     ///
@@ -48,16 +50,22 @@ pub trait Server: Send + Sync {
     fn pid(&self) -> Result<u32, &str>;
 
     /// What is known of one of our own; `None` of one that somebody else started.
-    fn private(&self) -> Option<OwnServer>;
+    fn private(&self) -> Option<OwnServer> {
+        None
+    }
 
     /// That one of our own has ended by itself, with the last lines of its log; `None` while it runs.
-    fn died(&self) -> Option<Error>;
+    fn died(&self) -> Option<Error> {
+        None
+    }
 
     /// Ends one of our own and removes its directory. One that was given runs on.
     ///
     /// # Errors
     /// [`Error::System`] when the directory could not be removed.
-    async fn stop(self: Box<Self>) -> Result<()>;
+    async fn stop(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What is known of a private server.

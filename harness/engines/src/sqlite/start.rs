@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use qbench_backends::ServerUrl;
 
 use crate::services::private_dir::PrivateDir;
-use crate::services::{Error, OwnServer, Result, Server};
+use crate::services::{OwnServer, Result, Server};
 
 /// A directory for SQLite's files. Dropping it removes it, and so does its guard when the harness is killed.
 pub struct PrivateStore {
@@ -19,7 +19,7 @@ impl PrivateStore {
     /// Makes it, in `base` or where private servers keep their data (see [`crate::services::DIRECTORY_VARIABLE`]).
     ///
     /// # Errors
-    /// [`Error::Config`] and [`Error::System`] when it cannot be made there.
+    /// [`crate::services::Error`] when it cannot be made there.
     pub fn create(base: Option<&Path>) -> Result<Self> {
         // Nothing runs in it, so there is no program to look for, and no other user to give it to.
         let dir = PrivateDir::create(base, "sqlite", Path::new(""), None)?;
@@ -35,7 +35,7 @@ impl PrivateStore {
     /// Removes it with everything in it.
     ///
     /// # Errors
-    /// [`Error::System`] when it is still there afterwards.
+    /// [`crate::services::Error::System`] when it is still there afterwards.
     pub fn remove(self) -> Result<()> {
         self.dir.remove()
     }
@@ -45,10 +45,6 @@ impl PrivateStore {
 impl Server for PrivateStore {
     fn url(&self) -> &ServerUrl {
         &self.url
-    }
-
-    fn address(&self) -> String {
-        self.url.redacted()
     }
 
     fn pid(&self) -> Result<u32, &str> {
@@ -62,10 +58,6 @@ impl Server for PrivateStore {
             data_dir: self.dir.data(),
             program: Default::default(),
         })
-    }
-
-    fn died(&self) -> Option<Error> {
-        None
     }
 
     async fn stop(self: Box<Self>) -> Result<()> {
