@@ -36,7 +36,7 @@ pub enum LatencyLogError {
 /// When it cannot be read, or any interval of it.
 pub fn read(path: &Path) -> Result<Metrics, LatencyLogError> {
     let text = std::fs::read(path)?;
-    let mut metrics = Metrics::new();
+    let mut metrics = Metrics::default();
     let mut deserializer = Deserializer::new();
     for (index, entry) in IntervalLogIterator::new(&text).enumerate() {
         let damaged = |reason: String| LatencyLogError::Damaged { interval: index + 1, reason };
@@ -47,7 +47,8 @@ pub fn read(path: &Path) -> Result<Metrics, LatencyLogError> {
                     STANDARD.decode(interval.encoded_histogram()).map_err(|error| damaged(error.to_string()))?;
                 let histogram: Histogram<u64> =
                     deserializer.deserialize(&mut bytes.as_slice()).map_err(|error| damaged(error.to_string()))?;
-                metrics.add(stage, &histogram).map_err(damaged)?;
+                let stage = metrics.stages.stage_mut(stage);
+                stage.add_foreign(&histogram).map_err(|error| damaged(error.to_string()))?;
             }
             LogEntry::StartTime(_) | LogEntry::BaseTime(_) => {}
         }

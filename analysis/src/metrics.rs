@@ -1,112 +1,31 @@
 //! Streams `<run>_metrics.jsonl` into one histogram per latency stage.
 //!
 //! The file of a long run has over a million lines, so it is read with one reused line buffer and typed parsing, without
-//! an allocation per line. Percentiles come from HdrHistograms with three significant digits (METHODOLOGY M2), which can
-//! be merged over runs.
+//! an allocation per line.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use hdrhistogram::Histogram;
+use qbench_schema::latency::{LatencyHistogram, StageHistograms};
 use qbench_schema::record::{JobRecord, Outcome, Phase, Stage};
-use qbench_schema::result::Percentiles;
 
-/// Shortest latency that is told apart from zero.
-const LOWEST_US: u64 = 1;
-/// Longest latency that a record may show: beyond the longest run with its drain.
-const HIGHEST_US: u64 = 24 * 60 * 60 * 1_000_000;
-/// Significant decimal digits kept of each latency.
-const DIGITS: u8 = 3;
 /// Large reads, because the files are read from start to end.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Latencies of one stage, in microseconds.
-#[derive(Clone)]
-pub struct LatencyHistogram(Histogram<u64>);
-
-/// Without the tens of thousands of counters.
-impl fmt::Debug for LatencyHistogram {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LatencyHistogram({} jobs, p99 {} ms)", self.count(), self.quantile_ms(0.99))
-    }
-}
-
-impl LatencyHistogram {
-    /// An empty one. All have the same bounds, so any two can be merged.
-    pub fn new() -> Self {
-        #[allow(clippy::expect_used)] // The bounds are constants; a test builds one.
-        LatencyHistogram(Histogram::new_with_bounds(LOWEST_US, HIGHEST_US, DIGITS).expect("constant bounds are valid"))
-    }
-
-    /// Counts one latency; false when it is longer than a day, which no run can show.
-    #[must_use]
-    pub fn record_us(&mut self, latency_us: u64) -> bool {
-        // The histogram itself would take somewhat more: its last bucket ends at a power of two.
-        latency_us <= HIGHEST_US && self.0.record(latency_us).is_ok()
-    }
-
-    /// Adds everything that `other` counted.
-    pub fn merge(&mut self, other: &LatencyHistogram) {
-        #[allow(clippy::expect_used)] // Adding fails only between different bounds, and there is one set of bounds.
-        self.0.add(&other.0).expect("all latency histograms have the same bounds");
-    }
-
-    /// Latencies counted.
-    pub fn count(&self) -> u64 {
-        self.0.len()
-    }
-
-    /// Latency that the share `quantile` (0 to 1) of jobs does not exceed, in milliseconds; 0 when empty.
-    pub fn quantile_ms(&self, quantile: f64) -> f64 {
-        self.0.value_at_quantile(quantile) as f64 / 1_000.0
-    }
-
-    /// The figures that a verdict holds per stage.
-    pub fn percentiles(&self) -> Percentiles {
-        Percentiles {
-            p50: self.quantile_ms(0.50),
-            p95: self.quantile_ms(0.95),
-            p99: self.quantile_ms(0.99),
-            p999: self.quantile_ms(0.999),
-            max: self.0.max() as f64 / 1_000.0,
-            mean: self.0.mean() / 1_000.0,
-        }
-    }
-}
-
-impl Default for LatencyHistogram {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// The job records of one run, as histograms.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Metrics {
-    stages: [LatencyHistogram; Stage::ALL.len()],
+    /// Latencies over the acked jobs of the measured phase.
+    pub stages: StageHistograms,
     /// True when the last line is incomplete: the writer was killed, or the copy was cut off.
     pub cut_off: bool,
 }
 
 impl Metrics {
-    /// Of no job.
-    pub(crate) fn new() -> Self {
-        Metrics { stages: std::array::from_fn(|_| LatencyHistogram::new()), cut_off: false }
-    }
-
-    /// Adds latencies of one stage that were counted elsewhere.
-    ///
-    /// # Errors
-    /// When they do not fit: some are longer than a day.
-    pub(crate) fn add(&mut self, stage: Stage, latencies: &Histogram<u64>) -> Result<(), String> {
-        self.stages[stage as usize].0.add(latencies).map_err(|error| error.to_string())
-    }
-
-    /// Latencies of one stage over the acked jobs of the measured phase.
+    /// Latencies of one stage.
     pub fn stage(&self, stage: Stage) -> &LatencyHistogram {
-        &self.stages[stage as usize]
+        self.stages.stage(stage)
     }
 
     /// Acked jobs of the measured phase.
@@ -141,7 +60,7 @@ pub fn read(path: &Path) -> Result<Metrics, MetricsError> {
 }
 
 fn read_from(mut reader: impl BufRead) -> Result<Metrics, MetricsError> {
-    let mut metrics = Metrics::new();
+    let mut metrics = Metrics::default();
     let mut line = Vec::with_capacity(512);
     let mut number = 0;
     loop {
@@ -161,11 +80,9 @@ fn read_from(mut reader: impl BufRead) -> Result<Metrics, MetricsError> {
         if record.phase != Phase::Measured || record.outcome != Outcome::Acked {
             continue;
         }
-        for stage in Stage::ALL {
-            if !metrics.stages[stage as usize].record_us(record.stage_us(stage)) {
-                let reason = format!("its {} is longer than a day", stage.name());
-                return Err(MetricsError::Damaged { line: number, reason });
-            }
+        if let Some(stage) = metrics.stages.add(&record).next() {
+            let reason = format!("its {} is longer than a day", stage.name());
+            return Err(MetricsError::Damaged { line: number, reason });
         }
     }
 }
@@ -181,13 +98,6 @@ mod tests {
              \"claimed_us\":1000,\"started_us\":1000,\"finished_us\":{acked},\"acked_us\":{acked},\
              \"phase\":\"{phase}\",\"outcome\":\"{outcome}\"}}\n"
         )
-    }
-
-    #[test]
-    fn every_stage_has_its_place() {
-        for (place, stage) in Stage::ALL.into_iter().enumerate() {
-            assert_eq!(stage as usize, place, "the array of stages is indexed by discriminant");
-        }
     }
 
     #[test]
@@ -232,20 +142,5 @@ mod tests {
     fn a_latency_of_more_than_a_day_is_damage_not_a_figure() {
         let error = read_from(line(0, 90_000_000_000, "measured", "acked").as_bytes()).unwrap_err().to_string();
         assert!(error.contains("end_to_end is longer than a day"), "{error}");
-    }
-
-    #[test]
-    fn merging_keeps_every_job_and_is_not_an_average() {
-        let (mut fast, mut slow) = (LatencyHistogram::new(), LatencyHistogram::new());
-        for _ in 0..98 {
-            assert!(fast.record_us(1_000) && slow.record_us(1_000));
-        }
-        assert!(fast.record_us(1_000) && fast.record_us(1_000));
-        assert!(slow.record_us(900_000) && slow.record_us(900_000));
-        // The p99 of one is 1 ms, of the other 900 ms; of the 200 jobs together 198 took 1 ms.
-        fast.merge(&slow);
-        assert_eq!(fast.count(), 200);
-        assert!((fast.quantile_ms(0.99) - 1.0).abs() < 0.01);
-        assert!((fast.quantile_ms(1.0) - 900.0).abs() < 1.0);
     }
 }

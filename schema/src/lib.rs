@@ -8,6 +8,7 @@
 //! start of the run; `Option` means "this machine or this engine could not tell", never zero.
 
 pub mod files;
+pub mod latency;
 pub mod load;
 pub mod manifest;
 pub mod matrix;

@@ -1,5 +1,6 @@
 //! End-to-end latency of a cell: the merged histograms of its runs, or what stands in for them.
 
+use qbench_schema::latency::LatencyHistogram;
 use qbench_schema::record::Stage;
 use qbench_schema::result::Percentiles;
 use qbench_schema::summary::RunRow;
@@ -7,7 +8,6 @@ use qbench_schema::summary::RunRow;
 use super::QUANTILES;
 use crate::error::Problem;
 use crate::load::Run;
-use crate::metrics::LatencyHistogram;
 
 /// Where the latency figures of a cell come from.
 pub(super) enum Latency {

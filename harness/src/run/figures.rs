@@ -177,7 +177,7 @@ impl Gates<'_> {
                 cores: host::cores(),
                 steal_pct: monitors.steal_pct,
                 dropped_records: self.incidents.dropped_records.load(Ordering::Relaxed),
-                overflows: histograms.overflows(),
+                overflows: load.recording.overflows,
                 background_covered_s: background.map(|background| background.covered_s),
                 recording_error: load.recording.error.as_deref(),
             },

@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
+use qbench_schema::latency::StageHistograms;
 use qbench_schema::record::JobRecord;
-
-use super::histograms::StageHistograms;
 
 /// Intervals that are still open. A record reaches the writer up to a quarter of a second after its ack, and later from a
 /// worker that has nothing to do; one that comes later still is counted in the oldest open interval.
@@ -15,6 +14,14 @@ pub(super) struct Interval {
     /// Second of the run's clock.
     pub(super) second: u64,
     pub(super) histograms: StageHistograms,
+    /// Latencies that were too large to be kept.
+    pub(super) overflows: u64,
+}
+
+impl Interval {
+    fn add(&mut self, record: &JobRecord) {
+        self.overflows += self.histograms.add(record).count() as u64;
+    }
 }
 
 /// The latest intervals, in order.
@@ -32,12 +39,13 @@ impl OpenIntervals {
         let place = self.open.partition_point(|interval| interval.second < second);
         let is_full = self.open.len() >= OPEN;
         match self.open.get_mut(place) {
-            Some(interval) if interval.second == second => interval.histograms.add(record),
-            Some(oldest) if place == 0 && is_full => oldest.histograms.add(record),
+            Some(interval) if interval.second == second => interval.add(record),
+            Some(oldest) if place == 0 && is_full => oldest.add(record),
             _ => {
-                let mut histograms = self.spare.take().unwrap_or_default();
-                histograms.add(record);
-                self.open.insert(place, Interval { second, histograms });
+                let histograms = self.spare.take().unwrap_or_default();
+                let mut interval = Interval { second, histograms, overflows: 0 };
+                interval.add(record);
+                self.open.insert(place, interval);
             }
         }
         if self.open.len() > OPEN { self.open.pop_front() } else { None }
@@ -84,7 +92,7 @@ mod tests {
         let mut intervals = OpenIntervals::default();
         let mut written: Vec<(u64, u64)> = Vec::new();
         let note = |interval: &Interval, written: &mut Vec<(u64, u64)>| {
-            written.push((interval.second, interval.histograms.stage(Stage::EndToEnd).len()));
+            written.push((interval.second, interval.histograms.stage(Stage::EndToEnd).count()));
         };
         // In second 1 twice, out of order around 3 and 4, a gap to 9, and one that is far too late.
         for acked_s in [1.2, 1.8, 2.1, 4.0, 3.9, 9.5, 10.1, 0.3, 11.0] {

@@ -42,7 +42,7 @@ impl<'a> LatencyLog<'a> {
     pub(super) fn write(&mut self, interval: &Interval) -> Result<(), String> {
         for stage in Stage::ALL {
             let start = Duration::from_secs(interval.second);
-            let histogram = interval.histograms.stage(stage);
+            let histogram = interval.histograms.stage(stage).counters();
             self.0
                 .write_histogram(histogram, start, Duration::from_secs(1), Tag::new(stage.name()))
                 .map_err(|error| error.to_string())?;

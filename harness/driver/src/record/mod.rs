@@ -4,7 +4,6 @@
 //! job file and sends the empty buffer back. Nothing is sampled and nothing is thrown away: a record that cannot be kept
 //! is counted, and makes the run invalid.
 
-mod histograms;
 mod intervals;
 mod latency_log;
 mod timeline;
@@ -18,7 +17,6 @@ use std::time::SystemTime;
 
 use qbench_schema::record::JobRecord;
 
-pub use histograms::StageHistograms;
 pub use writer::{RecordFiles, Recording};
 
 use crate::incidents::Incidents;

@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::SystemTime;
 
 use hdrhistogram::serialization::V2DeflateSerializer;
+use qbench_schema::latency::StageHistograms;
 use qbench_schema::record::{JobRecord, Outcome, Phase};
 use qbench_schema::result::TimelineRow;
 
-use super::histograms::StageHistograms;
 use super::intervals::{Interval, OpenIntervals};
 use super::latency_log::LatencyLog;
 use super::timeline::Timeline;
@@ -30,6 +30,8 @@ pub struct RecordFiles<'a> {
 pub struct Recording {
     /// Stages of the measured jobs whose ack was confirmed.
     pub histograms: StageHistograms,
+    /// Latencies that were too large to be kept.
+    pub overflows: u64,
     /// Measured jobs acked by each worker.
     pub completed_by_worker: Vec<u64>,
     /// Last ack of a measured job, as done or as failed, in microseconds of the run's clock.
@@ -43,6 +45,7 @@ impl Recording {
     fn new(workers: u32) -> Self {
         Recording {
             histograms: StageHistograms::new(),
+            overflows: 0,
             completed_by_worker: vec![0; workers as usize],
             last_settled_us: 0,
             error: None,
@@ -153,6 +156,7 @@ impl Writer {
 /// Adds a complete interval to the whole, and to the log.
 fn settle(interval: &Interval, log: &mut Option<(LatencyLog<'_>, PathBuf)>, recording: &mut Recording) {
     recording.histograms.merge(&interval.histograms);
+    recording.overflows += interval.overflows;
     if let Some((writer, path)) = log
         && let Err(error) = writer.write(interval)
     {
