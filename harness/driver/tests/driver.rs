@@ -270,7 +270,11 @@ async fn a_prefilled_queue_is_full_when_the_measured_phase_begins() {
     assert_eq!(driven.audit.verdict, Verdict::Ok, "{:?}", driven.audit);
     assert_eq!((driven.outcome.backlog.start, driven.outcome.prefilled), (2_000, 2_000));
     assert_eq!(driven.outcome.totals.completed, 2_200);
-    assert_eq!(driven.outcome.recording.histograms.stage(Stage::EndToEnd).count(), 200, "prefilled jobs have no latency");
+    assert_eq!(
+        driven.outcome.recording.histograms.stage(Stage::EndToEnd).count(),
+        200,
+        "prefilled jobs have no latency"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
