@@ -8,7 +8,7 @@ import sys
 import time
 
 here = os.path.dirname(os.path.abspath(__file__))
-adapters = os.path.join(here, "..", "..", "..", "adapters")
+adapters = os.path.join(here, "..", "..", "..", "..", "adapters")
 sys.path.insert(0, os.path.join(adapters, "common"))
 sys.path.insert(0, os.path.join(adapters, "echo"))
 import qbench_adapter
