@@ -78,3 +78,50 @@ pub struct Capabilities {
     /// Order seen by a single consumer.
     pub order: Order,
 }
+
+impl Capabilities {
+    /// The common contract: jobs are held by leases that expire, deliveries are counted, late acks are told, nothing gets
+    /// lost, and one consumer sees the jobs in their order. `max_batch` is for batches of any kind.
+    pub const fn leased(wakes: &'static [Wake], max_batch: NonZeroU32) -> Self {
+        Capabilities {
+            delivery: Delivery::AtLeastOnce,
+            recovery: Recovery::LeaseExpiry,
+            wakes,
+            max_enqueue_batch: max_batch,
+            max_claim_batch: max_batch,
+            max_ack_batch: max_batch,
+            one_claim_at_a_time: false,
+            nack: true,
+            detects_stale_ack: true,
+            counts_attempts: true,
+            sees_in_flight: true,
+            records_failures: false,
+            ack_buffer: AckBuffer::NONE,
+            order: Order::Fifo,
+        }
+    }
+
+    /// A claim takes the job out of the queue for good: whoever vanishes takes it along, and no lease can pass on.
+    pub const fn taken_out(wakes: &'static [Wake], max_batch: NonZeroU32) -> Self {
+        Capabilities {
+            delivery: Delivery::AtMostOnce,
+            recovery: Recovery::None,
+            detects_stale_ack: false,
+            ..Capabilities::leased(wakes, max_batch)
+        }
+    }
+
+    /// The server holds a job in the connection that claimed it, until the ack or the end of the connection: one job at a
+    /// time, and no count of deliveries, because the rollback takes it back.
+    pub const fn held_by_connection(wakes: &'static [Wake], max_enqueue_batch: NonZeroU32) -> Self {
+        Capabilities {
+            recovery: Recovery::ConnectionLoss,
+            max_claim_batch: NonZeroU32::MIN,
+            max_ack_batch: NonZeroU32::MIN,
+            one_claim_at_a_time: true,
+            counts_attempts: false,
+            sees_in_flight: false,
+            ..Capabilities::leased(wakes, max_enqueue_batch)
+        }
+    }
+}

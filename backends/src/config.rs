@@ -203,7 +203,7 @@ impl BackendOptions {
 #[derive(Debug, Clone)]
 pub struct BackendConfig {
     /// Address of the server, or `sqlite://` and the directory of an embedded database; `None` for backends that live in this
-    /// process, and for one that is opened only to be asked for its contract: then connecting fails.
+    /// process.
     pub url: Option<ServerUrl>,
     /// PostgreSQL schema, Valkey key prefix, or name of a database file that holds everything the backend makes. Letters,
     /// digits and `_` only.
@@ -227,12 +227,35 @@ pub struct BackendConfig {
 }
 
 impl BackendConfig {
+    /// A configuration for one worker in `namespace`, without an address: the strongest class, leases of 30 s, polling every
+    /// 10 ms, an answer within 10 s, no options.
+    pub fn new(namespace: impl Into<String>) -> Self {
+        BackendConfig {
+            url: None,
+            namespace: namespace.into(),
+            durability: Durability::D2,
+            lease: Duration::from_secs(30),
+            wake: Wake::Poll,
+            poll_interval: Duration::from_millis(10),
+            workers: 1,
+            timeout: Duration::from_secs(10),
+            options: BackendOptions::default(),
+            counters: ClientCounters::default(),
+        }
+    }
+
+    /// The same at `url`.
+    #[must_use]
+    pub fn at(self, url: &ServerUrl) -> Self {
+        BackendConfig { url: Some(url.clone()), ..self }
+    }
+
     /// The server's address.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Config`] when none was given.
     pub fn require_url(&self) -> Result<&ServerUrl> {
-        self.url.as_ref().ok_or_else(Self::no_url)
+        self.url.as_ref().ok_or_else(|| Error::config("this backend needs a server address and none was given"))
     }
 
     /// The namespace, which a backend uses as `role`, for instance its key prefix.
@@ -246,10 +269,6 @@ impl BackendConfig {
             return Err(Error::config(message));
         }
         Ok(namespace)
-    }
-
-    pub(crate) fn no_url() -> Error {
-        Error::config("this backend needs a server address and none was given")
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::capability::{Capabilities, Wake};
 use crate::config::{BackendConfig, BackendOptions};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::seam::Backend;
 
 /// What a backend must be given a server of.
@@ -65,11 +66,44 @@ pub struct Entry {
     /// Option sets that the conformance suite checks besides the defaults: one for every option value that changes what
     /// the server is asked to do. Empty where there is none.
     pub variants: &'static [&'static [(&'static str, &'static str)]],
-    /// Opens it with a configuration. Does not connect.
-    pub open: &'static (dyn Fn(&BackendConfig) -> Result<Arc<dyn Backend>> + Send + Sync),
+    /// What it states about itself with these options. Opens nothing and needs no server.
+    pub contract: &'static (dyn Fn(&BackendOptions) -> Result<Capabilities> + Send + Sync),
+    /// Makes it of a configuration, whose way of waiting is one of the contract's. Does not connect.
+    pub opener: &'static (dyn Fn(&BackendConfig) -> Result<Arc<dyn Backend>> + Send + Sync),
 }
 
 impl Entry {
+    /// Contract and limits with these options. Opens nothing and needs no server.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] for options that the backend does not take.
+    pub fn capabilities(&self, options: &BackendOptions) -> Result<Capabilities> {
+        (self.contract)(options)
+    }
+
+    /// How a worker waits: as it was `asked`, else in the first way of `capabilities`. Nothing else refuses a way of waiting.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] for a way that the backend does not know; the message names those that it does.
+    pub fn wake(&self, capabilities: &Capabilities, asked: Option<Wake>) -> Result<Wake> {
+        let ways = capabilities.wakes;
+        let wake = asked.or(ways.first().copied());
+        wake.filter(|wake| ways.contains(wake)).ok_or_else(|| {
+            let asked = asked.map_or("at all", Wake::name);
+            let ways: Vec<&str> = ways.iter().map(|wake| wake.name()).collect();
+            Error::config(format!("--wake {asked}: backend {} cannot wait so; it can {}", self.id, ways.join(", ")))
+        })
+    }
+
+    /// Opens the backend with a configuration. Does not connect.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] for options, an address, a namespace or a way of waiting that it cannot work with.
+    pub fn open(&self, config: &BackendConfig) -> Result<Arc<dyn Backend>> {
+        self.wake(&self.capabilities(&config.options)?, Some(config.wake))?;
+        (self.opener)(config)
+    }
+
     /// The defaults and every variant, each with a name for titles: empty for the defaults, else `key=value`, comma separated.
     pub fn option_sets(&self) -> Vec<(String, BackendOptions)> {
         let none: &[(&str, &str)] = &[];

@@ -22,6 +22,18 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Whether an operation that failed so certainly did nothing: it was never sent, or the server refused the whole of it. Only
+    /// such an operation may be sent again without the danger of doing it twice, and only its jobs are known to be where they were.
+    ///
+    /// [`ErrorKind::Unknown`] did or did not happen. [`ErrorKind::Server`] stands for every answer that makes no sense, one that
+    /// came after the work included.
+    pub fn certainly_did_not_happen(self) -> bool {
+        match self {
+            ErrorKind::Config | ErrorKind::Connect | ErrorKind::Foreign | ErrorKind::Rejected | ErrorKind::Gone => true,
+            ErrorKind::Unknown | ErrorKind::Server => false,
+        }
+    }
+
     /// The word used in error counts where the server gave no code.
     pub fn name(self) -> &'static str {
         match self {

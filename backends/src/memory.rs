@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use qbench_schema::result::{Delivery, Durability};
+use qbench_schema::result::Durability;
 use tokio::time::Instant;
 
-use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
+use crate::capability::Capabilities;
 use crate::config::BackendConfig;
 use crate::entry::{EngineKind, Entry};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,7 +33,8 @@ pub(crate) const ENTRY: Entry = Entry {
     colour: Some([140, 140, 140]),
     options: &[],
     variants: &[],
-    open: &|config| Ok(Arc::new(MemoryBackend::open(config)?)),
+    contract: &|_| Ok(Capabilities { records_failures: true, ..Capabilities::leased(WAKES, MAX_BATCH) }),
+    opener: &|config| Ok(Arc::new(MemoryBackend::open(config)?)),
 };
 
 /// Largest batch of any kind: nothing in the design limits it, so the number only has to be a number.
@@ -131,7 +132,7 @@ struct MemoryBackend {
 
 impl MemoryBackend {
     fn open(config: &BackendConfig) -> Result<Self> {
-        Ok(MemoryBackend { queue: Arc::default(), lease: config.lease, waiting: Waiting::of(config)? })
+        Ok(MemoryBackend { queue: Arc::default(), lease: config.lease, waiting: Waiting::of(config) })
     }
 }
 
@@ -139,25 +140,6 @@ impl MemoryBackend {
 impl Backend for MemoryBackend {
     fn id(&self) -> &'static str {
         ENTRY.id
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            delivery: Delivery::AtLeastOnce,
-            recovery: Recovery::LeaseExpiry,
-            wakes: WAKES,
-            max_enqueue_batch: MAX_BATCH,
-            max_claim_batch: MAX_BATCH,
-            max_ack_batch: MAX_BATCH,
-            one_claim_at_a_time: false,
-            nack: true,
-            detects_stale_ack: true,
-            counts_attempts: true,
-            sees_in_flight: true,
-            records_failures: true,
-            ack_buffer: AckBuffer::NONE,
-            order: Order::Fifo,
-        }
     }
 
     async fn admin(&self) -> Result<Box<dyn Admin>> {

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use qbench_schema::result::{Delivery, Durability};
+use qbench_schema::result::Durability;
 
-use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
+use crate::capability::Capabilities;
 use crate::config::BackendConfig;
 use crate::entry::{EngineKind, Entry};
 use crate::error::{Error, Result};
@@ -28,7 +28,11 @@ pub(crate) const ENTRY: Entry = Entry {
     colour: Some([85, 85, 85]),
     options: &[],
     variants: &[],
-    open: &|config| Ok(Arc::new(NullBackend::open(config)?)),
+    contract: &|_| {
+        let taken_out = Capabilities::taken_out(WAKES, MAX_BATCH);
+        Ok(Capabilities { nack: false, counts_attempts: false, ..taken_out })
+    },
+    opener: &|config| Ok(Arc::new(NullBackend::open(config)?)),
 };
 
 /// Largest batch of any kind: nothing in the design limits it, so the number only has to be a number.
@@ -71,7 +75,7 @@ struct NullBackend {
 
 impl NullBackend {
     fn open(config: &BackendConfig) -> Result<Self> {
-        Ok(NullBackend { queue: Arc::default(), waiting: Waiting::of(config)? })
+        Ok(NullBackend { queue: Arc::default(), waiting: Waiting::of(config) })
     }
 }
 
@@ -79,25 +83,6 @@ impl NullBackend {
 impl Backend for NullBackend {
     fn id(&self) -> &'static str {
         ENTRY.id
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            delivery: Delivery::AtMostOnce,
-            recovery: Recovery::None,
-            wakes: WAKES,
-            max_enqueue_batch: MAX_BATCH,
-            max_claim_batch: MAX_BATCH,
-            max_ack_batch: MAX_BATCH,
-            one_claim_at_a_time: false,
-            nack: false,
-            detects_stale_ack: false,
-            counts_attempts: false,
-            sees_in_flight: true,
-            records_failures: false,
-            ack_buffer: AckBuffer::NONE,
-            order: Order::Fifo,
-        }
     }
 
     async fn admin(&self) -> Result<Box<dyn Admin>> {

@@ -9,11 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use qbench_schema::result::{Durability, PartitionShare};
 
-use crate::capability::Capabilities;
 use crate::error::{Error, Result};
 use crate::job::{Lease, NewJob, ProducerId, WorkerId};
 
-/// One queue implementation with one configuration. Opens connections; holds none itself.
+/// One queue implementation with one configuration. Opens connections; holds none itself. What it can do is stated by its entry
+/// ([`crate::Entry::capabilities`]), which answers without opening it.
 ///
 /// Producers and consumers count what they ask of the server in [`crate::BackendConfig::counters`], where they send it. On
 /// an engine whose connections have names, all of ours are called `qbench:…:<namespace>`, the control side's included: an
@@ -22,9 +22,6 @@ use crate::job::{Lease, NewJob, ProducerId, WorkerId};
 pub trait Backend: Send + Sync {
     /// The registry's id.
     fn id(&self) -> &'static str;
-
-    /// Delivery contract, wake-ups, batching limits, order.
-    fn capabilities(&self) -> Capabilities;
 
     /// Opens the control side.
     async fn admin(&self) -> Result<Box<dyn Admin>>;
@@ -79,7 +76,7 @@ pub trait Admin: Send {
 /// Puts jobs into the queue over a connection of its own.
 #[async_trait]
 pub trait Producer: Send {
-    /// Enqueues `jobs` (1 to [`Capabilities::max_enqueue_batch`]) and resolves when all of them are as durable as the
+    /// Enqueues `jobs` (1 to [`crate::Capabilities::max_enqueue_batch`]) and resolves when all of them are as durable as the
     /// configured class: one multi-row statement or one pipeline, all or nothing where the engine can.
     ///
     /// # Errors
@@ -100,25 +97,25 @@ pub struct Consumer {
 /// Takes jobs out of the queue.
 #[async_trait]
 pub trait Claimer: Send {
-    /// Appends between 0 and `limit` leases to `out` (`limit` is 1 to [`Capabilities::max_claim_batch`]). Returns as soon
+    /// Appends between 0 and `limit` leases to `out` (`limit` is 1 to [`crate::Capabilities::max_claim_batch`]). Returns as soon
     /// as there is at least one; waits for work by itself, in the configured way, and returns none after about `wait`.
     ///
     /// Not cancel-safe: a dropped call may leave jobs claimed.
     ///
     /// # Errors
     /// After an error the claimer is usable again (it reconnects by itself); jobs of an unanswered claim come back by
-    /// [`Capabilities::recovery`].
+    /// [`crate::Capabilities::recovery`].
     async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()>;
 
     /// Appends up to `limit` leases whose former holders let them expire. Never waits. Appends nothing where
-    /// [`Capabilities::recovery`] is not [`crate::Recovery::LeaseExpiry`].
+    /// [`crate::Capabilities::recovery`] is not [`crate::Recovery::LeaseExpiry`].
     async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()>;
 }
 
 /// Settles leases: done, or given back.
 #[async_trait]
 pub trait Acker: Send {
-    /// Confirms `leases` (1 to [`Capabilities::max_ack_batch`]) as done and resolves when that is as durable as the
+    /// Confirms `leases` (1 to [`crate::Capabilities::max_ack_batch`]) as done and resolves when that is as durable as the
     /// configured class. Appends to `out` one status per lease, in the same order: whether it still held.
     ///
     /// # Errors
@@ -129,7 +126,7 @@ pub trait Acker: Send {
     /// * [`AckStatus::Acked`]: the first ack had not happened, and this one did. A job is never acked twice.
     /// * [`AckStatus::Stale`]: this ack changed nothing. Either the first one had happened, and the job is done, or the lease
     ///   passed on meanwhile, and somebody else settles the job. Which of the two it was, the retry cannot tell. Where
-    ///   [`Capabilities::recovery`] is [`crate::Recovery::ConnectionLoss`], the lease ended with the connection that the
+    ///   [`crate::Capabilities::recovery`] is [`crate::Recovery::ConnectionLoss`], the lease ended with the connection that the
     ///   first ack was lost on: a retry there is always stale.
     async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()>;
 
@@ -137,10 +134,10 @@ pub trait Acker: Send {
     /// is settled as *dead*: it is never delivered again, and the census counts it as such. One statement or one pipeline
     /// settles both kinds.
     ///
-    /// A backend that cannot record failures leaves this as it is and says so ([`Capabilities::records_failures`]).
+    /// A backend that cannot record failures leaves this as it is and says so ([`crate::Capabilities::records_failures`]).
     ///
     /// # Errors
-    /// Those of [`Acker::ack`]; [`crate::ErrorKind::Config`] for a failed job where [`Capabilities::records_failures`] is
+    /// Those of [`Acker::ack`]; [`crate::ErrorKind::Config`] for a failed job where [`crate::Capabilities::records_failures`] is
     /// false. Nothing was settled then.
     async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
         if results.contains(&WorkResult::Failed) {
@@ -154,7 +151,7 @@ pub trait Acker: Send {
     /// Puts `leases` back, ready for anybody. A lease that did not hold any more is left alone.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Config`] where [`Capabilities::nack`] is false.
+    /// [`crate::ErrorKind::Config`] where [`crate::Capabilities::nack`] is false.
     async fn nack(&mut self, leases: &[Lease]) -> Result<()>;
 
     /// Another acker of the same consumer, where acks may overlap; `None` where one is answered before the next is sent.

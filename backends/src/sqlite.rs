@@ -20,9 +20,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use qbench_schema::result::Delivery;
 
-use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
+use crate::capability::Capabilities;
 use crate::entry::{EngineKind, Entry};
 use crate::error::Result;
 use crate::job::{NewJob, ProducerId, WorkerId};
@@ -47,7 +46,11 @@ pub(crate) const ENTRY: Entry = Entry {
     colour: Some([240, 228, 66]),
     options: &[],
     variants: &[],
-    open: &|config| Ok(Arc::new(Sqlite { store: Arc::new(Store::new(config)?) })),
+    contract: &|_| {
+        let leased = Capabilities::leased(WAKES, MAX_BATCH);
+        Ok(Capabilities { max_enqueue_batch: MAX_ENQUEUE_BATCH, ..leased })
+    },
+    opener: &|config| Ok(Arc::new(Sqlite { store: Arc::new(Store::new(config)?) })),
 };
 
 /// Largest batch of jobs in: each takes two of the 32,766 parameters that a statement may have.
@@ -64,25 +67,6 @@ struct Sqlite {
 impl Backend for Sqlite {
     fn id(&self) -> &'static str {
         ENTRY.id
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            delivery: Delivery::AtLeastOnce,
-            recovery: Recovery::LeaseExpiry,
-            wakes: WAKES,
-            max_enqueue_batch: MAX_ENQUEUE_BATCH,
-            max_claim_batch: MAX_BATCH,
-            max_ack_batch: MAX_BATCH,
-            one_claim_at_a_time: false,
-            nack: true,
-            detects_stale_ack: true,
-            counts_attempts: true,
-            sees_in_flight: true,
-            records_failures: false,
-            ack_buffer: AckBuffer::NONE,
-            order: Order::Fifo,
-        }
     }
 
     async fn admin(&self) -> Result<Box<dyn Admin>> {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::capability::Wake;
 use crate::config::BackendConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How one consumer waits.
 #[derive(Debug, Clone, Copy)]
@@ -25,14 +25,10 @@ pub(crate) const WAKES: &[Wake] = &[Wake::Block, Wake::Poll];
 
 impl Waiting {
     /// The way that `config` asks for.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Config`] for a way that does not exist within one process.
-    pub(crate) fn of(config: &BackendConfig) -> Result<Self> {
+    pub(crate) fn of(config: &BackendConfig) -> Self {
         match config.wake {
-            Wake::Poll => Ok(Waiting::Poll(config.poll_interval)),
-            Wake::Block => Ok(Waiting::Block),
-            Wake::Notify => Err(Error::config("this backend cannot wake by notify: use block or poll")),
+            Wake::Poll => Waiting::Poll(config.poll_interval),
+            Wake::Block | Wake::Notify => Waiting::Block,
         }
     }
 }

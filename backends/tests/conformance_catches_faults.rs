@@ -13,8 +13,8 @@ use bytes::Bytes;
 use qbench_backends::conformance::{self, Outcome, Report};
 use qbench_backends::registry::{self};
 use qbench_backends::{
-    AckStatus, Acker, Admin, Backend, BackendConfig, Capabilities, Census, Claimer, Consumer, Depth, Description,
-    Lease, NewJob, Producer, ProducerId, Result, WorkResult, WorkerId,
+    AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Capabilities, Census, Claimer, Consumer, Depth,
+    Description, Lease, NewJob, Producer, ProducerId, Result, WorkResult, WorkerId,
 };
 use qbench_backends::{EngineKind, Entry};
 
@@ -74,10 +74,23 @@ macro_rules! faulty {
             colour: None,
             options: &[],
             variants: &[],
-            open: &|config| open(config, Fault::$fault),
+            contract: &|options| capabilities(options, Fault::$fault),
+            opener: &|config| open(config, Fault::$fault),
         };
         &ENTRY
     }};
+}
+
+fn capabilities(options: &BackendOptions, fault: Fault) -> Result<Capabilities> {
+    let mut capabilities = registry::find("memory").expect("registered").capabilities(options)?;
+    match fault {
+        Fault::BringsGoneJobsBack => capabilities.recovery = qbench_backends::Recovery::None,
+        Fault::PromisesHeartbeats => capabilities.recovery = qbench_backends::Recovery::Heartbeat,
+        Fault::AcceptsNacksItCannotDo => capabilities.nack = false,
+        Fault::AcceptsFailuresItCannotRecord => capabilities.records_failures = false,
+        _ => {}
+    }
+    Ok(capabilities)
 }
 
 fn open(config: &BackendConfig, fault: Fault) -> Result<Arc<dyn Backend>> {
@@ -85,7 +98,7 @@ fn open(config: &BackendConfig, fault: Fault) -> Result<Arc<dyn Backend>> {
     if fault == Fault::ReclaimsLiveLeases {
         config.lease = Duration::from_millis(1);
     }
-    let inner = (registry::find("memory").expect("registered").open)(&config)?;
+    let inner = registry::find("memory").expect("registered").open(&config)?;
     Ok(Arc::new(Faulty { inner, fault, torn_down: Arc::default() }))
 }
 
@@ -93,18 +106,6 @@ fn open(config: &BackendConfig, fault: Fault) -> Result<Arc<dyn Backend>> {
 impl Backend for Faulty {
     fn id(&self) -> &'static str {
         "faulty"
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        let mut capabilities = self.inner.capabilities();
-        match self.fault {
-            Fault::BringsGoneJobsBack => capabilities.recovery = qbench_backends::Recovery::None,
-            Fault::PromisesHeartbeats => capabilities.recovery = qbench_backends::Recovery::Heartbeat,
-            Fault::AcceptsNacksItCannotDo => capabilities.nack = false,
-            Fault::AcceptsFailuresItCannotRecord => capabilities.records_failures = false,
-            _ => {}
-        }
-        capabilities
     }
 
     async fn admin(&self) -> Result<Box<dyn Admin>> {

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use qbench_backends::conformance::{self, Outcome, Report};
 use qbench_backends::registry::{self};
 use qbench_backends::{
-    AckStatus, Acker, Admin, Backend, BackendConfig, Capabilities, Census, Claimer, Consumer, Depth, Description,
-    Error, Lease, Producer, ProducerId, Result, WorkResult, WorkerId,
+    AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Capabilities, Census, Claimer, Consumer, Depth,
+    Description, Error, Lease, Producer, ProducerId, Result, WorkResult, WorkerId,
 };
 use qbench_backends::{EngineKind, Entry};
 
@@ -45,14 +45,24 @@ macro_rules! half_written {
             colour: None,
             options: &[],
             variants: &[],
-            open: &|config| open(config, Written::$written),
+            contract: &|_| Ok(capabilities(Written::$written)),
+            opener: &|config| open(config, Written::$written),
         };
         &ENTRY
     }};
 }
 
+fn capabilities(written: Written) -> Capabilities {
+    let of_memory = registry::find("memory").expect("registered").capabilities(&BackendOptions::default());
+    match written {
+        Written::Nothing => panic!("what can it do?"),
+        Written::NoWakes => Capabilities { wakes: &[], ..of_memory.expect("no options") },
+        Written::OnlyCapabilities | Written::EmptyClaim | Written::UpToAck => of_memory.expect("no options"),
+    }
+}
+
 fn open(config: &BackendConfig, written: Written) -> Result<Arc<dyn Backend>> {
-    let inner = (registry::find("memory").expect("registered").open)(config)?;
+    let inner = registry::find("memory").expect("registered").open(config)?;
     Ok(Arc::new(HalfWritten { inner, written }))
 }
 
@@ -60,14 +70,6 @@ fn open(config: &BackendConfig, written: Written) -> Result<Arc<dyn Backend>> {
 impl Backend for HalfWritten {
     fn id(&self) -> &'static str {
         "half_written"
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        match self.written {
-            Written::Nothing => panic!("what can it do?"),
-            Written::NoWakes => Capabilities { wakes: &[], ..self.inner.capabilities() },
-            Written::OnlyCapabilities | Written::EmptyClaim | Written::UpToAck => self.inner.capabilities(),
-        }
     }
 
     async fn admin(&self) -> Result<Box<dyn Admin>> {
@@ -209,7 +211,7 @@ async fn a_claim_that_answers_at_once_with_nothing_fails_its_cases_and_holds_not
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_does_not_say_what_it_can_do_is_one_sentence() {
     let error = report_of(half_written!(Nothing)).await.expect_err("nothing can be checked");
-    assert_eq!(error.to_string(), "opening half_written and asking what it can do panicked: what can it do?");
+    assert_eq!(error.to_string(), "asking half_written what it can do panicked: what can it do?");
     let error = report_of(half_written!(NoWakes)).await.expect_err("nothing can be checked");
     assert!(error.to_string().contains("declares no way to wait"), "{error}");
 }

@@ -34,7 +34,7 @@ static ALLOCATOR: Counting = Counting;
 /// Allocations of one enqueue, claim and ack of `batch` jobs, once every buffer has grown.
 async fn allocations_per_round(batch: usize) -> f64 {
     const ROUNDS: u64 = 1_000;
-    let backend = (registry::find("null").expect("registered").open)(&common::in_process()).expect("opens");
+    let backend = registry::find("null").expect("registered").open(&common::in_process()).expect("opens");
     let mut producer = backend.producer(ProducerId(0)).await.expect("opens");
     let mut consumer = backend.consumer(WorkerId(0)).await.expect("opens");
     let payload = Bytes::from(vec![7; 512]);

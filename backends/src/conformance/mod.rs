@@ -135,7 +135,7 @@ pub enum Progress<'a> {
 /// needs them, and works in a namespace that starts with the configured one.
 ///
 /// # Errors
-/// Those of [`Entry::open`], and [`crate::ErrorKind::Config`] for a backend that does not say what it can do: no case could
+/// Those of [`Entry::capabilities`], and [`crate::ErrorKind::Config`] for a backend that does not say what it can do: no case could
 /// run.
 pub async fn run(
     entry: &'static Entry,
@@ -180,16 +180,12 @@ pub async fn run(
 
 /// What the backend declares, in a task of its own, because a panic is a possible answer.
 async fn capabilities_of(entry: &'static Entry, config: &BackendConfig) -> Result<Capabilities> {
-    let config = config.clone();
-    let asked = tokio::spawn(async move { (entry.open)(&config).map(|backend| backend.capabilities()) });
+    let options = config.options.clone();
+    let asked = tokio::spawn(async move { entry.capabilities(&options) });
     let capabilities = match asked.await {
         Ok(capabilities) => capabilities?,
         Err(broken) => {
-            return Err(Error::config(format!(
-                "opening {} and asking what it can do {}",
-                entry.id,
-                panic_sentence(broken)
-            )));
+            return Err(Error::config(format!("asking {} what it can do {}", entry.id, panic_sentence(broken))));
         }
     };
     if capabilities.wakes.is_empty() {

@@ -131,7 +131,7 @@ impl Stage {
         config.lease = knobs.lease;
         config.wake = knobs.wake.unwrap_or(self.capabilities.wakes[0]);
         config.poll_interval = knobs.poll_interval;
-        Ok((self.entry.open)(&config)?)
+        Ok(self.entry.open(&config)?)
     }
 
     /// Opens the backend and sets it up.

@@ -13,8 +13,7 @@ use super::closing::Closings;
 use super::manifest::{Manifest, Processes};
 use super::process::Process;
 use super::protocol::{Consume, Described, Hello, Request, Role, VERSION, WireCensus, WireDepth};
-use crate::capability::Capabilities;
-use crate::config::BackendConfig;
+use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::EngineKind;
 use crate::error::Result;
 use crate::job::{ProducerId, WorkerId};
@@ -23,31 +22,51 @@ use crate::seam::{Admin, Backend, Census, Consumer, Depth, Description, Producer
 /// How long setup, reset, settle and teardown may take beyond an ordinary request: they make and drop tables, flush, and end workers.
 const CONTROL_EXTRA: Duration = Duration::from_secs(30);
 
+/// What was chosen of an adapter's ways, and its own options.
+pub(super) struct Choices {
+    processes: Processes,
+    consume: Consume,
+    options: BTreeMap<&'static str, String>,
+}
+
+/// Reads the options of an adapter.
+///
+/// # Errors
+/// [`crate::ErrorKind::Config`] for a way that it does not have.
+pub(super) fn choices(manifest: &'static Manifest, given: &BackendOptions) -> Result<Choices> {
+    let words: Vec<&str> = manifest.processes.iter().map(|way| way.name()).collect();
+    let chosen = given.choice("processes", &words)?;
+    let processes = manifest.processes.iter().copied().find(|way| way.name() == chosen);
+    let words: Vec<&str> = manifest.consume.iter().map(|way| way.name()).collect();
+    let chosen = given.choice("consume", &words)?;
+    let consume = manifest.consume.iter().copied().find(|way| way.name() == chosen);
+    let mut options = BTreeMap::new();
+    for spec in manifest.options {
+        options.insert(spec.key, given.parse(spec.key, spec.default.to_owned(), "text")?);
+    }
+    Ok(Choices {
+        processes: processes.unwrap_or(Processes::Shared),
+        consume: consume.unwrap_or(Consume::Pull),
+        options,
+    })
+}
+
 /// Opens the adapter with a configuration. Starts nothing.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Config`] for an option that it does not have so.
 pub(super) fn open(manifest: &'static Manifest, config: &BackendConfig) -> Result<Arc<dyn Backend>> {
-    let words: Vec<&str> = manifest.processes.iter().map(|way| way.name()).collect();
-    let chosen = config.options.choice("processes", &words)?;
-    let processes = manifest.processes.iter().copied().find(|way| way.name() == chosen);
-    let words: Vec<&str> = manifest.consume.iter().map(|way| way.name()).collect();
-    let chosen = config.options.choice("consume", &words)?;
-    let consume = manifest.consume.iter().copied().find(|way| way.name() == chosen);
-    let mut options = BTreeMap::new();
-    for spec in manifest.options {
-        options.insert(spec.key, config.options.parse(spec.key, spec.default.to_owned(), "text")?);
-    }
+    let Choices { processes, consume, options } = choices(manifest, &config.options)?;
     let mut config = config.clone();
     if manifest.engine == EngineKind::Postgres {
         // Native backends find these by themselves; an adapter does not see our environment.
         config.url = config.url.map(|url| url.with_variables(|name| std::env::var(name).ok()));
     }
     Ok(Arc::new(ExternalBackend {
-        processes: processes.unwrap_or(Processes::Shared),
+        processes,
         queue: Arc::new(Queue {
             manifest,
-            consume: consume.unwrap_or(Consume::Pull),
+            consume,
             options,
             config,
             payloads: Arc::default(),
@@ -113,10 +132,6 @@ impl ExternalBackend {
 impl Backend for ExternalBackend {
     fn id(&self) -> &'static str {
         self.queue.manifest.id
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.queue.manifest.capabilities.clone()
     }
 
     async fn admin(&self) -> Result<Box<dyn Admin>> {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::PREFIX;
 use super::folders::{FILE, cache_folder};
 use super::protocol::{Consume, VERSION};
-use crate::capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
+use crate::capability::{Capabilities, Order, Recovery, Wake};
 use crate::entry::{EngineKind, OptionSpec};
 use crate::error::{Error, Result};
 
@@ -299,6 +299,7 @@ impl Contract {
                 WireWake::Block => Wake::Block,
             })
             .collect();
+        let wakes = Vec::leak(wakes);
         Capabilities {
             delivery: self.delivery,
             recovery: match self.recovery {
@@ -307,21 +308,18 @@ impl Contract {
                 WireRecovery::ConnectionLoss => Recovery::ConnectionLoss,
                 WireRecovery::Heartbeat => Recovery::Heartbeat,
             },
-            wakes: Vec::leak(wakes),
             max_enqueue_batch: self.max_enqueue_batch,
             max_claim_batch: self.max_claim_batch,
             max_ack_batch: self.max_ack_batch,
-            one_claim_at_a_time: false,
             nack: self.nack,
             detects_stale_ack: self.detects_stale_ack,
             counts_attempts: self.counts_attempts,
             sees_in_flight: self.sees_in_flight,
-            records_failures: false,
-            ack_buffer: AckBuffer::NONE,
             order: match self.order {
                 WireOrder::None => Order::None,
                 WireOrder::Fifo => Order::Fifo,
             },
+            ..Capabilities::leased(wakes, MAX_BATCH)
         }
     }
 }

@@ -21,7 +21,7 @@ use std::path::Path;
 pub use folders::FOLDERS_VARIABLE;
 use manifest::Manifest;
 
-use crate::config::BackendConfig;
+use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 
@@ -72,6 +72,8 @@ fn entry(manifest: Manifest) -> &'static Entry {
         Ok(()) => manifest.summary,
         Err(error) => String::leak(format!("{} ({error})", manifest.summary)),
     };
+    let contract =
+        move |options: &BackendOptions| backend::choices(manifest, options).map(|_| manifest.capabilities.clone());
     let open = move |config: &BackendConfig| backend::open(manifest, config);
     Box::leak(Box::new(Entry {
         id: manifest.id,
@@ -80,6 +82,7 @@ fn entry(manifest: Manifest) -> &'static Entry {
         colour: None,
         options: manifest.options,
         variants: manifest.variants,
-        open: Box::leak(Box::new(open)),
+        contract: Box::leak(Box::new(contract)),
+        opener: Box::leak(Box::new(open)),
     }))
 }

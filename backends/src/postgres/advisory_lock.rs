@@ -8,12 +8,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use qbench_schema::result::Delivery;
 use qbench_schema::sql;
 use sqlx::{Row, SqlStr};
 use tokio::sync::Mutex;
 
-use super::MAX_BATCH;
 use super::admin::Design;
 use super::backend::{Consumers, PgBackend};
 use super::depth;
@@ -23,9 +21,9 @@ use super::notify::Supply;
 use super::rows::{self, Bind};
 use super::statements::Statements;
 use super::target::Target;
-use super::waiting::{Source, WAKES, WaitingClaimer};
-use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
-use crate::config::BackendConfig;
+use super::waiting::{Source, WaitingClaimer};
+use crate::capability::Capabilities;
+use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{EngineKind, Entry, OptionSpec};
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
@@ -59,7 +57,14 @@ pub(crate) const ENTRY: Entry = Entry {
     // Transactions that count up shared rows deadlock whenever eight consumers ack at once, each time for the server's
     // deadlock_timeout: nothing that a suite can wait for. Tests of their own look at them.
     variants: &[&[("lock", "transaction"), ("statistics", "append")], &[("statistics", "append")]],
-    open: &|config| Ok(Arc::new(open(config)?)),
+    contract: &|options| {
+        Options::of(options).map(|_| Capabilities {
+            max_claim_batch: MAX_LOOP,
+            max_ack_batch: MAX_LOOP,
+            ..super::CONTRACT
+        })
+    },
+    opener: &|config| Ok(Arc::new(open(config)?)),
 };
 
 /// Most jobs in one claim or ack. A batch is a loop of statements here, so it only holds its locks longer.
@@ -68,10 +73,24 @@ const MAX_LOOP: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
 const DEFAULT_ENTRYPOINTS: u32 = 2;
 const MOST_ENTRYPOINTS: u32 = 1_000;
 
+struct Options {
+    by_session: bool,
+    append: bool,
+    entrypoints: u32,
+}
+
+impl Options {
+    fn of(options: &BackendOptions) -> Result<Self> {
+        Ok(Options {
+            by_session: options.choice("lock", &["session", "transaction"])? == "session",
+            append: options.choice("statistics", &["upsert", "append"])? == "append",
+            entrypoints: options.parse_in("entrypoints", DEFAULT_ENTRYPOINTS, 1..=MOST_ENTRYPOINTS)?,
+        })
+    }
+}
+
 fn open(config: &BackendConfig) -> Result<PgBackend<OneByOne>> {
-    let by_session = config.options.choice("lock", &["session", "transaction"])? == "session";
-    let append = config.options.choice("statistics", &["upsert", "append"])? == "append";
-    let entrypoints = config.options.parse_in("entrypoints", DEFAULT_ENTRYPOINTS, 1..=MOST_ENTRYPOINTS)?;
+    let Options { by_session, append, entrypoints } = Options::of(&config.options)?;
     let target = Target::new(ENTRY.id, config)?.noting(note(by_session, append));
     let sql = Statements::new(&target);
     let get = |name: &str| sql.get(sql::ADVISORY_LOCK, name);
@@ -106,22 +125,6 @@ fn open(config: &BackendConfig) -> Result<PgBackend<OneByOne>> {
     };
     Ok(PgBackend {
         id: ENTRY.id,
-        capabilities: Capabilities {
-            delivery: Delivery::AtLeastOnce,
-            recovery: Recovery::LeaseExpiry,
-            wakes: WAKES,
-            max_enqueue_batch: MAX_BATCH,
-            max_claim_batch: MAX_LOOP,
-            max_ack_batch: MAX_LOOP,
-            one_claim_at_a_time: false,
-            nack: true,
-            detects_stale_ack: true,
-            counts_attempts: true,
-            sees_in_flight: true,
-            records_failures: false,
-            ack_buffer: AckBuffer::NONE,
-            order: Order::Fifo,
-        },
         enqueue: sql.get(sql::QUEUE, "enqueue"),
         consumers: OneByOne(Arc::new(hot)),
         design: Arc::new(design),

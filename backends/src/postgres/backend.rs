@@ -9,7 +9,7 @@ use super::admin::{Design, PgAdmin};
 use super::link::Link;
 use super::producer::PgProducer;
 use super::target::{Role, Target};
-use crate::capability::{Capabilities, Wake};
+use crate::capability::Wake;
 use crate::error::Result;
 use crate::job::{ProducerId, WorkerId};
 use crate::seam::{Admin, Backend, Consumer, Producer};
@@ -23,7 +23,6 @@ pub(super) trait Consumers: Send + Sync {
 /// One queue with one configuration. Designs differ in their tables, their contract, and in how they consume.
 pub(super) struct PgBackend<C> {
     pub(super) id: &'static str,
-    pub(super) capabilities: Capabilities,
     pub(super) target: Arc<Target>,
     pub(super) design: Arc<Design>,
     /// Takes job numbers and payloads.
@@ -35,10 +34,6 @@ pub(super) struct PgBackend<C> {
 impl<C: Consumers> Backend for PgBackend<C> {
     fn id(&self) -> &'static str {
         self.id
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.capabilities.clone()
     }
 
     async fn admin(&self) -> Result<Box<dyn Admin>> {

@@ -27,7 +27,7 @@ use super::statements::{Statements, prepared};
 use super::target::Target;
 use super::waiting::{Source, WaitingClaimer};
 use crate::capability::{AckBuffer, Capabilities, Order};
-use crate::config::BackendConfig;
+use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{EngineKind, Entry, OptionSpec};
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
@@ -52,7 +52,8 @@ pub(crate) const ENTRY: Entry = Entry {
         },
     ],
     variants: &[&[("priorities", "4"), ("entrypoints", "3")]],
-    open: &|config| Ok(Arc::new(open(config)?)),
+    contract: &|options| Options::of(options).map(Options::capabilities),
+    opener: &|config| Ok(Arc::new(open(config)?)),
 };
 
 /// Most priorities and entrypoints. Each is a branch of the depth or an element of every claim's argument.
@@ -64,9 +65,31 @@ const BUFFER: AckBuffer = AckBuffer { jobs: NonZeroU32::new(10).expect("not zero
 /// Longest pause between two claims of one worker that look for stale jobs: a vanished worker's jobs wait that much longer.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+struct Options {
+    priorities: u32,
+    entrypoints: u32,
+}
+
+impl Options {
+    fn of(options: &BackendOptions) -> Result<Self> {
+        Ok(Options {
+            priorities: options.parse_in("priorities", 1, 1..=MOST_KINDS)?,
+            entrypoints: options.parse_in("entrypoints", 1, 1..=MOST_KINDS)?,
+        })
+    }
+
+    fn capabilities(self) -> Capabilities {
+        Capabilities {
+            ack_buffer: BUFFER,
+            // Arrival decides only within a priority.
+            order: if self.priorities == 1 { Order::Fifo } else { Order::None },
+            ..leased::CONTRACT
+        }
+    }
+}
+
 fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
-    let priorities = config.options.parse_in("priorities", 1, 1..=MOST_KINDS)?;
-    let entrypoints = config.options.parse_in("entrypoints", 1, 1..=MOST_KINDS)?;
+    let Options { priorities, entrypoints } = Options::of(&config.options)?;
     let target = Target::new(ENTRY.id, config)?;
     let sql = Statements::new(&target);
     let get = |name: &str| sql.get(sql::BATCH_SQL, name);
@@ -101,11 +124,6 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
     };
     Ok(PgBackend {
         id: ENTRY.id,
-        capabilities: Capabilities {
-            ack_buffer: BUFFER,
-            // Arrival decides only within a priority.
-            ..leased::capabilities(if priorities == 1 { Order::Fifo } else { Order::None })
-        },
         enqueue: prepared(sql.filled(sql::BATCH_SQL, "enqueue", &spread)),
         consumers: Batches(Arc::new(hot)),
         design: Arc::new(design),
@@ -220,20 +238,18 @@ impl Source for Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::BackendOptions;
     use crate::error::ErrorKind;
-    use crate::postgres::target::tests::config;
 
-    fn opened(pairs: &[(&str, &str)]) -> Result<PgBackend<Batches>> {
+    fn declared(pairs: &[(&str, &str)]) -> Result<Capabilities> {
         let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        open(&BackendConfig { options: BackendOptions::new(pairs), ..config("postgres://ann@db/x") })
+        ENTRY.capabilities(&BackendOptions::new(pairs))
     }
 
     #[test]
     fn an_impossible_number_of_kinds_is_refused_with_the_range() {
         for (key, value) in [("priorities", "0"), ("priorities", "101"), ("entrypoints", "0"), ("entrypoints", "many")]
         {
-            let error = opened(&[(key, value)]).err().expect(value);
+            let error = declared(&[(key, value)]).err().expect(value);
             assert_eq!(error.kind(), ErrorKind::Config);
             assert_eq!(
                 error.to_string(),
@@ -244,8 +260,8 @@ mod tests {
 
     #[test]
     fn order_is_declared_only_where_priorities_do_not_change_it() {
-        assert_eq!(opened(&[]).expect("opens").capabilities.order, Order::Fifo);
-        assert_eq!(opened(&[("entrypoints", "3")]).expect("opens").capabilities.order, Order::Fifo);
-        assert_eq!(opened(&[("priorities", "2")]).expect("opens").capabilities.order, Order::None);
+        assert_eq!(declared(&[]).expect("valid").order, Order::Fifo);
+        assert_eq!(declared(&[("entrypoints", "3")]).expect("valid").order, Order::Fifo);
+        assert_eq!(declared(&[("priorities", "2")]).expect("valid").order, Order::None);
     }
 }

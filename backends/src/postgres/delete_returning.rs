@@ -7,13 +7,10 @@
 mod committed;
 mod held;
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use qbench_schema::result::Delivery;
 use qbench_schema::sql;
 
-use super::MAX_BATCH;
 use super::admin::Design;
 use super::backend::{Consumers, PgBackend};
 use super::depth;
@@ -21,9 +18,9 @@ use super::link::Link;
 use super::notify::Ring;
 use super::statements::{Statements, prepared};
 use super::target::Target;
-use super::waiting::WAKES;
-use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
-use crate::config::BackendConfig;
+use super::{MAX_BATCH, WAKES};
+use crate::capability::Capabilities;
+use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{EngineKind, Entry, OptionSpec};
 use crate::error::Result;
 use crate::job::WorkerId;
@@ -42,7 +39,8 @@ pub(crate) const ENTRY: Entry = Entry {
                once: the transaction stays open while the job runs, one job per connection)",
     }],
     variants: &[&[("commit", "ack")]],
-    open: &|config| Ok(Arc::new(open(config)?)),
+    contract: &|options| is_at_ack(options).map(capabilities),
+    opener: &|config| Ok(Arc::new(open(config)?)),
 };
 
 /// When the delete is committed.
@@ -54,7 +52,7 @@ enum Commit {
 }
 
 fn open(config: &BackendConfig) -> Result<PgBackend<Commit>> {
-    let at_ack = config.options.choice("commit", &["claim", "ack"])? == "ack";
+    let at_ack = is_at_ack(&config.options)?;
     let target = Target::new(ENTRY.id, config)?;
     let sql = Statements::new(&target);
     let get = |name: &str| sql.get(sql::DELETE_RETURNING, name);
@@ -80,7 +78,6 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Commit>> {
     };
     Ok(PgBackend {
         id: ENTRY.id,
-        capabilities: capabilities(at_ack),
         enqueue: sql.get(sql::QUEUE, "enqueue"),
         consumers: commit,
         design: Arc::new(design),
@@ -88,38 +85,14 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Commit>> {
     })
 }
 
+fn is_at_ack(options: &BackendOptions) -> Result<bool> {
+    Ok(options.choice("commit", &["claim", "ack"])? == "ack")
+}
+
 fn capabilities(at_ack: bool) -> Capabilities {
-    let committed = Capabilities {
-        delivery: Delivery::AtMostOnce,
-        recovery: Recovery::None,
-        wakes: WAKES,
-        max_enqueue_batch: MAX_BATCH,
-        max_claim_batch: MAX_BATCH,
-        max_ack_batch: MAX_BATCH,
-        one_claim_at_a_time: false,
-        nack: true,
-        // A lease cannot pass on: the job is nowhere else.
-        detects_stale_ack: false,
-        counts_attempts: true,
-        sees_in_flight: false,
-        records_failures: false,
-        ack_buffer: AckBuffer::NONE,
-        order: Order::Fifo,
-    };
-    if !at_ack {
-        return committed;
-    }
-    Capabilities {
-        delivery: Delivery::AtLeastOnce,
-        recovery: Recovery::ConnectionLoss,
-        max_claim_batch: NonZeroU32::MIN,
-        max_ack_batch: NonZeroU32::MIN,
-        one_claim_at_a_time: true,
-        // The transaction that held a lease is known to be gone when its ack comes too late.
-        detects_stale_ack: true,
-        // A rollback takes back everything, a count included.
-        counts_attempts: false,
-        ..committed
+    match at_ack {
+        false => Capabilities { sees_in_flight: false, ..Capabilities::taken_out(WAKES, MAX_BATCH) },
+        true => Capabilities::held_by_connection(WAKES, MAX_BATCH),
     }
 }
 

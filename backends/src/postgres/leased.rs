@@ -4,20 +4,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use qbench_schema::result::Delivery;
 use qbench_schema::sql;
 use sqlx::SqlStr;
 use sqlx::postgres::PgArguments;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::MAX_BATCH;
 use super::link::Link;
 use super::notify::Supply;
 use super::rows::{self, Bind};
 use super::statements::{Statements, prepared};
 use super::target::Target;
-use super::waiting::WAKES;
-use crate::capability::{AckBuffer, Capabilities, Order, Recovery};
+use crate::capability::Capabilities;
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::seam::{AckStatus, Acker, WorkResult};
@@ -31,24 +28,7 @@ const DONE: i16 = 2;
 const DEAD: i16 = 3;
 
 /// The contract of these designs.
-pub(super) fn capabilities(order: Order) -> Capabilities {
-    Capabilities {
-        delivery: Delivery::AtLeastOnce,
-        recovery: Recovery::LeaseExpiry,
-        wakes: WAKES,
-        max_enqueue_batch: MAX_BATCH,
-        max_claim_batch: MAX_BATCH,
-        max_ack_batch: MAX_BATCH,
-        one_claim_at_a_time: false,
-        nack: true,
-        detects_stale_ack: true,
-        counts_attempts: true,
-        sees_in_flight: true,
-        records_failures: true,
-        ack_buffer: AckBuffer::NONE,
-        order,
-    }
-}
+pub(super) const CONTRACT: Capabilities = Capabilities { records_failures: true, ..super::CONTRACT };
 
 /// The statements that look into one place.
 struct AtPlace {

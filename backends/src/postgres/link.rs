@@ -145,7 +145,7 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<PgConnection> {
-        let session = self.target.session(self.role)?;
+        let session = self.target.session(self.role);
         match timeout(self.target.timeout, session.connect()).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(failure::of_connecting(self.target.place(), &error)),

@@ -44,6 +44,14 @@ pub(crate) use skip_locked::ENTRY as SKIP_LOCKED;
 
 use std::num::NonZeroU32;
 
+use crate::capability::{Capabilities, Wake};
+
 /// Largest batch of any kind. PostgreSQL has no limit of its own here, because a batch is one array; this one bounds the
 /// memory of a statement and how long it keeps its rows locked.
 const MAX_BATCH: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
+
+/// The ways to wait that the backends of this engine know.
+const WAKES: &[Wake] = &[Wake::Poll, Wake::Notify];
+
+/// What the designs have in common that hold jobs by leases.
+const CONTRACT: Capabilities = Capabilities::leased(WAKES, MAX_BATCH);

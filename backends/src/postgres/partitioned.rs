@@ -21,8 +21,8 @@ use super::rows::{self, Bind};
 use super::statements::{Statements, UNION, prepared};
 use super::target::Target;
 use super::waiting::{Source, WaitingClaimer};
-use crate::capability::Order;
-use crate::config::BackendConfig;
+use crate::capability::{Capabilities, Order};
+use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{EngineKind, Entry, OptionSpec};
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
@@ -43,15 +43,31 @@ pub(crate) const ENTRY: Entry = Entry {
         },
     ],
     variants: &[&[("partitions", "32")], &[("steal", "true")]],
-    open: &|config| Ok(Arc::new(open(config)?)),
+    contract: &|options| {
+        Options::of(options).map(|_| Capabilities { order: Order::FifoPerPartition, ..leased::CONTRACT })
+    },
+    opener: &|config| Ok(Arc::new(open(config)?)),
 };
 
 const DEFAULT_PARTITIONS: u32 = 16;
 const MOST_PARTITIONS: u32 = 256;
 
+struct Options {
+    partitions: u32,
+    steal: bool,
+}
+
+impl Options {
+    fn of(options: &BackendOptions) -> Result<Self> {
+        Ok(Options {
+            partitions: options.parse_in("partitions", DEFAULT_PARTITIONS, 1..=MOST_PARTITIONS)?,
+            steal: options.parse("steal", false, "true or false")?,
+        })
+    }
+}
+
 fn open(config: &BackendConfig) -> Result<PgBackend<Partitions>> {
-    let partitions = config.options.parse_in("partitions", DEFAULT_PARTITIONS, 1..=MOST_PARTITIONS)?;
-    let steal = config.options.parse("steal", false, "true or false")?;
+    let Options { partitions, steal } = Options::of(&config.options)?;
     let target = Target::new(ENTRY.id, config)?;
     let sql = Statements::new(&target);
     let tables: Vec<String> = (0..partitions).map(|partition| format!("jobs_p{partition}")).collect();
@@ -79,7 +95,6 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Partitions>> {
     };
     Ok(PgBackend {
         id: ENTRY.id,
-        capabilities: leased::capabilities(Order::FifoPerPartition),
         enqueue: sql.get(sql::QUEUE, "enqueue"),
         consumers: Partitions {
             hot: Arc::new(Hot::new(&sql, &tables)),

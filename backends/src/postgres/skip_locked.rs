@@ -12,7 +12,6 @@ use super::link::Link;
 use super::statements::{Statements, prepared};
 use super::target::Target;
 use super::waiting::{Source, WaitingClaimer};
-use crate::capability::Order;
 use crate::config::BackendConfig;
 use crate::entry::{EngineKind, Entry};
 use crate::error::Result;
@@ -27,7 +26,8 @@ pub(crate) const ENTRY: Entry = Entry {
     colour: Some([0, 114, 178]),
     options: &[],
     variants: &[],
-    open: &|config| Ok(Arc::new(open(config)?)),
+    contract: &|_| Ok(leased::CONTRACT),
+    opener: &|config| Ok(Arc::new(open(config)?)),
 };
 
 fn open(config: &BackendConfig) -> Result<PgBackend<OneTable>> {
@@ -46,7 +46,6 @@ fn open(config: &BackendConfig) -> Result<PgBackend<OneTable>> {
     };
     Ok(PgBackend {
         id: ENTRY.id,
-        capabilities: leased::capabilities(Order::Fifo),
         enqueue: sql.get(sql::QUEUE, "enqueue"),
         consumers: OneTable(Arc::new(Hot::new(&sql, &[]))),
         design: Arc::new(design),

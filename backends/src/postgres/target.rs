@@ -10,7 +10,6 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::namespace::{LONGEST, Namespace};
 use super::notify::{self, Listening};
-use super::waiting::WAKES;
 use crate::capability::Wake;
 use crate::config::{BackendConfig, ServerUrl};
 use crate::counters::ClientCounters;
@@ -71,8 +70,7 @@ impl Server {
 /// One queue on one server, as configured. Holds no connection.
 pub(super) struct Target {
     backend: &'static str,
-    /// `None` for a backend that was opened only to be asked for its contract.
-    server: Option<Server>,
+    server: Server,
     pub(super) namespace: Namespace,
     pub(super) durability: Durability,
     pub(super) lease: Duration,
@@ -90,20 +88,11 @@ impl Target {
     /// Reads a configuration. Does not connect.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Config`] for an address that is not a PostgreSQL URL, an impossible namespace, or a way of
-    /// waiting that is not supported.
+    /// [`crate::ErrorKind::Config`] for an address that is not a PostgreSQL URL, or an impossible namespace.
     pub(super) fn new(backend: &'static str, config: &BackendConfig) -> Result<Self> {
-        if !WAKES.contains(&config.wake) {
-            let known: Vec<&str> = WAKES.iter().map(|wake| wake.name()).collect();
-            return Err(Error::config(format!(
-                "{backend} cannot wake by {}: use {}",
-                config.wake.name(),
-                known.join(" or ")
-            )));
-        }
         Ok(Target {
             backend,
-            server: config.url.as_ref().map(|url| Server::new(url, config.durability)).transpose()?,
+            server: Server::new(config.require_url()?, config.durability)?,
             namespace: Namespace::new(&config.namespace)?,
             durability: config.durability,
             lease: config.lease,
@@ -119,7 +108,7 @@ impl Target {
 
     /// The server for people.
     pub(super) fn place(&self) -> &str {
-        self.server.as_ref().map_or("no address", |server| server.place.as_str())
+        &self.server.place
     }
 
     /// Name under which sessions of `role` show themselves on the server: tells runs in different schemas apart.
@@ -165,16 +154,12 @@ impl Target {
     }
 
     /// Options of a session of `role`.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Config`] when no address was given.
-    pub(super) fn session(&self, role: Role) -> Result<PgConnectOptions> {
-        let server = self.server.as_ref().ok_or_else(BackendConfig::no_url)?;
-        let options = server.options.clone().application_name(&self.application_name(role));
-        Ok(match role {
+    pub(super) fn session(&self, role: Role) -> PgConnectOptions {
+        let options = self.server.options.clone().application_name(&self.application_name(role));
+        match role {
             Role::Admin => options.options(ADMIN_SETTINGS),
             Role::Producer | Role::Consumer | Role::Listener => options,
-        })
+        }
     }
 }
 
@@ -236,16 +221,9 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_wake_that_is_not_supported_is_refused() {
-        let config = BackendConfig { wake: Wake::Block, ..config("postgres://ann@db/x") };
-        let error = Target::new("skip_locked", &config).err().expect("no blocking here");
-        assert_eq!(error.to_string(), "skip_locked cannot wake by block: use poll or notify");
-    }
-
-    #[test]
     fn sessions_name_themselves_and_carry_the_durability_class() {
         let target = Target::new("skip_locked", &config("postgres://ann@db/x")).expect("a good configuration");
-        let session = target.session(Role::Consumer).unwrap();
+        let session = target.session(Role::Consumer);
         assert_eq!(session.get_application_name(), Some("qbench:skip_locked:consumer:qbench"));
         assert!(session.get_options().is_some_and(|options| options.contains("synchronous_commit=on")));
         for (class, value) in [(Durability::D0, "on"), (Durability::D1, "off"), (Durability::D2, "on")] {

@@ -15,9 +15,6 @@ use crate::error::Result;
 use crate::job::Lease;
 use crate::seam::Claimer;
 
-/// The ways to wait that the backends of this engine know.
-pub(super) const WAKES: &[Wake] = &[Wake::Poll, Wake::Notify];
-
 /// One look at the queue: what a design does, without the waiting around it.
 pub(super) trait Source: Send {
     /// Appends up to `limit` leases; none when there is nothing to claim just now. Never waits for work.

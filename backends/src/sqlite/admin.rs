@@ -55,7 +55,7 @@ impl SqliteAdmin {
     /// # Errors
     /// [`ErrorKind::Connect`] when it is not.
     pub(super) fn open(store: &Arc<Store>) -> Result<Self> {
-        let directory = store.path()?.parent().filter(|directory| directory.is_dir());
+        let directory = store.path.parent().filter(|directory| directory.is_dir());
         if directory.is_none() {
             let message = "its directory does not exist, or may not be entered";
             return Err(Error::new(ErrorKind::Connect, format!("open the database {}", store.place()), message));
@@ -86,7 +86,7 @@ impl SqliteAdmin {
     /// # Errors
     /// [`ErrorKind::Foreign`] when it is neither ours nor empty.
     async fn ownership(&self) -> Result<Ownership> {
-        let path = self.store.path()?;
+        let path = &self.store.path;
         match std::fs::metadata(path) {
             Ok(file) if file.len() > 0 => {}
             Ok(_) => return Ok(Ownership::Nobody),
@@ -112,8 +112,8 @@ impl SqliteAdmin {
 
     /// A connection like any other of the queue; to a database of its own in memory where the queue has no file yet.
     async fn session(&self) -> Result<SqliteConnection> {
-        let session = self.store.session()?;
-        let session = if self.store.path()?.exists() { session } else { session.filename(":memory:") };
+        let session = self.store.session();
+        let session = if self.store.path.exists() { session } else { session.filename(":memory:") };
         session.connect().await.map_err(|error| of_opening(&self.store.place(), &error))
     }
 }
@@ -149,7 +149,7 @@ impl Admin for SqliteAdmin {
             queue_type: "embedded",
             durability,
             settings,
-            objects: vec![self.store.path()?.display().to_string()],
+            objects: vec![self.store.path.display().to_string()],
             notes: vec![
                 "SQLite runs inside this program: its CPU, memory and I/O are counted as the harness's, and there is no server"
                     .to_owned(),
@@ -162,7 +162,7 @@ impl Admin for SqliteAdmin {
         let _turn = self.store.turn().await;
         let failed = |error: sqlx::Error| of_operation(self.context("set up the queue"), &error);
         // WAL is a property of the file, so only the first connection has to ask for it.
-        let session = self.store.session()?.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+        let session = self.store.session().create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
         let mut session = session.connect().await.map_err(|error| of_opening(&self.store.place(), &error))?;
         let create = statement("create", &[("{application_id}", &APPLICATION_ID.to_string())]);
         session.execute(sqlx::raw_sql(create)).await.map_err(failed)?;
@@ -200,7 +200,7 @@ impl Admin for SqliteAdmin {
         // A file that was never fully set up has no table to retire, and nobody uses it.
         let _ = self.write("retire", statement("retire", &[])).await;
         self.link = None;
-        for file in self.store.files()? {
+        for file in self.store.files() {
             match std::fs::remove_file(&file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::new(ErrorKind::Server, format!("remove {}", file.display()), error.to_string()));

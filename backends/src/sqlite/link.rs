@@ -77,7 +77,7 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<SqliteConnection> {
-        self.store.session()?.connect().await.map_err(|error| of_opening(&self.store.place(), &error))
+        self.store.session().connect().await.map_err(|error| of_opening(&self.store.place(), &error))
     }
 }
 

@@ -17,8 +17,8 @@ const SCHEME: &str = "sqlite://";
 
 /// The queue's file, and what everybody who has it open shares.
 pub(super) struct Store {
-    /// The database; `None` for a backend that is opened only to be asked for its contract.
-    path: Option<PathBuf>,
+    /// The database.
+    pub(super) path: PathBuf,
     durability: Durability,
     pub(super) lease: Duration,
     pub(super) waiting: Waiting,
@@ -43,20 +43,15 @@ impl Store {
     /// [`crate::ErrorKind::Config`] for an address, namespace or wake-up that it cannot work with.
     pub(super) fn new(config: &BackendConfig) -> Result<Self> {
         let namespace = config.plain_namespace("file name")?;
-        let path = match &config.url {
-            None => None,
-            Some(url) => {
-                let directory = url.expose().strip_prefix(SCHEME).ok_or_else(|| {
-                    Error::config(format!("{url} is not a directory for SQLite: expected {SCHEME}/path/of/a/directory"))
-                })?;
-                Some(Path::new(directory).join(format!("{namespace}.db")))
-            }
-        };
+        let url = config.require_url()?;
+        let directory = url.expose().strip_prefix(SCHEME).ok_or_else(|| {
+            Error::config(format!("{url} is not a directory for SQLite: expected {SCHEME}/path/of/a/directory"))
+        })?;
         Ok(Store {
-            path,
+            path: Path::new(directory).join(format!("{namespace}.db")),
             durability: config.durability,
             lease: config.lease,
-            waiting: Waiting::of(config)?,
+            waiting: Waiting::of(config),
             timeout: config.timeout,
             counters: config.counters.clone(),
             bell: Bell::default(),
@@ -64,26 +59,17 @@ impl Store {
         })
     }
 
-    /// The database file.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Config`] when no address was given.
-    pub(super) fn path(&self) -> Result<&Path> {
-        self.path.as_deref().ok_or_else(BackendConfig::no_url)
-    }
-
     /// The database and the two files that SQLite keeps beside it while it is open.
-    pub(super) fn files(&self) -> Result<[PathBuf; 3]> {
-        let path = self.path()?;
-        Ok(["", "-wal", "-shm"].map(|suffix| {
-            let mut name = path.as_os_str().to_owned();
+    pub(super) fn files(&self) -> [PathBuf; 3] {
+        ["", "-wal", "-shm"].map(|suffix| {
+            let mut name = self.path.as_os_str().to_owned();
             name.push(suffix);
             PathBuf::from(name)
-        }))
+        })
     }
 
     /// What every connection is opened with. The file must be there.
-    pub(super) fn session(&self) -> Result<SqliteConnectOptions> {
+    pub(super) fn session(&self) -> SqliteConnectOptions {
         let synchronous = match self.durability {
             Durability::D0 => SqliteSynchronous::Off,
             Durability::D1 => SqliteSynchronous::Normal,
@@ -91,7 +77,7 @@ impl Store {
         };
         // Shorter than what the whole statement may take, so that SQLite itself says who is in the way.
         let busy_timeout = self.timeout * 3 / 4;
-        Ok(SqliteConnectOptions::new().filename(self.path()?).synchronous(synchronous).busy_timeout(busy_timeout))
+        SqliteConnectOptions::new().filename(&self.path).synchronous(synchronous).busy_timeout(busy_timeout)
     }
 
     /// Waits in line for the right to write, first come, first served.
@@ -101,6 +87,6 @@ impl Store {
 
     /// The file, for error messages.
     pub(super) fn place(&self) -> String {
-        self.path.as_ref().map_or("nowhere".to_owned(), |path| path.display().to_string())
+        self.path.display().to_string()
     }
 }

@@ -36,7 +36,7 @@ use super::Setting;
 use super::control::{Control, Ownership};
 use super::link::Link;
 use super::reply::{array, count, text};
-use crate::capability::{Capabilities, Wake};
+use crate::capability::Wake;
 use crate::entry::{EngineKind, Entry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
@@ -50,7 +50,8 @@ pub(crate) const ENTRY: Entry = Entry {
     colour: Some([136, 34, 85]),
     options: &[],
     variants: &[],
-    open: &|config| Ok(Arc::new(ValkeyList { setting: Setting::new(ENTRY.id, config)? })),
+    contract: &|_| Ok(super::CONTRACT),
+    opener: &|config| Ok(Arc::new(ValkeyList { setting: Setting::new(ENTRY.id, config)? })),
 };
 
 struct ValkeyList {
@@ -61,10 +62,6 @@ struct ValkeyList {
 impl Backend for ValkeyList {
     fn id(&self) -> &'static str {
         ENTRY.id
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        super::capabilities()
     }
 
     async fn admin(&self) -> Result<Box<dyn Admin>> {

@@ -19,9 +19,7 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use qbench_schema::result::Delivery;
-
-use crate::capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
+use crate::capability::{Capabilities, Wake};
 use crate::config::BackendConfig;
 use crate::counters::ClientCounters;
 use crate::error::{Error, Result};
@@ -47,24 +45,7 @@ const MAX_BATCH: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
 const WAKES: &[Wake] = &[Wake::Block, Wake::Poll];
 
 /// The contract of these designs.
-fn capabilities() -> Capabilities {
-    Capabilities {
-        delivery: Delivery::AtLeastOnce,
-        recovery: Recovery::LeaseExpiry,
-        wakes: WAKES,
-        max_enqueue_batch: MAX_BATCH,
-        max_claim_batch: MAX_BATCH,
-        max_ack_batch: MAX_BATCH,
-        one_claim_at_a_time: false,
-        nack: true,
-        detects_stale_ack: true,
-        counts_attempts: true,
-        sees_in_flight: true,
-        records_failures: false,
-        ack_buffer: AckBuffer::NONE,
-        order: Order::Fifo,
-    }
-}
+const CONTRACT: Capabilities = Capabilities::leased(WAKES, MAX_BATCH);
 
 /// Names of what we keep on the server.
 #[derive(Debug, Clone)]
@@ -111,9 +92,6 @@ impl Setting {
     /// # Errors
     /// [`crate::ErrorKind::Config`] for a namespace, lease or wake-up that these backends cannot work with.
     fn new(id: &'static str, config: &BackendConfig) -> Result<Self> {
-        if !WAKES.contains(&config.wake) {
-            return Err(Error::config(format!("{id} cannot wake by notify: use block or poll")));
-        }
         let namespace = config.plain_namespace("key prefix")?;
         if config.lease < Duration::from_millis(1) {
             return Err(Error::config(format!("{id} needs a lease of at least 1ms: the server counts milliseconds")));

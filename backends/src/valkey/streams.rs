@@ -24,8 +24,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Setting;
-use crate::capability::Capabilities;
-use crate::config::BackendConfig;
+use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{EngineKind, Entry, OptionSpec};
 use crate::error::Result;
 use crate::job::{ProducerId, WorkerId};
@@ -50,7 +49,8 @@ pub(crate) const ENTRY: Entry = Entry {
                `trim` cuts the stream before the oldest unfinished entry every 1,000 acks (XTRIM MINID), `none` keeps all",
     }],
     variants: &[&[("delete", "trim")], &[("delete", "none")]],
-    open: &|config| Ok(Arc::new(ValkeyStreams::open(config)?)),
+    contract: &|options| Deletion::of(options).map(|_| super::CONTRACT),
+    opener: &|config| Ok(Arc::new(ValkeyStreams::open(config)?)),
 };
 
 /// The only consumer group of the stream.
@@ -67,6 +67,16 @@ enum Deletion {
     None,
 }
 
+impl Deletion {
+    fn of(options: &BackendOptions) -> Result<Self> {
+        Ok(match options.choice("delete", &["ack", "trim", "none"])? {
+            "trim" => Deletion::Trim,
+            "none" => Deletion::None,
+            _ => Deletion::Ack,
+        })
+    }
+}
+
 struct ValkeyStreams {
     setting: Setting,
     deletion: Deletion,
@@ -75,12 +85,7 @@ struct ValkeyStreams {
 impl ValkeyStreams {
     fn open(config: &BackendConfig) -> Result<Self> {
         let setting = Setting::new(ENTRY.id, config)?;
-        let deletion = match config.options.choice("delete", &["ack", "trim", "none"])? {
-            "trim" => Deletion::Trim,
-            "none" => Deletion::None,
-            _ => Deletion::Ack,
-        };
-        Ok(ValkeyStreams { setting, deletion })
+        Ok(ValkeyStreams { setting, deletion: Deletion::of(&config.options)? })
     }
 }
 
@@ -88,10 +93,6 @@ impl ValkeyStreams {
 impl Backend for ValkeyStreams {
     fn id(&self) -> &'static str {
         ENTRY.id
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        super::capabilities()
     }
 
     async fn admin(&self) -> Result<Box<dyn Admin>> {

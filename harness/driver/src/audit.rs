@@ -171,27 +171,12 @@ fn reconcile_enqueued(totals: &Totals, census: &Census) -> Option<String> {
 mod tests {
     use std::num::NonZeroU32;
 
-    use qbench_backends::{AckBuffer, Order, Recovery, Wake};
+    use qbench_backends::Wake;
 
     use super::*;
 
     fn capabilities(delivery: Delivery) -> Capabilities {
-        Capabilities {
-            delivery,
-            recovery: Recovery::LeaseExpiry,
-            wakes: &[Wake::Poll],
-            max_enqueue_batch: NonZeroU32::MIN,
-            max_claim_batch: NonZeroU32::MIN,
-            max_ack_batch: NonZeroU32::MIN,
-            one_claim_at_a_time: false,
-            nack: true,
-            detects_stale_ack: true,
-            counts_attempts: true,
-            sees_in_flight: true,
-            records_failures: true,
-            ack_buffer: AckBuffer::NONE,
-            order: Order::Fifo,
-        }
+        Capabilities { delivery, ..Capabilities::leased(&[Wake::Poll], NonZeroU32::MIN) }
     }
 
     fn clean() -> Totals {

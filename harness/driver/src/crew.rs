@@ -51,7 +51,7 @@ impl LoadRun<'_> {
         let gate = Arc::new(ReleaseGate::new());
         let valve = Arc::new(Valve::open());
         let stop = Arc::new(AtomicBool::new(false));
-        let capabilities = self.backend.capabilities();
+        let capabilities = self.capabilities;
         let producer_context = Arc::new(ProducerContext {
             clock: self.clock,
             gate: Arc::clone(&gate),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use qbench_backends::{ErrorKind, JobId, NewJob, Producer};
+use qbench_backends::{JobId, NewJob, Producer};
 use tokio::time::sleep;
 
 use super::gate::ReleaseGate;
@@ -52,14 +52,7 @@ pub async fn run(context: Arc<ProducerContext>, mut producer: Box<dyn Producer>)
                 Err(error) => {
                     let advice = patience.advise(&error, "a producer", incidents, Instant::now());
                     // Only what certainly did not happen may be sent again: the job could else be in the queue twice.
-                    let unanswered = !matches!(
-                        error.kind(),
-                        ErrorKind::Rejected
-                            | ErrorKind::Connect
-                            | ErrorKind::Config
-                            | ErrorKind::Foreign
-                            | ErrorKind::Gone
-                    );
+                    let unanswered = !error.kind().certainly_did_not_happen();
                     if unanswered {
                         ledger.unknown(&range);
                     }

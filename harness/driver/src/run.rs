@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use qbench_backends::{Backend, ClientCounters};
+use qbench_backends::{Backend, Capabilities, ClientCounters};
 use qbench_ground::clock::{PhaseCell, RunClock};
 
 use crate::incidents::Incidents;
@@ -19,6 +19,8 @@ pub struct LoadRun<'a> {
     pub threads: NonZeroUsize,
     /// What to drive it against; its tables are set up.
     pub backend: Arc<dyn Backend>,
+    /// What `backend` states about itself.
+    pub capabilities: &'a Capabilities,
     /// What the connections of `backend` asked of the server.
     pub counters: ClientCounters,
     /// The run's clock.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use qbench_backends::{AckStatus, Acker, Claimer, Consumer, ErrorKind, Lease, Recovery, WorkResult};
+use qbench_backends::{AckStatus, Acker, Claimer, Consumer, Lease, Recovery, WorkResult};
 use qbench_schema::record::{JobRecord, Outcome};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout_at};
@@ -248,7 +248,7 @@ async fn hand_back(
             }
             Err(error) => error,
         };
-        if !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Connect) {
+        if !error.kind().certainly_did_not_happen() {
             context.incidents.count(&error);
             break;
         }
@@ -296,7 +296,7 @@ async fn ack_until_answered(
                 return;
             }
             Err(error) => {
-                unanswered |= !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Connect | ErrorKind::Gone);
+                unanswered |= !error.kind().certainly_did_not_happen();
                 match patience.advise(&error, "a worker's ack", &context.incidents, Instant::now()) {
                     Advice::RetryAfter(pause) => sleep(pause).await,
                     Advice::GiveUp => {

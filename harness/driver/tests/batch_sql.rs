@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, JobId, Lease, NewJob, ProducerId,
-    Wake, WorkResult, WorkerId, registry,
+    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, JobId, Lease, NewJob, ProducerId, WorkResult,
+    WorkerId, registry,
 };
 use qbench_driver::plan::LoadPlan;
 use qbench_driver::schedule::{MeasuredLoad, Schedule};
@@ -39,15 +39,11 @@ impl Rig {
         let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         BackendConfig {
             url: Some(self.server.url().clone()),
-            namespace: "qbench_test".to_owned(),
-            durability: Durability::D2,
             lease: Duration::from_secs(60),
-            wake: Wake::Poll,
             poll_interval: Duration::from_millis(5),
-            workers: 1,
             timeout: Duration::from_secs(20),
             options: BackendOptions::new(options),
-            counters: ClientCounters::default(),
+            ..BackendConfig::new("qbench_test")
         }
     }
 
@@ -69,7 +65,7 @@ impl Rig {
 }
 
 fn open(config: &BackendConfig) -> Arc<dyn Backend> {
-    (registry::find("batch_sql").unwrap().open)(config).unwrap()
+    registry::find("batch_sql").unwrap().open(config).unwrap()
 }
 
 async fn set_up(config: &BackendConfig) -> Arc<dyn Backend> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
-    ProducerId, ServerUrl, Wake, WorkerId, registry,
+    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, ErrorKind, JobId, Lease, NewJob, ProducerId,
+    ServerUrl, WorkerId, registry,
 };
 use qbench_engines::postgres::PostgresServer;
 use qbench_engines::services::StartOptions;
@@ -25,20 +25,18 @@ fn config(url: &ServerUrl, options: &[(&str, &str)]) -> BackendConfig {
     let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     BackendConfig {
         url: Some(url.clone()),
-        namespace: NAMESPACE.to_owned(),
         durability: Durability::D1,
         lease: Duration::from_secs(60),
-        wake: Wake::Poll,
         poll_interval: Duration::from_millis(5),
         workers: 4,
         timeout: Duration::from_secs(20),
         options: BackendOptions::new(options),
-        counters: ClientCounters::default(),
+        ..BackendConfig::new(NAMESPACE)
     }
 }
 
 fn open(config: &BackendConfig) -> Arc<dyn Backend> {
-    (registry::find("advisory_lock").expect("registered").open)(config).expect("opens")
+    registry::find("advisory_lock").expect("registered").open(config).expect("opens")
 }
 
 async fn enqueue(backend: &dyn Backend, count: u64) {

@@ -2,11 +2,10 @@
 //! in every durability class with its defaults.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use qbench_backends::conformance::{self, Outcome, Progress};
 use qbench_backends::registry::{self, BACKENDS};
-use qbench_backends::{BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake};
+use qbench_backends::{BackendConfig, BackendOptions, ServerUrl};
 use qbench_engines::services::StartOptions;
 use qbench_schema::result::Durability;
 
@@ -36,19 +35,7 @@ async fn check(id: &str, option_set: &str, durability: Durability, url: &ServerU
 }
 
 fn config(url: &ServerUrl, durability: Durability, options: BackendOptions) -> BackendConfig {
-    BackendConfig {
-        url: Some(url.clone()),
-        namespace: "qbench_conformance".to_owned(),
-        durability,
-        lease: Duration::from_secs(30),
-        // The one way that every backend knows; each case sets what it is about.
-        wake: Wake::Poll,
-        poll_interval: Duration::from_millis(10),
-        workers: 1,
-        timeout: Duration::from_secs(10),
-        options,
-        counters: ClientCounters::default(),
-    }
+    BackendConfig { url: Some(url.clone()), durability, options, ..BackendConfig::new("qbench_conformance") }
 }
 
 /// A test per line, and the list of what they test.
@@ -120,8 +107,7 @@ fn every_option_set_and_every_class_of_every_backend_outside_this_process_is_tes
 fn the_page_about_adding_a_backend_shows_the_suite_as_it_is() {
     const PAGE: &str = include_str!("../../../docs/ADDING_A_BACKEND.md");
     let entry = registry::find("valkey_list").expect("registered");
-    let config = config(&ServerUrl::new("redis://127.0.0.1:1"), Durability::D0, BackendOptions::default());
-    let capabilities = (entry.open)(&config).expect("opens without connecting").capabilities();
+    let capabilities = entry.capabilities(&BackendOptions::default()).expect("no options");
     for (filter, command) in [("", ""), ("round_trip", " --case round_trip")] {
         let expected = conformance::expected_count(&capabilities, entry.engine, filter);
         let rest = conformance::cases().filter(|case| case.name.contains(filter)).count() - expected;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use qbench_backends::EngineKind;
 use qbench_backends::registry::BACKENDS;
-use qbench_backends::{BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake, WorkerId};
+use qbench_backends::{BackendConfig, ClientCounters, ServerUrl, Wake, WorkerId};
 use qbench_engines::ENGINES;
 use qbench_engines::services::StartOptions;
 use qbench_schema::result::Durability;
@@ -14,23 +14,17 @@ async fn idles(engine: EngineKind, url: &ServerUrl) {
     for entry in BACKENDS.iter().filter(|entry| entry.engine == engine) {
         let config = BackendConfig {
             url: Some(url.clone()),
-            namespace: format!("idle_{}", entry.id),
             durability: Durability::D1,
-            lease: Duration::from_secs(30),
-            wake: Wake::Poll,
             poll_interval: Duration::from_millis(100),
-            workers: 1,
-            timeout: Duration::from_secs(10),
-            options: BackendOptions::default(),
-            counters: ClientCounters::default(),
+            ..BackendConfig::new(format!("idle_{}", entry.id))
         };
-        let backend = (entry.open)(&config).expect("opens");
+        let backend = entry.open(&config).expect("opens");
         let mut admin = backend.admin().await.expect("connects");
         admin.setup().await.expect("sets up");
-        for wake in backend.capabilities().wakes {
+        for wake in entry.capabilities(&config.options).expect("no options").wakes {
             let counts = ClientCounters::default();
             let config = BackendConfig { wake: *wake, counters: counts.clone(), ..config.clone() };
-            let backend = (entry.open)(&config).expect("opens");
+            let backend = entry.open(&config).expect("opens");
             let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
             let mut leases = Vec::new();
             consumer.claimer.claim(1, Duration::from_secs(1), &mut leases).await.expect("claims");

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use qbench_backends::EngineKind;
 use qbench_backends::registry::{self, BACKENDS};
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, JobId, Lease, NewJob, ProducerId,
-    ServerUrl, Wake, WorkerId,
+    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, JobId, Lease, NewJob, ProducerId, ServerUrl, Wake,
+    WorkerId,
 };
 use qbench_engines::postgres::PostgresServer;
 use qbench_engines::services::StartOptions;
@@ -30,21 +30,19 @@ async fn server() -> PostgresServer {
 fn config(url: &ServerUrl, options: &BackendOptions, wake: Wake) -> BackendConfig {
     BackendConfig {
         url: Some(url.clone()),
-        namespace: NAMESPACE.to_owned(),
         durability: Durability::D1,
         lease: Duration::from_secs(60),
         wake,
         poll_interval: FALLBACK,
-        workers: 1,
         timeout: Duration::from_secs(20),
         options: options.clone(),
-        counters: ClientCounters::default(),
+        ..BackendConfig::new(NAMESPACE)
     }
 }
 
 /// Opens a backend and sets it up.
 async fn set_up(id: &str, config: &BackendConfig) -> Arc<dyn Backend> {
-    let backend = (registry::find(id).expect("registered").open)(config).expect("opens");
+    let backend = registry::find(id).expect("registered").open(config).expect("opens");
     backend.admin().await.expect("connects").setup().await.expect("sets up");
     backend
 }
@@ -106,7 +104,7 @@ async fn a_batch_is_one_notification_and_none_where_nobody_asked() {
         assert_eq!(config.counters.wake().notifications_sent, 2, "{name}");
 
         let silent = self::config(server.url(), &options, Wake::Poll);
-        let backend = (registry::find(id).expect("registered").open)(&silent).expect("opens");
+        let backend = registry::find(id).expect("registered").open(&silent).expect("opens");
         let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
         producer.enqueue(&jobs(100..200)).await.expect("enqueues");
         let more = timeout(Duration::from_millis(200), listener.recv()).await;
@@ -169,11 +167,12 @@ async fn at_rest_a_worker_asks_once_and_a_job_is_found_by_the_one_that_is_woken(
     let server = server().await;
     for (id, name, options) in told() {
         let config = config(server.url(), &options, Wake::Notify);
+        let capabilities = registry::find(id).and_then(|entry| entry.capabilities(&options).ok()).expect("valid");
         let backend = set_up(id, &config).await;
         let mut workers = JoinSet::new();
         for _ in 0..WORKERS {
             let consumer = backend.consumer(WorkerId(0)).await.expect("connects");
-            let limit = backend.capabilities().max_claim_batch.get().min(10);
+            let limit = capabilities.max_claim_batch.get().min(10);
             workers.spawn(work(consumer, limit, Duration::from_secs(5)));
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -11,7 +11,7 @@ use qbench_backends::EngineKind;
 use qbench_backends::registry::{self, BACKENDS};
 use qbench_backends::{
     AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
-    ProducerId, ServerUrl, Wake, WorkerId,
+    ProducerId, ServerUrl, WorkerId,
 };
 use qbench_engines::postgres::{PostgresPrograms, PostgresServer};
 use qbench_engines::services::StartOptions;
@@ -73,21 +73,16 @@ impl Rig {
 fn config(url: &ServerUrl) -> BackendConfig {
     BackendConfig {
         url: Some(url.clone()),
-        namespace: NAMESPACE.to_owned(),
-        durability: Durability::D2,
         lease: Duration::from_secs(60),
-        wake: Wake::Poll,
         poll_interval: Duration::from_millis(5),
-        workers: 1,
         timeout: Duration::from_secs(20),
-        options: BackendOptions::default(),
-        counters: ClientCounters::default(),
+        ..BackendConfig::new(NAMESPACE)
     }
 }
 
 /// Opens a backend and sets it up.
 async fn set_up(id: &str, config: &BackendConfig) -> Arc<dyn Backend> {
-    let backend = (registry::find(id).expect("registered").open)(config).expect("opens");
+    let backend = registry::find(id).expect("registered").open(config).expect("opens");
     backend.admin().await.expect("connects").setup().await.expect("sets up");
     backend
 }
@@ -235,7 +230,7 @@ async fn a_server_without_fsync_is_refused_in_one_sentence_by_whatever_is_asked_
     for (id, name, options) in all_option_sets() {
         for class in CLASSES {
             let config = BackendConfig { durability: class, options: options.clone(), ..config(server.url()) };
-            let backend = (registry::find(id).expect("registered").open)(&config).expect("opens");
+            let backend = registry::find(id).expect("registered").open(&config).expect("opens");
             let mut admin = backend.admin().await.expect("connects");
             for refusal in [admin.describe().await.map(|_| ()), admin.setup().await] {
                 let error = refusal.expect_err("no class holds without fsync");

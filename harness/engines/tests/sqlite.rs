@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qbench_backends::{
-    Backend, BackendConfig, BackendOptions, ClientCounters, Depth, ErrorKind, JobId, NewJob, ProducerId, ServerUrl,
-    Wake, WorkerId, registry,
+    Backend, BackendConfig, Depth, ErrorKind, JobId, NewJob, ProducerId, ServerUrl, Wake, WorkerId, registry,
 };
 use qbench_engines::sqlite::PrivateStore;
 use qbench_schema::result::Durability;
@@ -26,17 +25,13 @@ fn open(url: &ServerUrl, durability: Durability) -> Arc<dyn Backend> {
 fn open_with(url: &ServerUrl, durability: Durability, timeout: Duration) -> Arc<dyn Backend> {
     let config = BackendConfig {
         url: Some(url.clone()),
-        namespace: "qbench_test".to_owned(),
         durability,
-        lease: Duration::from_secs(30),
         wake: Wake::Block,
-        poll_interval: Duration::from_millis(10),
         workers: WORKERS,
         timeout,
-        options: BackendOptions::default(),
-        counters: ClientCounters::default(),
+        ..BackendConfig::new("qbench_test")
     };
-    (registry::find("sqlite").expect("registered").open)(&config).expect("opens")
+    registry::find("sqlite").expect("registered").open(&config).expect("opens")
 }
 
 /// Producers on `into` and workers on `from`, one job at a time, until every job is done once. Any error is a panic.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use qbench_backends::registry::BACKENDS;
 use qbench_backends::{
-    AckStatus, Admin, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
-    ProducerId, Recovery, ServerUrl, Wake, WorkerId,
+    AckStatus, Admin, BackendConfig, BackendOptions, Consumer, ErrorKind, JobId, Lease, NewJob, ProducerId, Recovery,
+    ServerUrl, WorkerId,
 };
 use qbench_backends::{EngineKind, Entry};
 use qbench_engines::ENGINES;
@@ -89,15 +89,10 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, text: &[u8], loses:
 fn config(url: ServerUrl, options: BackendOptions) -> BackendConfig {
     BackendConfig {
         url: Some(url),
-        namespace: "qbench_test".to_owned(),
         durability: Durability::D1,
         lease: Duration::from_secs(60),
-        wake: Wake::Poll,
-        poll_interval: Duration::from_millis(10),
-        workers: 1,
-        timeout: Duration::from_secs(10),
         options,
-        counters: ClientCounters::default(),
+        ..BackendConfig::new("qbench_test")
     }
 }
 
@@ -153,16 +148,16 @@ async fn retries_tell_the_truth(entry: &'static Entry, url: &ServerUrl, server: 
     let through_proxy = ServerUrl::new(url.expose().replace(&server, &proxy.address));
     for (option_set, options) in entry.option_sets() {
         let name = format!("{} {option_set}", entry.id);
-        let direct = (entry.open)(&config(url.clone(), options.clone())).expect("opens");
+        let capabilities = entry.capabilities(&options).expect("valid options");
+        let direct = entry.open(&config(url.clone(), options.clone())).expect("opens");
         let mut admin = direct.admin().await.expect("connects");
         admin.setup().await.expect("sets up");
         let jobs: Vec<NewJob> =
             (0..200).map(|job| NewJob { job: JobId(job), payload: Bytes::from_static(b"x") }).collect();
         direct.producer(ProducerId(0)).await.expect("connects").enqueue(&jobs).await.expect("enqueues");
 
-        let backend = (entry.open)(&config(through_proxy.clone(), options)).expect("opens");
+        let backend = entry.open(&config(through_proxy.clone(), options)).expect("opens");
         let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
-        let capabilities = backend.capabilities();
         let most = capabilities.max_claim_batch.get();
         let mut acked = 0;
 

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, Depth, JobId, Lease, NewJob,
-    ProducerId, Wake, WorkerId, registry,
+    AckStatus, Backend, BackendConfig, Consumer, Depth, JobId, Lease, NewJob, ProducerId, Wake, WorkerId, registry,
 };
 use qbench_engines::services::StartOptions;
 use qbench_engines::valkey::ValkeyServer;
@@ -32,17 +31,12 @@ impl Rig {
         let raw = client.get_multiplexed_async_connection().await.expect("connects");
         let config = BackendConfig {
             url: Some(server.url().clone()),
-            namespace: "qbench_test".to_owned(),
             durability: Durability::D0,
             lease: LEASE,
             wake: Wake::Block,
-            poll_interval: Duration::from_millis(10),
-            workers: 1,
-            timeout: Duration::from_secs(10),
-            options: BackendOptions::default(),
-            counters: ClientCounters::default(),
+            ..BackendConfig::new("qbench_test")
         };
-        let backend = (registry::find("valkey_list").expect("registered").open)(&config).expect("opens");
+        let backend = registry::find("valkey_list").expect("registered").open(&config).expect("opens");
         backend.admin().await.expect("connects").setup().await.expect("sets up");
         Rig { server, backend, raw }
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
-    ProducerId, ServerUrl, Wake, WorkerId, registry,
+    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, ErrorKind, JobId, Lease, NewJob, ProducerId,
+    ServerUrl, Wake, WorkerId, registry,
 };
 use qbench_engines::services::StartOptions;
 use qbench_engines::valkey::ValkeyServer;
@@ -30,15 +30,9 @@ impl Rig {
         let raw = client.get_multiplexed_async_connection().await.expect("connects");
         let config = BackendConfig {
             url: Some(server.url().clone()),
-            namespace: "qbench_test".to_owned(),
             durability,
-            lease: Duration::from_secs(30),
             wake: Wake::Block,
-            poll_interval: Duration::from_millis(10),
-            workers: 1,
-            timeout: Duration::from_secs(10),
-            options: BackendOptions::default(),
-            counters: ClientCounters::default(),
+            ..BackendConfig::new("qbench_test")
         };
         Rig { server, config, raw }
     }
@@ -49,7 +43,7 @@ impl Rig {
     }
 
     fn open(&self) -> std::sync::Arc<dyn Backend> {
-        (registry::find("valkey_streams").expect("registered").open)(&self.config).expect("opens")
+        registry::find("valkey_streams").expect("registered").open(&self.config).expect("opens")
     }
 
     async fn set_up(&self) -> std::sync::Arc<dyn Backend> {

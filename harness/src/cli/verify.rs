@@ -1,12 +1,10 @@
 //! `qbench verify`: the conformance suite, against a real server.
 
-use std::time::Duration;
-
 use clap::Args;
 use qbench_backends::Entry;
 use qbench_backends::conformance::{self, Outcome, Progress};
 use qbench_backends::registry::BACKENDS;
-use qbench_backends::{BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake};
+use qbench_backends::{BackendConfig, BackendOptions, ServerUrl};
 
 use super::Status;
 use super::layers::{ServerArgs, Settings, SettingsArgs, find_backend};
@@ -114,16 +112,9 @@ async fn verify_one(
 ) -> anyhow::Result<conformance::Report> {
     let config = BackendConfig {
         url,
-        namespace: NAMESPACE.to_owned(),
         durability: settings.durability_of(entry.engine),
-        lease: Duration::from_secs(30),
-        // The one way that every backend can be opened with; each case sets what it is about.
-        wake: Wake::Poll,
-        poll_interval: Duration::from_millis(10),
-        workers: 1,
-        timeout: Duration::from_secs(10),
         options,
-        counters: ClientCounters::default(),
+        ..BackendConfig::new(NAMESPACE)
     };
     let title = title(entry, option_set);
     let report = conformance::run(entry, &config, filter, |progress| match progress {

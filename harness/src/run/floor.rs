@@ -51,12 +51,12 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
     (floor.plan.workload.fail_pct, floor.plan.workload.panic_pct) = (Percent::NONE, Percent::NONE);
     // Null wakes by what it can do, and a pause between two looks is no cost of the harness.
     (floor.plan.workload.wake, floor.plan.workload.poll_interval) = (None, None);
-    let backend = opening::open(&floor, None, &ClientCounters::default())?;
+    let (backend, capabilities) = opening::open(&floor, None, &ClientCounters::default())?;
     let plan = LoadPlan {
         schedule: Arc::new(Schedule::new(None, 0, MeasuredLoad::FlatOut { duration: DURATION, jobs_max: JOBS_MAX })),
         activity: Activity::Both,
         work: Duration::ZERO,
-        ..load::plan_of(&floor.plan, &backend.capabilities())
+        ..load::plan_of(&floor.plan, &capabilities)
     };
     let mut admin = backend.admin().await?;
     admin.setup().await?;
@@ -65,6 +65,7 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
         plan: &plan,
         threads: request.threads(),
         backend,
+        capabilities: &capabilities,
         counters: ClientCounters::default(),
         clock: RunClock::start(),
         phase: PhaseCell::default(),

@@ -47,37 +47,32 @@ fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake, counters: &C
     }
 }
 
+/// What the backend of `request` states about itself, and how its workers wait, once it is known that it can do what the load
+/// asks of it. Opens nothing.
+///
+/// # Errors
+/// [`Usage`] and the backend's own refusals of its options.
+pub(super) fn check(request: &RunRequest) -> anyhow::Result<(Capabilities, Wake)> {
+    refuse_to_bind_given(request)?;
+    let (entry, workload) = (request.entry, &request.plan.workload);
+    let capabilities = entry.capabilities(&BackendOptions::new(request.options.clone()))?;
+    let wake = entry.wake(&capabilities, workload.wake).map_err(|error| Usage(error.to_string()))?;
+    check_limits(entry.id, workload, &capabilities)?;
+    Ok((capabilities, wake))
+}
+
 /// Opens the backend of `request` at `url`; its connections count what they ask of the server in `counters`. Does not
 /// connect.
 ///
 /// # Errors
-/// [`Usage`] and the backend's own refusals of its options, or of what the load asks.
+/// Those of [`check`], and the backend's own refusals of its address.
 pub(super) fn open(
     request: &RunRequest,
     url: Option<ServerUrl>,
     counters: &ClientCounters,
-) -> anyhow::Result<Arc<dyn Backend>> {
-    refuse_to_bind_given(request)?;
-    let workload = &request.plan.workload;
-    // Which ways of waiting there are may depend on the options, so the backend is asked before it is opened for good.
-    let wakes = (request.entry.open)(&config(request, url.clone(), Wake::Poll, counters))?.capabilities().wakes;
-    let wake = match workload.wake {
-        None => wakes[0],
-        Some(wake) if wakes.contains(&wake) => wake,
-        Some(wake) => {
-            let names: Vec<&str> = wakes.iter().map(|wake| wake.name()).collect();
-            return Err(Usage(format!(
-                "--wake {}: backend {} cannot wait so; it can {}",
-                wake.name(),
-                request.entry.id,
-                names.join(", ")
-            ))
-            .into());
-        }
-    };
-    let backend = (request.entry.open)(&config(request, url, wake, counters))?;
-    check_limits(request.entry.id, workload, &backend.capabilities())?;
-    Ok(backend)
+) -> anyhow::Result<(Arc<dyn Backend>, Capabilities)> {
+    let (capabilities, wake) = check(request)?;
+    Ok((request.entry.open(&config(request, url, wake, counters))?, capabilities))
 }
 
 fn check_limits(id: &str, workload: &Workload, capabilities: &Capabilities) -> Result<(), Usage> {

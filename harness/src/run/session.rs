@@ -44,13 +44,17 @@ pub async fn execute(
     Ok(result)
 }
 
-/// What the run is, before anything of it is started. Opens the backend without connecting, which checks its options, the
-/// limits of the load and the user's address.
+/// What the run is, before anything of it is started. Checks the backend's options, the limits of the load and
+/// the user's address.
 ///
 /// # Errors
 /// The backend's refusals, and [`qbench_ground::usage::Usage`] for a load that it cannot take.
 pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
-    let backend = opening::open(request, request.given_url(), &ClientCounters::default())?;
+    let capabilities = match request.given_url() {
+        // Opened for the sake of the address.
+        Some(url) => opening::open(request, Some(url), &ClientCounters::default())?.1,
+        None => opening::check(request)?.0,
+    };
     let plan = &request.plan;
     let (configuration, configuration_hash) = configuration::describe(&request.all_settings());
     let now = jiff::Timestamp::now();
@@ -68,7 +72,7 @@ pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
         scenario: plan.scenario.id.clone(),
         profile: plan.profile.clone(),
         durability: request.durability,
-        delivery: backend.capabilities().delivery,
+        delivery: capabilities.delivery,
         regime: plan.capacity.regime,
         utilisation: plan.capacity.utilisation,
         mode: if plan.workload.saturate { LoadMode::Saturation } else { LoadMode::OpenLoop },

@@ -114,11 +114,10 @@ async fn with_servers(run: &mut RunContext<'_>) -> anyhow::Result<(Capabilities,
 async fn with_queue(run: &mut RunContext<'_>, servers: &RunServers) -> anyhow::Result<(Capabilities, Measured)> {
     run.begin("creating tables")?;
     let counters = ClientCounters::default();
-    let backend = opening::open(run.request, servers.url(), &counters)?;
+    let (backend, capabilities) = opening::open(run.request, servers.url(), &counters)?;
     let mut admin = backend.admin().await?;
     admin.describe().await?;
     admin.setup().await?;
-    let capabilities = backend.capabilities();
     let described = admin.describe().await;
     let mut queue = match described {
         Ok(description) => Queue { servers, backend, admin, counters, capabilities: capabilities.clone(), description },
@@ -206,6 +205,7 @@ async fn drive(
         plan: &plan,
         threads: request.threads(),
         backend: Arc::clone(&queue.backend),
+        capabilities: &queue.capabilities,
         counters: queue.counters.clone(),
         clock,
         phase,

@@ -47,7 +47,7 @@ impl Listening {
             return Ok(listener);
         }
         let ear = Ear {
-            session: target.session(Role::Listener)?,
+            session: target.session(Role::Listener),
             channel: target.channel().to_owned(),
             limit: target.timeout,
             place: target.place().to_owned(),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use qbench_backends::{
-    AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Capabilities, Claimer, ClientCounters, Consumer,
-    Error, ErrorKind, JobId, Lease, NewJob, Producer, ProducerId, Result, Wake, WorkResult, WorkerId, registry,
+    AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Claimer, ClientCounters, Consumer, Error,
+    ErrorKind, JobId, Lease, NewJob, Producer, ProducerId, Result, Wake, WorkResult, WorkerId, registry,
 };
 use qbench_driver::audit;
 use qbench_driver::incidents::Incidents;
@@ -75,9 +75,6 @@ impl Faulty {
 impl Backend for Faulty {
     fn id(&self) -> &'static str {
         "faulty"
-    }
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
     }
     async fn admin(&self) -> Result<Box<dyn Admin>> {
         self.inner.admin().await
@@ -215,18 +212,14 @@ impl Observer for Nobody {
 /// The in-process backend that every fault is put in front of.
 pub fn memory() -> Arc<dyn Backend> {
     let config = BackendConfig {
-        url: None,
-        namespace: "test".into(),
         durability: Durability::D0,
-        lease: Duration::from_secs(30),
         wake: Wake::Block,
         poll_interval: Duration::from_millis(5),
         workers: 4,
         timeout: Duration::from_secs(5),
-        options: BackendOptions::default(),
-        counters: ClientCounters::default(),
+        ..BackendConfig::new("test")
     };
-    (registry::find("memory").unwrap().open)(&config).unwrap()
+    registry::find("memory").unwrap().open(&config).unwrap()
 }
 
 /// A constant load for `duration` after nothing.
@@ -276,13 +269,14 @@ pub async fn drive(backend: Arc<dyn Backend>, plan: LoadPlan, interrupt_after: O
             interrupt.store(true, Ordering::Release);
         });
     }
-    let capabilities = backend.capabilities();
+    let capabilities = registry::find("memory").unwrap().capabilities(&BackendOptions::default()).unwrap();
     let mut admin = backend.admin().await.unwrap();
     admin.setup().await.unwrap();
     let run = LoadRun {
         plan: &plan,
         threads: threads_beside(false),
         backend,
+        capabilities: &capabilities,
         counters: ClientCounters::default(),
         clock: RunClock::start(),
         phase: PhaseCell::default(),

@@ -109,10 +109,12 @@ fn allocations_per_job(batch: u32) -> anyhow::Result<f64> {
         };
         let mut admin = backend.admin().await?;
         admin.setup().await?;
+        let capabilities = peer::capabilities("null")?;
         let run = LoadRun {
             plan: &plan,
             threads: threads_beside(false),
             backend,
+            capabilities: &capabilities,
             counters: ClientCounters::default(),
             clock: RunClock::start(),
             phase: PhaseCell::default(),

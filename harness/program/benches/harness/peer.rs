@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
-use qbench_backends::{Admin, Backend, BackendConfig, BackendOptions, ClientCounters, ServerUrl, Wake, registry};
+use qbench_backends::{Admin, Backend, BackendConfig, BackendOptions, Capabilities, ServerUrl, registry};
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::{Durability, RunResult, Verdict};
 
@@ -75,6 +75,12 @@ fn children_cpu_s() -> anyhow::Result<f64> {
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
+/// What the backend `id` states about itself.
+pub fn capabilities(id: &str) -> anyhow::Result<Capabilities> {
+    let entry = registry::find(id).with_context(|| format!("there is no backend {id}"))?;
+    Ok(entry.capabilities(&BackendOptions::default())?)
+}
+
 /// The backend `id` on `url` in the peers' namespace.
 pub fn backend(
     id: &str,
@@ -85,19 +91,15 @@ pub fn backend(
     let entry = registry::find(id).with_context(|| format!("there is no backend {id}"))?;
     let mut config = BackendConfig {
         url: url.cloned(),
-        namespace: NAMESPACE.to_owned(),
         durability,
         lease: std::time::Duration::from_secs(60),
-        wake: Wake::Poll,
-        poll_interval: std::time::Duration::from_millis(10),
         workers: 8,
         timeout: std::time::Duration::from_secs(15),
         options: BackendOptions::new(options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))),
-        counters: ClientCounters::default(),
+        ..BackendConfig::new(NAMESPACE)
     };
-    let wakes = (entry.open)(&config).map(|backend| backend.capabilities().wakes);
-    config.wake = wakes.map_or(Wake::Block, |wakes| wakes[0]);
-    Ok((entry.open)(&config)?)
+    config.wake = entry.capabilities(&config.options)?.wakes[0];
+    Ok(entry.open(&config)?)
 }
 
 /// Puts `jobs` jobs of `payload_bytes` into the peers' queue, as fast as one producer can.

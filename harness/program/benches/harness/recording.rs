@@ -132,10 +132,12 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
         true => RecordFiles { metrics: Some(&metrics), latency_log: Some(&latency_log) },
         false => RecordFiles::default(),
     };
+    let capabilities = peer::capabilities("skip_locked")?;
     let run = LoadRun {
         plan: &plan,
         threads: threads_beside(true),
         backend,
+        capabilities: &capabilities,
         counters: ClientCounters::default(),
         clock,
         phase,
