@@ -11,8 +11,8 @@ use crate::outcome::End;
 
 /// Judges a run from the harness's account, the incidents and the server's own account.
 ///
-/// Without a drain, and without a stop that handed every job back, the best verdict is `inconclusive` (A2). What cannot
-/// become right by waiting (an invented job, a changed payload) is a violation all the same.
+/// Without a drain, and without a stop that handed every job back, the best verdict is `inconclusive` (METHODOLOGY A2). What
+/// cannot become right by waiting (an invented job, a changed payload) is a violation all the same.
 pub fn judge(
     totals: &Totals,
     incidents: &Incidents,

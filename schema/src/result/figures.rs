@@ -57,7 +57,7 @@ pub struct Audit {
     pub unknown_outcome: u64,
     /// Deliveries whose payload was not what was enqueued.
     pub corrupted: u64,
-    /// Claims that returned more jobs than they were allowed to (A5).
+    /// Claims that returned more jobs than they were allowed to (METHODOLOGY A5).
     pub overclaimed: u64,
     /// Acks that came after the lease had passed on.
     pub stale_acks: u64,
@@ -66,7 +66,8 @@ pub struct Audit {
     pub unknown_acks: u64,
     /// Enqueues that the backend refused for good; these jobs are in no queue.
     pub refused: u64,
-    /// Differences between the harness's account and the server's own, one sentence each (A3); empty when they agree.
+    /// Differences between the harness's account and the server's own, one sentence each (METHODOLOGY A3); empty when they
+    /// agree.
     pub reconciliation: Vec<String>,
     /// Why the verdict is not `ok`, one sentence each.
     pub reasons: Vec<String>,
