@@ -111,8 +111,7 @@ impl Entry {
             .chain(self.variants)
             .map(|set| {
                 let name = set.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
-                let pairs = set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-                (name, BackendOptions::new(pairs))
+                (name, BackendOptions::new(set.iter().copied()))
             })
             .collect()
     }

@@ -19,12 +19,14 @@ pub mod registry;
 pub mod seam;
 mod sqlite;
 mod valkey;
+pub mod url;
 mod waiting;
 
 pub use capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
-pub use config::{BackendConfig, BackendOptions, ServerUrl};
+pub use config::{BackendConfig, BackendOptions};
 pub use counters::ClientCounters;
 pub use entry::{EngineKind, Entry, OptionSpec};
 pub use error::{Error, ErrorKind, Result};
 pub use job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
 pub use seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer, WorkResult};
+pub use url::ServerUrl;

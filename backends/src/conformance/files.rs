@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::probe::{NOTE, ServerProbe};
 use super::stage::{Checked, Failure};
-use crate::config::ServerUrl;
+use crate::url::ServerUrl;
 
 /// The directory. Somebody else's object in it is a database with a table of its own.
 pub(super) struct Files {

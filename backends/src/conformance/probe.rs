@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::files::Files;
 use super::stage::{Checked, Failure};
-use crate::config::ServerUrl;
+use crate::url::ServerUrl;
 use crate::entry::EngineKind;
 
 /// Raw access to the server, by its own driver.

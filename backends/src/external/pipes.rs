@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::child::Child;
 use super::manifest::Manifest;
 use super::process::{Process, conceal, lock};
-use crate::config::ServerUrl;
+use crate::url::ServerUrl;
 
 /// Lines of its own words that are kept for an error, and how much of each.
 const KEPT_LINES: usize = 6;

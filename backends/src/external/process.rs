@@ -18,7 +18,7 @@ use super::child::{self, Child, Streams};
 use super::manifest::Manifest;
 use super::pipes::{command, keep_last_words, read_lines, write_lines};
 use super::protocol::{Hello, Line, Numbered, Request, VERSION, Welcome};
-use crate::config::ServerUrl;
+use crate::url::ServerUrl;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Lease;
 

@@ -11,7 +11,8 @@ use sqlx::postgres::PgConnectOptions;
 use super::namespace::{LONGEST, Namespace};
 use super::notify::{self, Listening};
 use crate::capability::Wake;
-use crate::config::{BackendConfig, ServerUrl};
+use crate::config::BackendConfig;
+use crate::url::ServerUrl;
 use crate::counters::ClientCounters;
 use crate::error::{Error, Result};
 
@@ -192,7 +193,8 @@ const ADMIN_SETTINGS: [(&str, &str); 1] = [("enable_sort", "off")];
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::{BackendOptions, ServerUrl};
+    use crate::config::BackendOptions;
+use crate::url::ServerUrl;
     use crate::error::ErrorKind;
 
     pub(crate) fn config(url: &str) -> BackendConfig {

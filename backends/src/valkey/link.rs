@@ -6,7 +6,7 @@ use redis::{Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, Serve
 
 use super::Setting;
 use super::connection::Connection;
-use crate::config::ServerUrl;
+use crate::url::ServerUrl;
 use crate::counters::ClientCounters;
 use crate::error::{Error, ErrorKind, Result};
 
