@@ -1,43 +1,50 @@
 //! What an entry of the registry is: the engine that a queue needs, its options, and how it is opened.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::capability::{Capabilities, Wake};
 use crate::config::{BackendConfig, BackendOptions};
 use crate::error::{Error, Result};
+use crate::probe::Probe;
 use crate::seam::Backend;
+use crate::url::ServerUrl;
 
-/// What a backend must be given a server of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EngineKind {
-    /// A PostgreSQL server, 15 or newer.
-    Postgres,
-    /// A Valkey server, 8 or newer, or a Redis that speaks the same protocol.
-    Valkey,
-    /// Nothing to install or to start: SQLite is a library of this process. A directory for its file.
-    Sqlite,
-    /// Nothing: it lives in this process.
-    InProcess,
+/// A server product, or what stands in for one: what a backend must be given a server of. Each room declares its own.
+#[derive(Clone, Copy)]
+pub struct EngineKind {
+    /// The product's name as results have it before the live server named itself, and as adapters name what they need.
+    pub id: &'static str,
+    /// Whether there is a server, which has to be installed, and which has connections and a process of its own.
+    pub has_server: bool,
+    /// Whether queues of it leave anything outside of this process.
+    pub has_objects: bool,
+    /// An address as a client in another process needs it, which does not see our environment.
+    pub for_other_processes: fn(ServerUrl) -> ServerUrl,
+    /// A look past its backends.
+    pub probe: &'static dyn Probe,
 }
 
-impl EngineKind {
-    /// The product's name as results have it before the live server named itself.
-    pub fn name(self) -> &'static str {
-        match self {
-            EngineKind::Postgres => "postgresql",
-            EngineKind::Valkey => "valkey",
-            EngineKind::Sqlite => "sqlite",
-            EngineKind::InProcess => "in_process",
-        }
+impl PartialEq for EngineKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
     }
+}
 
-    /// Whether there is a server, which has to be installed, and which has connections and a process of its own.
-    pub fn has_server(self) -> bool {
-        match self {
-            EngineKind::Postgres | EngineKind::Valkey => true,
-            EngineKind::Sqlite | EngineKind::InProcess => false,
-        }
+impl Eq for EngineKind {}
+
+impl fmt::Debug for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id)
     }
+}
+
+/// The queues of one product, in the order in which tables and charts show them.
+pub struct Room {
+    /// The product.
+    pub engine: EngineKind,
+    /// Its designs.
+    pub entries: &'static [Entry],
 }
 
 /// One option of a backend, set with `--set KEY=VALUE`.

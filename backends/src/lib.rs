@@ -1,8 +1,10 @@
 //! Queue implementations behind one seam, the registry that knows them by name, and the suite that tells whether they are right.
 //!
 //! Reading order: [`job`] (what travels), [`seam`] (the traits), [`capability`] (what an implementation states about
-//! itself), [`registry`] (the one place with ids), then any backend module. A new backend is one file, one line in the
-//! registry, and a green run of [`conformance`].
+//! itself), [`entry`] (how it is known by name), then the room of any product: [`postgres`], [`valkey`], [`sqlite`],
+//! [`in_process`], or [`external`] for programs in other languages. [`registry`] finds entries by name, and [`conformance`]
+//! tells whether a backend is right. A new design is one file and one line in the list of its room; a new product is one
+//! folder and two lines here.
 
 pub mod capability;
 pub mod config;
@@ -11,22 +13,25 @@ pub mod counters;
 pub mod entry;
 pub mod error;
 pub mod external;
+pub mod in_process;
 pub mod job;
-mod memory;
-mod null;
-mod postgres;
+pub mod postgres;
+pub mod probe;
 pub mod registry;
 pub mod seam;
-mod sqlite;
-mod valkey;
+pub mod sqlite;
 pub mod url;
+pub mod valkey;
 mod waiting;
 
 pub use capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
 pub use config::{BackendConfig, BackendOptions};
 pub use counters::ClientCounters;
-pub use entry::{EngineKind, Entry, OptionSpec};
+pub use entry::{EngineKind, Entry, OptionSpec, Room};
 pub use error::{Error, ErrorKind, Result};
 pub use job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
 pub use seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer, WorkResult};
 pub use url::ServerUrl;
+
+/// The rooms, in the order in which tables and charts show their queues.
+pub static ROOMS: &[&Room] = &[&postgres::ROOM, &valkey::ROOM, &sqlite::ROOM, &in_process::ROOM];

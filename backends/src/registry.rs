@@ -1,24 +1,15 @@
-//! The one place that knows backends by name.
+//! Finds backends by name.
 
 use crate::entry::Entry;
 use crate::error::Result;
-use crate::external;
+use crate::{ROOMS, external};
 
 /// Every backend, in the order in which tables and charts show them.
-pub static BACKENDS: &[Entry] = &[
-    crate::postgres::SKIP_LOCKED,
-    crate::postgres::DELETE_RETURNING,
-    crate::postgres::PARTITIONED,
-    crate::postgres::BATCH_SQL,
-    crate::postgres::ADVISORY_LOCK,
-    crate::valkey::STREAMS,
-    crate::valkey::LIST,
-    crate::sqlite::ENTRY,
-    crate::memory::ENTRY,
-    crate::null::ENTRY,
-];
+pub fn backends() -> impl Iterator<Item = &'static Entry> + Clone {
+    ROOMS.iter().flat_map(|room| room.entries)
+}
 
-/// The entry of `id`, if there is one: of [`BACKENDS`], or an adapter by `external:<name>` or `external:<path>`.
+/// The entry of `id`, if there is one: of [`backends`], or an adapter by `external:<name>` or `external:<path>`.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Config`] when there is such an adapter, and what it states about itself cannot be.
@@ -29,7 +20,7 @@ pub fn resolve(id: &str) -> Result<Option<&'static Entry>> {
     }
 }
 
-/// The entry of `id` in [`BACKENDS`], if there is one.
+/// The entry of `id` in [`backends`], if there is one.
 pub fn find(id: &str) -> Option<&'static Entry> {
-    BACKENDS.iter().find(|entry| entry.id == id)
+    backends().find(|entry| entry.id == id)
 }

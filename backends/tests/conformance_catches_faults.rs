@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use qbench_backends::Entry;
 use qbench_backends::conformance::{self, Outcome, Report};
 use qbench_backends::registry::{self};
 use qbench_backends::{
     AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Capabilities, Census, Claimer, Consumer, Depth,
     Description, Lease, NewJob, Producer, ProducerId, Result, WorkResult, WorkerId,
 };
-use qbench_backends::{EngineKind, Entry};
 
 /// What is wrong with a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ macro_rules! faulty {
     ($fault:ident) => {{
         static ENTRY: Entry = Entry {
             id: "faulty",
-            engine: EngineKind::InProcess,
+            engine: qbench_backends::in_process::ENGINE,
             summary: "the reference backend with a fault",
             colour: None,
             options: &[],

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use qbench_backends::Entry;
 use qbench_backends::conformance::{self, Outcome, Report};
 use qbench_backends::registry::{self};
 use qbench_backends::{
     AckStatus, Acker, Admin, Backend, BackendConfig, BackendOptions, Capabilities, Census, Claimer, Consumer, Depth,
     Description, Error, Lease, Producer, ProducerId, Result, WorkResult, WorkerId,
 };
-use qbench_backends::{EngineKind, Entry};
 
 /// How far somebody has come with a backend. What there is, is the reference backend's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ macro_rules! half_written {
     ($written:ident) => {{
         static ENTRY: Entry = Entry {
             id: "half_written",
-            engine: EngineKind::InProcess,
+            engine: qbench_backends::in_process::ENGINE,
             summary: "the reference backend without some of it",
             colour: None,
             options: &[],

@@ -39,7 +39,7 @@ pub(super) const CASES: &[Case] = &[
 
 /// Cuts every connection that backends of this stage have.
 async fn cut(stage: &Stage) -> Checked<usize> {
-    stage.probe().await?.cut_connections(stage.namespace()).await
+    Ok(stage.probe().await?.cut_connections(stage.namespace()).await?)
 }
 
 /// The first answer after a cut, or `None` when it failed as it may: with an unknown outcome.

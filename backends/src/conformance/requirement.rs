@@ -69,8 +69,8 @@ impl Requirement {
             Requirement::Wakes(wake) => capabilities.wakes.contains(&wake),
             Requirement::Fifo => capabilities.order == Order::Fifo,
             Requirement::FifoPerPartition => capabilities.order == Order::FifoPerPartition,
-            Requirement::Server => engine.has_server(),
-            Requirement::Objects => engine != EngineKind::InProcess,
+            Requirement::Server => engine.has_server,
+            Requirement::Objects => engine.has_objects,
         }
     }
 

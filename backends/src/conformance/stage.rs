@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::probe::{self, ServerProbe};
 use crate::capability::{Capabilities, Wake};
 use crate::config::BackendConfig;
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::job::{JobId, Lease, NewJob, ProducerId, WorkerId};
+use crate::probe::ServerProbe;
 use crate::seam::{AckStatus, Admin, Backend, Consumer, Producer};
 
 /// How long a case waits for something that must come, or for the next of several. Long, because it only costs time when the case
@@ -110,7 +110,7 @@ impl Stage {
     /// The same stage with an address where no server is. The password in it must never be seen.
     pub(super) fn at_a_dead_address(&self) -> Self {
         let mut other = self.clone();
-        other.config.url = Some(probe::dead_address(self.entry.engine));
+        other.config.url = Some(self.entry.engine.probe.dead_address());
         other
     }
 
@@ -121,7 +121,7 @@ impl Stage {
 
     /// A look at the server past the backend.
     pub(super) async fn probe(&self) -> Checked<Box<dyn ServerProbe>> {
-        probe::connect(self.entry.engine, self.config.require_url()?).await
+        Ok(self.entry.engine.probe.connect(self.config.require_url()?).await?)
     }
 
     /// Opens the backend without touching the server.

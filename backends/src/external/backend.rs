@@ -14,7 +14,6 @@ use super::manifest::{Manifest, Processes};
 use super::process::Process;
 use super::protocol::{Consume, Described, Hello, Request, Role, VERSION, WireCensus, WireDepth};
 use crate::config::{BackendConfig, BackendOptions};
-use crate::entry::EngineKind;
 use crate::error::Result;
 use crate::job::{ProducerId, WorkerId};
 use crate::seam::{Admin, Backend, Census, Consumer, Depth, Description, Producer};
@@ -58,10 +57,7 @@ pub(super) fn choices(manifest: &'static Manifest, given: &BackendOptions) -> Re
 pub(super) fn open(manifest: &'static Manifest, config: &BackendConfig) -> Result<Arc<dyn Backend>> {
     let Choices { processes, consume, options } = choices(manifest, &config.options)?;
     let mut config = config.clone();
-    if manifest.engine == EngineKind::Postgres {
-        // Native backends find these by themselves; an adapter does not see our environment.
-        config.url = config.url.map(|url| url.with_variables(|name| std::env::var(name).ok()));
-    }
+    config.url = config.url.map(manifest.engine.for_other_processes);
     Ok(Arc::new(ExternalBackend {
         processes,
         queue: Arc::new(Queue {

@@ -16,6 +16,7 @@ use super::protocol::{Consume, VERSION};
 use crate::capability::{Capabilities, Order, Recovery, Wake};
 use crate::entry::{EngineKind, OptionSpec};
 use crate::error::{Error, Result};
+use crate::{ROOMS, in_process};
 
 /// Largest batch where the manifest names none: nothing in the protocol limits it.
 const MAX_BATCH: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
@@ -79,7 +80,7 @@ struct Wire {
     _protocol: u32,
     name: String,
     summary: String,
-    engine: Engine,
+    engine: String,
     command: Vec<String>,
     installed: Option<String>,
     install: Option<String>,
@@ -95,14 +96,6 @@ struct Wire {
 
 fn shared() -> Vec<Processes> {
     vec![Processes::Shared]
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Engine {
-    Postgresql,
-    Valkey,
-    None,
 }
 
 #[derive(Debug, Deserialize)]
@@ -157,6 +150,22 @@ enum WireWake {
 enum WireOrder {
     None,
     Fifo,
+}
+
+/// What an adapter that needs no server says of its engine.
+const NO_ENGINE: &str = "none";
+
+/// The product that an adapter names as the one it needs a server of.
+fn engine_called(name: &str) -> Result<EngineKind, String> {
+    let products = || ROOMS.iter().map(|room| room.engine).filter(|engine| engine.has_server);
+    match products().find(|engine| engine.id == name) {
+        Some(engine) => Ok(engine),
+        None if name == NO_ENGINE => Ok(in_process::ENGINE),
+        None => {
+            let known: Vec<&str> = products().map(|engine| engine.id).chain([NO_ENGINE]).collect();
+            Err(format!("the engine `{name}` is unknown: expected one of {}", known.join(", ")))
+        }
+    }
 }
 
 impl Manifest {
@@ -248,11 +257,7 @@ impl Manifest {
             id: leak(format!("{PREFIX}{name}")),
             name: leak(name),
             summary: leak(summary),
-            engine: match engine {
-                Engine::Postgresql => EngineKind::Postgres,
-                Engine::Valkey => EngineKind::Valkey,
-                Engine::None => EngineKind::InProcess,
-            },
+            engine: engine_called(&engine)?,
             command: command.iter().map(|part| expand(part)).collect(),
             // Like everything in the file, relative to the folder.
             installed: installed.map(|path| folder.join(expand(&path))),
@@ -359,7 +364,7 @@ pub(super) mod tests {
     #[test]
     fn a_choice_of_ways_is_an_option_and_a_variant() {
         let manifest = check(GOOD).unwrap();
-        assert_eq!((manifest.id, manifest.engine), ("external:toy", EngineKind::InProcess));
+        assert_eq!((manifest.id, manifest.engine), ("external:toy", in_process::ENGINE));
         let keys: Vec<_> = manifest.options.iter().map(|option| (option.key, option.default)).collect();
         assert_eq!(keys, [("consume", "pull")], "there is one way for processes, so nothing to choose");
         assert_eq!(manifest.variants, [&[("consume", "push")]]);

@@ -18,9 +18,9 @@ use super::child::{self, Child, Streams};
 use super::manifest::Manifest;
 use super::pipes::{command, keep_last_words, read_lines, write_lines};
 use super::protocol::{Hello, Line, Numbered, Request, VERSION, Welcome};
-use crate::url::ServerUrl;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Lease;
+use crate::url::ServerUrl;
 
 /// How long an adapter may take to load its library and answer `hello`.
 const HELLO_LIMIT: Duration = Duration::from_secs(30);

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use qbench_schema::result::PartitionShare;
 use sqlx::{Row, SqlStr};
 
+use super::binding::Binding;
+use super::connection::Link;
 use super::describe;
-use super::link::Link;
-use super::partitioned::Binding;
 use super::rows::Bind;
-use super::target::{Role, Target};
+use super::settings::{Role, Settings};
 use crate::error::{ErrorKind, Result};
 use crate::seam::{Admin, Census, Depth, Description};
 
@@ -43,19 +43,19 @@ pub(super) struct Design {
 
 /// The admin of one backend.
 pub(super) struct PgAdmin {
-    target: Arc<Target>,
+    settings: Arc<Settings>,
     design: Arc<Design>,
     link: Link,
 }
 
 impl PgAdmin {
-    pub(super) async fn open(target: &Arc<Target>, design: &Arc<Design>) -> Result<Self> {
-        let link = Link::open(target, Role::Admin).await?;
-        Ok(PgAdmin { target: Arc::clone(target), design: Arc::clone(design), link })
+    pub(super) async fn open(settings: &Arc<Settings>, design: &Arc<Design>) -> Result<Self> {
+        let link = Link::open(settings, Role::Admin).await?;
+        Ok(PgAdmin { settings: Arc::clone(settings), design: Arc::clone(design), link })
     }
 
     fn maintenance_limit(&self) -> Duration {
-        self.target.timeout.max(MAINTENANCE_LIMIT)
+        self.settings.timeout.max(MAINTENANCE_LIMIT)
     }
 
     async fn ddl(&mut self, what: &'static str, script: &str) -> Result<()> {
@@ -67,7 +67,7 @@ impl PgAdmin {
 #[async_trait]
 impl Admin for PgAdmin {
     async fn describe(&mut self) -> Result<Description> {
-        let server = describe::describe(&mut self.link, &self.design.storage, self.target.durability).await?;
+        let server = describe::describe(&mut self.link, &self.design.storage, self.settings.durability).await?;
         Ok(Description {
             engine: "postgresql".to_owned(),
             version: server.version,
@@ -78,7 +78,7 @@ impl Admin for PgAdmin {
             notes: server
                 .notes
                 .into_iter()
-                .chain(self.target.notes().iter().cloned())
+                .chain(self.settings.notes().iter().cloned())
                 .chain(self.design.binding.iter().flat_map(|binding| binding.notes()))
                 .collect(),
         })
@@ -86,14 +86,14 @@ impl Admin for PgAdmin {
 
     async fn setup(&mut self) -> Result<()> {
         describe::check(&mut self.link).await?;
-        let found = self.target.namespace.inspect(&mut self.link).await?;
-        let script = self.target.namespace.setup_script(&found, &self.design.create, &self.design.tables);
+        let found = self.settings.namespace.inspect(&mut self.link).await?;
+        let script = self.settings.namespace.setup_script(&found, &self.design.create, &self.design.tables);
         self.ddl("set up the queue", &script).await
     }
 
     async fn reset(&mut self) -> Result<()> {
         if let Some(release) = &self.design.release {
-            let arguments = Bind::default().value(self.target.application_name(Role::Consumer))?.done();
+            let arguments = Bind::default().value(self.settings.application_name(Role::Consumer))?.done();
             self.link.run("release held jobs", release, arguments, |_| Ok(())).await?;
         }
         // Ids go on from where they were: a lease from before the reset must not name a job from after it.
@@ -154,8 +154,8 @@ impl Admin for PgAdmin {
     }
 
     async fn teardown(&mut self) -> Result<()> {
-        let script = match self.target.namespace.inspect(&mut self.link).await {
-            Ok(found) => self.target.namespace.teardown_script(&found),
+        let script = match self.settings.namespace.inspect(&mut self.link).await {
+            Ok(found) => self.settings.namespace.teardown_script(&found),
             // Not ours, so there is nothing of ours to remove.
             Err(error) if error.kind() == ErrorKind::Foreign => String::new(),
             Err(error) => return Err(error),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use qbench_schema::result::Durability;
 use sqlx::Row;
 
-use super::link::Link;
+use super::connection::Link;
 use super::rows::Bind;
 use super::statements::prepared;
 use crate::error::{ErrorKind, Result};

@@ -9,11 +9,11 @@ use sqlx::SqlStr;
 use sqlx::postgres::PgArguments;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::link::Link;
+use super::connection::Link;
 use super::notify::Supply;
 use super::rows::{self, Bind};
+use super::settings::Settings;
 use super::statements::{Statements, prepared};
-use super::target::Target;
 use crate::capability::Capabilities;
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
@@ -71,11 +71,11 @@ pub(super) struct Session {
 
 impl Session {
     /// A session of worker `id` on `link`, and the acker that shares it.
-    pub(super) fn new(link: Link, hot: &Arc<Hot>, target: &Target, id: WorkerId) -> (Self, LeaseAcker) {
+    pub(super) fn new(link: Link, hot: &Arc<Hot>, settings: &Settings, id: WorkerId) -> (Self, LeaseAcker) {
         let link = Arc::new(Mutex::new(link));
         let acker = LeaseAcker { link: Arc::clone(&link), hot: Arc::clone(hot), ids: Vec::new(), returned: Vec::new() };
         let session =
-            Session { link, hot: Arc::clone(hot), worker: id.0.cast_signed(), lease_s: target.lease.as_secs_f64() };
+            Session { link, hot: Arc::clone(hot), worker: id.0.cast_signed(), lease_s: settings.lease.as_secs_f64() };
         (session, acker)
     }
 

@@ -1,50 +1,67 @@
 //! The queues on PostgreSQL, and what they share.
 //!
-//! A backend here is one file of SQL (`schema/sql/<id>.sql`) and one file of Rust that runs it. Everything else is common:
+//! A backend here is one file of SQL (`schema/sql/<id>.sql`) and one file of Rust in `designs/` that runs it. Everything else is common:
 //!
 //! * [`backend`]: the seam, with a design filled in;
 //! * [`leased`]: claims and acks of the designs whose jobs stay in their table (`schema/sql/leased.sql`);
-//! * [`target`]: where the queue is and how sessions are set up there;
+//! * [`settings`]: what a queue is opened with; [`address`]: where the server is; [`durability`]: what a session asks of it;
 //! * [`statements`]: the SQL with the schema's name filled in;
-//! * [`link`]: one connection that bounds every round trip and reconnects by itself;
+//! * [`connection`]: one connection that bounds every round trip and reconnects by itself;
 //! * [`failure`]: what an error of the server or the driver means to the harness;
 //! * [`rows`]: leases out of rows, ids out of leases;
 //! * [`waiting`]: a claim that waits for work, by polling or as [`notify`] tells it;
-//! * [`producer`] and [`admin`]: the same for every design (`schema/sql/queue.sql`); [`namespace`], [`describe`] and [`depth`]
+//! * [`producer`] and [`admin`]: the same for every design (`schema/sql/queue.sql`); [`ownership`], [`describe`] and [`depth`]
 //!   are the admin's larger parts.
 //!
 //! A producer has a connection of its own. A consumer has one that its claimer and its acker share through a lock, which
 //! is held for a round trip and never while waiting for work.
 
+mod address;
 mod admin;
-mod advisory_lock;
 mod backend;
-mod batch_sql;
-mod delete_returning;
+mod binding;
+mod connection;
 mod depth;
 mod describe;
+mod designs;
+mod durability;
 mod failure;
 mod leased;
-mod link;
-mod namespace;
 mod notify;
-mod partitioned;
+mod ownership;
+mod probe;
 mod producer;
 mod rows;
-mod skip_locked;
+mod settings;
 mod statements;
-mod target;
 mod waiting;
-
-pub(crate) use advisory_lock::ENTRY as ADVISORY_LOCK;
-pub(crate) use batch_sql::ENTRY as BATCH_SQL;
-pub(crate) use delete_returning::ENTRY as DELETE_RETURNING;
-pub(crate) use partitioned::ENTRY as PARTITIONED;
-pub(crate) use skip_locked::ENTRY as SKIP_LOCKED;
 
 use std::num::NonZeroU32;
 
 use crate::capability::{Capabilities, Wake};
+use crate::entry::{EngineKind, Room};
+
+/// A PostgreSQL server, 15 or newer.
+pub const ENGINE: EngineKind = EngineKind {
+    id: "postgresql",
+    has_server: true,
+    has_objects: true,
+    // What the URL lacks stands in PGUSER and PGPASSWORD, which native backends find by themselves.
+    for_other_processes: |url| url.with_variables(|name| std::env::var(name).ok()),
+    probe: &probe::PostgresProbe,
+};
+
+/// Its queues.
+pub static ROOM: Room = Room {
+    engine: ENGINE,
+    entries: &[
+        designs::skip_locked::ENTRY,
+        designs::delete_returning::ENTRY,
+        designs::partitioned::ENTRY,
+        designs::batch_sql::ENTRY,
+        designs::advisory_lock::ENTRY,
+    ],
+};
 
 /// Largest batch of any kind. PostgreSQL has no limit of its own here, because a batch is one array; this one bounds the
 /// memory of a statement and how long it keeps its rows locked.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::SqlStr;
 
-use super::link::Link;
+use super::connection::Link;
 use super::notify::Supply;
 use super::rows::{Bind, job_column};
-use super::target::{Role, Target};
+use super::settings::{Role, Settings};
 use crate::error::{ErrorKind, Result};
 use crate::job::NewJob;
 use crate::seam::Producer;
@@ -21,8 +21,8 @@ pub(super) struct PgProducer {
 
 impl PgProducer {
     /// Connects. `enqueue` is one INSERT without RETURNING that takes job numbers and payloads.
-    pub(super) async fn open(target: &Arc<Target>, enqueue: SqlStr) -> Result<Self> {
-        Ok(PgProducer { link: Link::open(target, Role::Producer).await?, enqueue: Supply::new(target, &enqueue) })
+    pub(super) async fn open(settings: &Arc<Settings>, enqueue: SqlStr) -> Result<Self> {
+        Ok(PgProducer { link: Link::open(settings, Role::Producer).await?, enqueue: Supply::new(settings, &enqueue) })
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sqlx::postgres::{PgArguments, PgBindIterExt, PgRow};
 use sqlx::{Arguments, Encode, Postgres, Row, SqlStr, Type};
 
-use super::link::Link;
+use super::connection::Link;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, Lease, LeaseToken};
 use crate::seam::AckStatus;

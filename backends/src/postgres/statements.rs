@@ -7,26 +7,26 @@ use qbench_schema::sql::SqlFile;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::notify::Supply;
-use super::target::Target;
+use super::settings::Settings;
 
 /// Joins statements that each look at one table into one that looks at all of them.
 pub(super) const UNION: &str = "\nUNION ALL\n";
 
 /// Statements of one backend in one schema.
 pub(super) struct Statements<'a> {
-    target: &'a Target,
+    settings: &'a Settings,
 }
 
 impl<'a> Statements<'a> {
-    pub(super) fn new(target: &'a Target) -> Self {
-        Statements { target }
+    pub(super) fn new(settings: &'a Settings) -> Self {
+        Statements { settings }
     }
 
     /// The text of statement `name` of `file` with the schema, the persistence and further braces filled in.
     pub(super) fn filled(&self, file: SqlFile, name: &str, braces: &[(&str, &str)]) -> String {
-        let unlogged = if self.target.durability == Durability::D0 { "UNLOGGED" } else { "" };
+        let unlogged = if self.settings.durability == Durability::D0 { "UNLOGGED" } else { "" };
         let mut text =
-            file.statement(name).replace("{schema}", self.target.namespace.quoted()).replace("{unlogged}", unlogged);
+            file.statement(name).replace("{schema}", self.settings.namespace.quoted()).replace("{unlogged}", unlogged);
         for (brace, value) in braces {
             text = text.replace(brace, value);
         }
@@ -45,13 +45,13 @@ impl<'a> Statements<'a> {
 
     /// Statement `name` of `file`, an INSERT or UPDATE without RETURNING that makes jobs ready, ready to be prepared.
     pub(super) fn supply(&self, file: SqlFile, name: &str) -> Supply {
-        Supply::new(self.target, &self.get(file, name))
+        Supply::new(self.settings, &self.get(file, name))
     }
 }
 
 /// A statement that is executed over and over: shared, so that no call copies its text.
 ///
-/// Nothing dynamic is in these texts but names that [`super::namespace::Namespace`] has checked, and numbers.
+/// Nothing dynamic is in these texts but names that [`super::ownership::Namespace`] has checked, and numbers.
 pub(super) fn prepared(text: String) -> SqlStr {
     AssertSqlSafe(Arc::<str>::from(text)).into_sql_str()
 }

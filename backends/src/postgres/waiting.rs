@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::leased::ANYWHERE;
 use super::notify::{Places, Told};
-use super::target::Target;
+use super::settings::Settings;
 use crate::capability::Wake;
 use crate::counters::ClientCounters;
 use crate::error::Result;
@@ -51,20 +51,20 @@ enum Pause {
 }
 
 impl<S: Source> WaitingClaimer<S> {
-    pub(super) fn new(source: S, target: &Target) -> Self {
-        let pause = match target.wake {
+    pub(super) fn new(source: S, settings: &Settings) -> Self {
+        let pause = match settings.wake {
             Wake::Notify => {
-                let listening = &target.listening;
+                let listening = &settings.listening;
                 Pause::Told(Told::new(
                     listening.announcements(),
                     listening.current(),
                     source.places(),
-                    target.poll_interval,
+                    settings.poll_interval,
                 ))
             }
-            Wake::Poll | Wake::Block => Pause::Poll(target.poll_interval),
+            Wake::Poll | Wake::Block => Pause::Poll(settings.poll_interval),
         };
-        WaitingClaimer { looks: Looks { source, counts: target.counts() }, pause }
+        WaitingClaimer { looks: Looks { source, counts: settings.counts() }, pause }
     }
 }
 

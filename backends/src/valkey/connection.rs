@@ -1,103 +1,180 @@
-//! One TCP connection on which one request is on its way at a time.
-//!
-//! The library's own connection serves many callers at once: every request passes through two channels and a task of its
-//! own, and is parsed by a general parser. Beside `valkey-benchmark` that cost a quarter of the rate (`make bench`). We never
-//! share a connection, so a request here is one write and the reads of its replies. Commands, addresses and values stay the
-//! library's.
+//! One connection that mends itself.
 
-use std::io;
+use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
-use redis::{Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use redis::{Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, Value};
 
-use super::resp;
+use super::failure::server_error;
+use super::settings::Settings;
+use super::socket::Socket;
+use crate::counters::ClientCounters;
+use crate::error::{Error, ErrorKind, Result};
+use crate::url::ServerUrl;
 
-/// Room for one read: several replies of a small pipeline.
-const READ_BYTES: usize = 16 << 10;
-
-pub(super) struct Connection {
-    stream: TcpStream,
-    /// What came and is not yet taken as a reply.
-    received: BytesMut,
+/// A connection to the server, opened anew on the next call after it broke.
+///
+/// A call that is dropped half way takes the connection with it: its reply would otherwise still be on the way, and a
+/// blocked XREADGROUP would still take jobs that nobody receives.
+pub(super) struct Link {
+    server: ConnectionInfo,
+    url: ServerUrl,
+    /// Limit on connecting and on every call.
+    timeout: Duration,
+    /// What the calls are about, for error messages.
+    subject: String,
+    /// Name under which the connection shows itself on the server.
+    name: String,
+    counters: ClientCounters,
+    live: Option<Socket>,
+    /// The request of the last call, kept for its room.
+    request: Vec<u8>,
 }
 
-impl Connection {
-    /// Connects to `server`, logs in, chooses its database and takes `name`.
+impl Link {
+    /// Connects. Every request is counted in `counters`.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] when there is no way there, [`ErrorKind::InvalidClientConfig`] for an address other than TCP,
-    /// [`ErrorKind::AuthenticationFailed`] for a refused login, else the server's own refusal.
-    pub(super) async fn open(server: &ConnectionInfo, name: &str) -> RedisResult<Self> {
-        let ConnectionAddr::Tcp(host, port) = server.addr() else {
-            return Err((ErrorKind::InvalidClientConfig, "only plain TCP connections are supported").into());
+    /// [`ErrorKind::Config`] when the URL is not one or there is none; [`ErrorKind::Connect`] when the server cannot be reached, or
+    /// refuses us.
+    pub(super) async fn open(settings: &Settings, counters: ClientCounters) -> Result<Self> {
+        let url = settings.config.require_url()?;
+        let server = url.expose().into_connection_info().map_err(|err| {
+            Error::config(format!(
+                "{url} is not a usable server address: {err}; expected redis://[user:password@]host[:port][/database]"
+            ))
+        })?;
+        let mut link = Link {
+            server,
+            url: url.clone(),
+            timeout: settings.config.timeout,
+            subject: settings.keys.jobs.clone(),
+            name: settings.connection_name(),
+            counters,
+            live: None,
+            request: Vec::new(),
         };
-        let stream = TcpStream::connect((host.as_str(), *port)).await?;
-        // Every request is one write, and nothing is gained by holding it back until earlier ones are confirmed.
-        stream.set_nodelay(true)?;
-        let mut connection = Connection { stream, received: BytesMut::with_capacity(READ_BYTES) };
-        let login = server.redis_settings();
-        if let Some(password) = login.password() {
-            let mut auth = redis::cmd("AUTH");
-            if let Some(user) = login.username() {
-                auth.arg(user);
-            }
-            if let Value::ServerError(refusal) = connection.command(auth.arg(password)).await? {
-                let detail = refusal.details().unwrap_or_default().to_owned();
-                return Err((ErrorKind::AuthenticationFailed, "the server refused the login", detail).into());
-            }
-        }
-        if login.db() != 0 {
-            connection.accepted(redis::cmd("SELECT").arg(login.db())).await?;
-        }
-        // Without a password, this first command is what tells whether one is needed.
-        connection.accepted(redis::cmd("CLIENT").arg("SETNAME").arg(name)).await?;
-        Ok(connection)
+        let connection = link.connect().await?;
+        link.live = Some(connection);
+        Ok(link)
     }
 
-    /// Sends `request`, which holds as many commands as `replies` says, and returns their replies. Not cancel-safe: a
-    /// connection whose request was dropped half way must not be used again.
+    /// One command, one reply. `blocks_for` is how long the server itself may hold the reply back.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] when the connection ended, [`ErrorKind::Parse`] when something came that is no reply, or was not asked for.
-    pub(super) async fn request(&mut self, request: &[u8], replies: usize) -> RedisResult<Vec<Value>> {
-        self.stream.write_all(request).await?;
-        let mut values = Vec::with_capacity(replies);
-        while values.len() < replies {
-            match resp::length(&self.received) {
-                Ok(Some(length)) => {
-                    values.push(resp::reply(&self.received[..length])?);
-                    self.received.advance(length);
+    /// [`ErrorKind::Unknown`] when no reply came; else by the server's error word (see [`server_error`]).
+    pub(super) async fn call(&mut self, operation: &str, command: &Cmd, blocks_for: Duration) -> Result<Value> {
+        self.request.clear();
+        command.write_packed_command(&mut self.request);
+        match self.exchange(operation, 1, blocks_for).await?.pop() {
+            Some(Value::ServerError(error)) => Err(server_error(self.context(operation), &error)),
+            Some(reply) => Ok(reply),
+            None => Err(self.unexpected(operation, "nothing")),
+        }
+    }
+
+    /// One pipeline, a reply per command; refusals stay among the replies as [`Value::ServerError`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unknown`] when the replies did not come: any of the commands may have been carried out.
+    pub(super) async fn pipeline(&mut self, operation: &str, pipeline: &Pipeline) -> Result<Vec<Value>> {
+        self.request = pipeline.get_packed_pipeline();
+        self.exchange(operation, pipeline.len(), Duration::ZERO).await
+    }
+
+    /// One MULTI/EXEC; the reply is EXEC's.
+    ///
+    /// # Errors
+    /// As [`Link::call`]; a refusal of any command is the error.
+    pub(super) async fn transaction(&mut self, operation: &str, pipeline: &mut Pipeline) -> Result<Vec<Value>> {
+        pipeline.atomic();
+        self.request = pipeline.get_packed_pipeline();
+        // MULTI and every command are answered too, before EXEC is.
+        match self.exchange(operation, pipeline.len() + 2, Duration::ZERO).await?.pop() {
+            Some(Value::Array(replies)) if replies.len() == pipeline.len() => {
+                match replies.iter().find_map(|reply| match reply {
+                    Value::ServerError(error) => Some(server_error(self.context(operation), error)),
+                    _ => None,
+                }) {
+                    Some(error) => Err(error),
+                    None => Ok(replies),
                 }
-                Ok(None) => self.receive().await?,
-                Err(what) => return Err((ErrorKind::Parse, "the server sent no Redis protocol", what).into()),
             }
-        }
-        if !self.received.is_empty() {
-            return Err((ErrorKind::Parse, "the server sent more than it was asked for").into());
-        }
-        Ok(values)
-    }
-
-    async fn command(&mut self, command: &Cmd) -> RedisResult<Value> {
-        let mut replies = self.request(&command.get_packed_command(), 1).await?;
-        Ok(replies.remove(0))
-    }
-
-    /// Sends a command of the greeting; a refusal is the error.
-    async fn accepted(&mut self, command: &Cmd) -> RedisResult<()> {
-        match self.command(command).await? {
-            Value::ServerError(refusal) => Err(RedisError::from(refusal)),
-            _ => Ok(()),
+            Some(Value::ServerError(error)) => Err(server_error(self.context(operation), &error)),
+            other => Err(self.unexpected(operation, &format!("{other:?} to EXEC"))),
         }
     }
 
-    async fn receive(&mut self) -> io::Result<()> {
-        self.received.reserve(READ_BYTES);
-        match self.stream.read_buf(&mut self.received).await? {
-            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")),
-            _ => Ok(()),
+    /// `<operation> <subject> at <server>`.
+    pub(super) fn context(&self, operation: &str) -> String {
+        format!("{operation} {} at {}", self.subject, self.url)
+    }
+
+    /// A reply that the protocol does not allow here.
+    pub(super) fn unexpected(&self, operation: &str, what: &str) -> Error {
+        let message = format!("the server answered {what}; is it a Valkey 8 or Redis 7, and are the keys ours?");
+        Error::new(ErrorKind::Server, self.context(operation), message)
+    }
+
+    /// Sends `self.request` and returns its replies. `blocks_for` is how long the server itself may hold them back.
+    async fn exchange(&mut self, operation: &str, replies: usize, blocks_for: Duration) -> Result<Vec<Value>> {
+        let mut connection = match self.live.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        self.counters.add_request();
+        let limit = self.timeout + blocks_for;
+        match tokio::time::timeout(limit, connection.request(&self.request, replies)).await {
+            Ok(Ok(replies)) => {
+                self.live = Some(connection);
+                Ok(replies)
+            }
+            Ok(Err(err)) => Err(Error::new(
+                ErrorKind::Unknown,
+                self.context(operation),
+                format!("{err}, so it may or may not have happened"),
+            )),
+            Err(_) => Err(Error::new(
+                ErrorKind::Unknown,
+                self.context(operation),
+                format!("no answer within {limit:?}, so it may or may not have happened"),
+            )),
+        }
+    }
+
+    async fn connect(&self) -> Result<Socket> {
+        match tokio::time::timeout(self.timeout, Socket::open(&self.server, &self.name)).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(err)) => Err(self.connect_error(&err)),
+            Err(_) => Err(Error::new(
+                ErrorKind::Connect,
+                format!("connect to {}", self.url),
+                format!(
+                    "no answer within {:?}; check that the address and port are right and that no firewall is in between",
+                    self.timeout
+                ),
+            )),
+        }
+    }
+
+    fn connect_error(&self, err: &RedisError) -> Error {
+        let context = format!("connect to {}", self.url);
+        let (message, code) = match (err.kind(), err.code()) {
+            (redis::ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS")) => (
+                "the server refuses the user name or password; give the right ones in the URL (redis://user:password@host:port)".to_owned(),
+                Some("WRONGPASS"),
+            ),
+            (_, Some("NOAUTH")) => (
+                "the server wants a password; give it in the URL (redis://:password@host:port)".to_owned(),
+                Some("NOAUTH"),
+            ),
+            (_, Some(code)) => (format!("the server answered {}", err.detail().unwrap_or(code)), Some(code)),
+            (redis::ErrorKind::InvalidClientConfig, _) => (format!("{err}; use a redis:// address"), None),
+            _ => (format!("{err}; check that the server runs and that address and port are right"), None),
+        };
+        let error = Error::new(ErrorKind::Connect, context, message);
+        match code {
+            Some(code) => error.with_code(code),
+            None => error,
         }
     }
 }

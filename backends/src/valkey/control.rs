@@ -1,38 +1,31 @@
-//! The part of the control side that is the same for every design: whose the keys are, and what the server is.
+//! The part of the control side that is the same for every design.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use redis::Pipeline;
 use tokio::time::{Instant, sleep};
 
-use super::link::Link;
-use super::reply::{array, count, fields, text};
-use super::server::{self, INFO_FIELDS, SETTINGS};
-use super::{Keys, Setting};
+use super::connection::Link;
+use super::describe::{self, INFO_FIELDS, SETTINGS};
+use super::durability::durability;
+use super::ownership::{self, Ownership};
+use super::reply::{array, fields, text};
+use super::settings::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::seam::Description;
 
 /// How long [`Control::settle`] waits for the server's own background work.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Whose the keys are.
-pub(super) enum Ownership {
-    /// The marker says ours.
-    Ours,
-    /// There is nothing of that name, or an empty stream.
-    Nobody,
-}
-
 /// A connection of the control side.
 pub(super) struct Control {
     pub(super) link: Link,
-    pub(super) setting: Setting,
+    pub(super) settings: Settings,
 }
 
 impl Control {
-    pub(super) async fn open(setting: &Setting) -> Result<Self> {
-        Ok(Control { link: setting.connect_admin().await?, setting: setting.clone() })
+    pub(super) async fn open(settings: &Settings) -> Result<Self> {
+        Ok(Control { link: settings.connect_admin().await?, settings: settings.clone() })
     }
 
     /// Looks whose `keys` are, touching nothing.
@@ -40,42 +33,7 @@ impl Control {
     /// # Errors
     /// [`ErrorKind::Foreign`] when one of our names is taken by something that is not ours and not empty.
     pub(super) async fn ownership(&mut self, keys: &[String]) -> Result<Ownership> {
-        const OPERATION: &str = "look for the owner of";
-        let owner = self.setting.keys.owner.clone();
-        let names: Vec<&String> = keys.iter().chain([&owner]).collect();
-        let mut look = Pipeline::with_capacity(names.len());
-        for name in &names {
-            look.cmd("TYPE").arg(name.as_str());
-        }
-        let types = self.link.pipeline(OPERATION, &look).await?;
-        let types: Vec<&str> = types.iter().map(|kind| text(kind).unwrap_or("unreadable")).collect();
-
-        if types.last() == Some(&"string") {
-            let marker = self.link.call(OPERATION, redis::cmd("GET").arg(&owner), Duration::ZERO).await?;
-            if text(&marker) == Some(Keys::OWNER) {
-                return Ok(Ownership::Ours);
-            }
-        }
-        for (name, kind) in names.into_iter().zip(types) {
-            let taken = match kind {
-                "none" => false,
-                "stream" => {
-                    let length = self.link.call(OPERATION, redis::cmd("XLEN").arg(name), Duration::ZERO).await?;
-                    count(&length) != Some(0)
-                }
-                _ => true,
-            };
-            if taken {
-                return Err(Error::new(
-                    ErrorKind::Foreign,
-                    self.link.context("set up"),
-                    format!(
-                        "the key {name} exists ({kind}) and is not ours; nothing was touched. Choose another namespace, or remove it yourself"
-                    ),
-                ));
-            }
-        }
-        Ok(Ownership::Nobody)
+        ownership::of(&mut self.link, &self.settings.keys.owner, keys).await
     }
 
     /// Refuses to go on where the queue is not ours.
@@ -98,16 +56,16 @@ impl Control {
     /// [`ErrorKind::Connect`] for a server that is too old; those of [`Control::ownership`].
     pub(super) async fn admit(&mut self, keys: &[String]) -> Result<()> {
         let info = self.info().await?;
-        server::identify(self.link.context("set up"), &info)?;
+        describe::identify(self.link.context("set up"), &info)?;
         self.ownership(keys).await.map(|_| ())
     }
 
     /// The server and what it promises, for a queue of design `queue_type` whose jobs are in `objects`.
     pub(super) async fn describe(&mut self, queue_type: &'static str, objects: Vec<String>) -> Result<Description> {
         let info = self.info().await?;
-        let product = server::identify(self.link.context("describe the server of"), &info)?;
+        let product = describe::identify(self.link.context("describe the server of"), &info)?;
         let mut settings = self.settings().await?;
-        let (durability, why) = server::durability(&settings);
+        let (durability, why) = durability(&settings);
         for field in INFO_FIELDS {
             if let Some(value) = info.get(*field) {
                 settings.insert((*field).to_owned(), value.clone());
@@ -153,7 +111,7 @@ impl Control {
         const OPERATION: &str = "INFO for";
         let reply = self.link.call(OPERATION, &redis::cmd("INFO"), Duration::ZERO).await?;
         match text(&reply) {
-            Some(info) => Ok(server::parse_info(info)),
+            Some(info) => Ok(describe::parse_info(info)),
             None => Err(self.link.unexpected(OPERATION, "something else than text")),
         }
     }

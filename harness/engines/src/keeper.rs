@@ -193,7 +193,7 @@ fn describe(services: &Servers, keep: &Keep) -> Kept {
     };
     let servers = keep.iter().map(|(engine, durability)| {
         let server = services.of(engine.kind()).zip(*durability);
-        (engine.kind().name().to_owned(), server.and_then(|(server, durability)| describe(server, durability)))
+        (engine.kind().id.to_owned(), server.and_then(|(server, durability)| describe(server, durability)))
     });
     Kept { keeper_pid: std::process::id(), servers: servers.collect() }
 }

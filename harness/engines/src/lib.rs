@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn every_backend_has_a_product_and_no_two_products_share_a_name() {
-        for entry in qbench_backends::registry::BACKENDS {
+        for entry in qbench_backends::registry::backends() {
             assert_eq!(of(entry.engine).kind(), entry.engine, "{}", entry.id);
         }
         let flags: Vec<_> = ENGINES.iter().filter_map(|engine| engine.url_flag()).collect();

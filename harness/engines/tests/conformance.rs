@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use qbench_backends::conformance::{self, Outcome, Progress};
-use qbench_backends::registry::{self, BACKENDS};
+use qbench_backends::registry::{self, backends};
 use qbench_backends::{BackendConfig, BackendOptions, ServerUrl};
 use qbench_engines::services::StartOptions;
 use qbench_schema::result::Durability;
@@ -91,7 +91,7 @@ conforming! {
 
 #[test]
 fn every_option_set_and_every_class_of_every_backend_outside_this_process_is_tested() {
-    let outside = || BACKENDS.iter().filter(|entry| qbench_engines::of(entry.engine).needs_a_place());
+    let outside = || backends().filter(|entry| qbench_engines::of(entry.engine).needs_a_place());
     let option_sets: BTreeSet<(&str, String)> =
         outside().flat_map(|entry| entry.option_sets().into_iter().map(|(name, _)| (entry.id, name))).collect();
     assert_eq!(option_sets, TESTED.iter().map(|(id, name, _)| (*id, (*name).to_owned())).collect());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use qbench_backends::EngineKind;
-use qbench_backends::registry::BACKENDS;
+use qbench_backends::registry::backends;
 use qbench_backends::{BackendConfig, ClientCounters, ServerUrl, Wake, WorkerId};
 use qbench_engines::ENGINES;
 use qbench_engines::services::StartOptions;
@@ -11,7 +11,7 @@ use qbench_schema::result::Durability;
 
 /// Lets one worker of every backend of `engine` wait for nothing, a second for each way of waiting.
 async fn idles(engine: EngineKind, url: &ServerUrl) {
-    for entry in BACKENDS.iter().filter(|entry| entry.engine == engine) {
+    for entry in backends().filter(|entry| entry.engine == engine) {
         let config = BackendConfig {
             url: Some(url.clone()),
             durability: Durability::D1,
@@ -42,7 +42,7 @@ async fn idles(engine: EngineKind, url: &ServerUrl) {
 
 #[tokio::test]
 async fn idle_workers_are_counted_on_every_server() {
-    for engine in ENGINES.iter().filter(|engine| engine.kind().has_server()) {
+    for engine in ENGINES.iter().filter(|engine| engine.kind().has_server) {
         let started = engine.start(StartOptions::new(Durability::D1)).await.expect("starts");
         let server = started.expect("it has a server");
         idles(engine.kind(), server.url()).await;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use qbench_backends::EngineKind;
-use qbench_backends::registry::{self, BACKENDS};
+use qbench_backends::registry::{self, backends};
 use qbench_backends::{
     AckStatus, Backend, BackendConfig, BackendOptions, Consumer, JobId, Lease, NewJob, ProducerId, ServerUrl, Wake,
     WorkerId,
@@ -49,7 +48,7 @@ async fn set_up(id: &str, config: &BackendConfig) -> Arc<dyn Backend> {
 
 /// Every backend on PostgreSQL that can be told of work, in every option set, with a name for messages.
 fn told() -> Vec<(&'static str, String, BackendOptions)> {
-    let on_postgres = BACKENDS.iter().filter(|entry| entry.engine == EngineKind::Postgres);
+    let on_postgres = backends().filter(|entry| entry.engine == qbench_backends::postgres::ENGINE);
     let sets: Vec<_> = on_postgres
         .flat_map(|entry| {
             entry.option_sets().into_iter().map(|(name, options)| (entry.id, format!("{} {name}", entry.id), options))

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use qbench_backends::registry::BACKENDS;
+use qbench_backends::registry::backends;
 use qbench_backends::{
     AckStatus, Admin, BackendConfig, BackendOptions, Consumer, ErrorKind, JobId, Lease, NewJob, ProducerId, Recovery,
     ServerUrl, WorkerId,
@@ -187,14 +187,14 @@ async fn retries_tell_the_truth(entry: &'static Entry, url: &ServerUrl, server: 
 }
 
 fn backends_on(engine: EngineKind) -> impl Iterator<Item = &'static Entry> {
-    let backends = BACKENDS.iter().filter(move |entry| entry.engine == engine);
+    let backends = backends().filter(move |entry| entry.engine == engine);
     assert!(backends.clone().count() > 0);
     backends
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retried_ack_tells_the_truth_on_every_server() {
-    for engine in ENGINES.iter().filter(|engine| engine.kind().has_server()) {
+    for engine in ENGINES.iter().filter(|engine| engine.kind().has_server) {
         let started = engine.start(StartOptions::new(Durability::D1)).await.expect("starts");
         let server = started.expect("it has a server");
         for entry in backends_on(engine.kind()) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use qbench_backends::registry::{self, BACKENDS};
+use qbench_backends::registry::{self, backends};
 use qbench_backends::{EngineKind, Entry};
 use qbench_backends::{ServerUrl, external};
 use qbench_engines::ENGINES;
@@ -238,7 +238,7 @@ pub fn option_keys() -> Vec<&'static str> {
     // An adapter that cannot be read says so where it is asked for.
     let adapters = external::all();
     let adapters = adapters.iter().flatten().copied().filter(|entry| setting_among_options(entry).is_none());
-    let entries = BACKENDS.iter().chain(adapters);
+    let entries = backends().chain(adapters);
     entries.flat_map(|entry| entry.options).map(|option| option.key).collect()
 }
 
@@ -416,7 +416,7 @@ pub fn find_backend(id: &str) -> Result<&'static Entry, Usage> {
     }
     found.ok_or_else(|| {
         let adapters: Vec<&str> = external::all().into_iter().flatten().map(|entry| entry.id).collect();
-        let known = BACKENDS.iter().map(|entry| entry.id).chain(adapters);
+        let known = backends().map(|entry| entry.id).chain(adapters);
         Usage(format!("unknown backend `{id}`{}", did_you_mean(id, known)))
     })
 }

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use qbench_backends::Entry;
 use qbench_backends::external;
-use qbench_backends::registry::BACKENDS;
+use qbench_backends::registry;
 use qbench_scenarios::{KEYS, Profile, Scenario, Sweep, Variant};
 
 use super::Status;
@@ -35,7 +35,7 @@ pub fn main(args: ListArgs) -> anyhow::Result<Status> {
 }
 
 fn backends() -> anyhow::Result<()> {
-    BACKENDS.iter().for_each(show);
+    registry::backends().for_each(show);
     for adapter in external::all() {
         match adapter {
             Ok(entry) => show(entry),

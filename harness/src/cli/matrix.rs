@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use qbench_backends::external;
-use qbench_backends::registry::BACKENDS;
+use qbench_backends::registry::backends;
 use qbench_backends::{EngineKind, Entry};
 use qbench_engines::engine::{Engine, UrlFlag};
 use qbench_orchestration::{Cell, MatrixOutcome, MatrixPlan, Progress, RunCommand, execute, survey};
@@ -202,7 +202,7 @@ pub(super) fn select_backends(names: &[String]) -> Result<Vec<&'static Entry>, U
             external::require_findable(name, entry).map_err(|error| Usage(error.to_string()))?;
             vec![entry]
         } else {
-            BACKENDS.iter().filter(|entry| named.contains(&entry.engine)).collect()
+            backends().filter(|entry| named.contains(&entry.engine)).collect()
         };
         for entry in group {
             if !selected.iter().any(|known| known.id == entry.id) {

@@ -134,7 +134,7 @@ fn print(kept: &Kept, json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     for (engine, flag) in server_engines() {
-        if let Some(Some(server)) = kept.servers.get(engine.kind().name()) {
+        if let Some(Some(server)) = kept.servers.get(engine.kind().id) {
             println!("{}={}", flag.variable, server.url);
         }
     }

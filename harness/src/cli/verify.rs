@@ -3,7 +3,7 @@
 use clap::Args;
 use qbench_backends::Entry;
 use qbench_backends::conformance::{self, Outcome, Progress};
-use qbench_backends::registry::BACKENDS;
+use qbench_backends::registry::backends;
 use qbench_backends::{BackendConfig, BackendOptions, ServerUrl};
 
 use super::Status;
@@ -34,7 +34,7 @@ pub struct VerifyArgs {
 
 pub fn main(args: VerifyArgs) -> anyhow::Result<Status> {
     let entries: Vec<&'static Entry> = match args.backend.as_str() {
-        "all" => BACKENDS.iter().collect(),
+        "all" => backends().collect(),
         id => vec![find_backend(id)?],
     };
     let settings = SettingsArgs::of_servers(args.servers).read()?;

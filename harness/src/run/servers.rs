@@ -91,7 +91,7 @@ impl RunServers {
             Some(Err(reason)) => notes.push(reason.to_owned()),
             None => {}
         };
-        add(&mut roles.server, self.under_test().filter(|_| self.engine.kind().has_server()));
+        add(&mut roles.server, self.under_test().filter(|_| self.engine.kind().has_server));
         if let Some(pgbench) = background {
             roles.background.push(pgbench);
             add(&mut roles.background, self.only_of_background());
@@ -114,7 +114,7 @@ impl RunServers {
             let own = server.private();
             ServerDescription {
                 role: "background".to_owned(),
-                engine: background::ENGINE.kind().name().to_owned(),
+                engine: background::ENGINE.kind().id.to_owned(),
                 private: own.is_some(),
                 address: server.address(),
                 version: own.as_ref().map_or("not asked".to_owned(), |own| own.version.clone()),

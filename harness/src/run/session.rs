@@ -67,7 +67,7 @@ pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
             std::process::id()
         ),
         backend: request.entry.id.to_owned(),
-        engine: request.entry.engine.name().to_owned(),
+        engine: request.entry.engine.id.to_owned(),
         queue_type: request.entry.id.to_owned(),
         scenario: plan.scenario.id.clone(),
         profile: plan.profile.clone(),

@@ -90,7 +90,7 @@ pub(super) async fn carry_out(
     Ok(figures::conclude(
         run.identity.clone(),
         figures::Evidences {
-            in_process: !request.entry.engine.has_server(),
+            in_process: !request.entry.engine.has_server,
             capabilities: &capabilities,
             ceiling_jobs_s,
             notes: run.notes,

@@ -12,7 +12,7 @@ use super::shares::Shares;
 use crate::counters::ClientCounters;
 use crate::error::Result;
 use crate::postgres::failure;
-use crate::postgres::target::{Role, Target};
+use crate::postgres::settings::{Role, Settings};
 
 /// Pause between two attempts to connect anew.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -41,21 +41,21 @@ impl Listening {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Connect`].
-    pub(in crate::postgres) async fn listener(&self, target: &Target) -> Result<Arc<Listener>> {
+    pub(in crate::postgres) async fn listener(&self, settings: &Settings) -> Result<Arc<Listener>> {
         let _alone = self.opening.lock().await;
         if let Some(listener) = self.current() {
             return Ok(listener);
         }
         let ear = Ear {
-            session: target.session(Role::Listener),
-            channel: target.channel().to_owned(),
-            limit: target.timeout,
-            place: target.place().to_owned(),
+            session: settings.session(Role::Listener),
+            channel: settings.channel().to_owned(),
+            limit: settings.timeout,
+            place: settings.place().to_owned(),
         };
         let connection = ear.connect().await?;
         // Whatever was announced while nobody listened.
         self.announcements.doubt();
-        let attending = attend(ear, connection, Arc::clone(&self.announcements), target.counts());
+        let attending = attend(ear, connection, Arc::clone(&self.announcements), settings.counts());
         let listener = Arc::new(Listener { task: tokio::spawn(attending).abort_handle() });
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&listener);
         Ok(listener)

@@ -6,18 +6,18 @@ use sqlx::{Row, SqlStr};
 
 use crate::counters::ClientCounters;
 use crate::error::Result;
-use crate::postgres::link::Link;
+use crate::postgres::connection::Link;
 use crate::postgres::rows::Bind;
+use crate::postgres::settings::Settings;
 use crate::postgres::statements::{Statements, prepared};
-use crate::postgres::target::Target;
 
 /// Tells waiting consumers, where they wait to be told, of one job that no statement made ready: a rollback did.
 pub(in crate::postgres) struct Ring(Option<(SqlStr, ClientCounters)>);
 
 impl Ring {
-    pub(in crate::postgres) fn new(target: &Target) -> Self {
-        let text = || Statements::new(target).filled(sql::QUEUE, "ring", &[("{channel}", target.channel())]);
-        Ring(target.notifying().map(|counters| (prepared(text()), counters)))
+    pub(in crate::postgres) fn new(settings: &Settings) -> Self {
+        let text = || Statements::new(settings).filled(sql::QUEUE, "ring", &[("{channel}", settings.channel())]);
+        Ring(settings.notifying().map(|counters| (prepared(text()), counters)))
     }
 
     /// Tells them. A notification that fails is no failure of what made the job ready: the fallback finds it.
@@ -39,13 +39,13 @@ pub(in crate::postgres) struct Supply {
 
 impl Supply {
     /// `change` is one INSERT or UPDATE without RETURNING.
-    pub(in crate::postgres) fn new(target: &Target, change: &SqlStr) -> Self {
-        let Some(counters) = target.notifying() else {
+    pub(in crate::postgres) fn new(settings: &Settings, change: &SqlStr) -> Self {
+        let Some(counters) = settings.notifying() else {
             return Supply { statement: change.clone(), notifying: None };
         };
         let change = change.as_str().trim_end().trim_end_matches(';');
-        let braces = [("{change}", change), ("{channel}", target.channel())];
-        let text = Statements::new(target).filled(sql::QUEUE, "announce", &braces);
+        let braces = [("{change}", change), ("{channel}", settings.channel())];
+        let text = Statements::new(settings).filled(sql::QUEUE, "announce", &braces);
         Supply { statement: prepared(text), notifying: Some(counters) }
     }
 

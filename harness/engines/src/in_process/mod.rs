@@ -13,7 +13,7 @@ pub struct InProcessEngine;
 #[async_trait]
 impl Engine for InProcessEngine {
     fn kind(&self) -> EngineKind {
-        EngineKind::InProcess
+        qbench_backends::in_process::ENGINE
     }
 
     fn title(&self) -> &'static str {

@@ -29,7 +29,7 @@ pub struct PostgresEngine;
 #[async_trait]
 impl Engine for PostgresEngine {
     fn kind(&self) -> EngineKind {
-        EngineKind::Postgres
+        qbench_backends::postgres::ENGINE
     }
 
     fn title(&self) -> &'static str {

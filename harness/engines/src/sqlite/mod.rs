@@ -17,7 +17,7 @@ pub struct SqliteEngine;
 #[async_trait]
 impl Engine for SqliteEngine {
     fn kind(&self) -> EngineKind {
-        EngineKind::Sqlite
+        qbench_backends::sqlite::ENGINE
     }
 
     fn title(&self) -> &'static str {

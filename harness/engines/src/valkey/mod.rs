@@ -28,7 +28,7 @@ pub struct ValkeyEngine;
 #[async_trait]
 impl Engine for ValkeyEngine {
     fn kind(&self) -> EngineKind {
-        EngineKind::Valkey
+        qbench_backends::valkey::ENGINE
     }
 
     fn title(&self) -> &'static str {

@@ -1,0 +1,315 @@
+//! `memory`: the reference. What the words of the seam mean, in one process and as plainly as possible.
+//!
+//! A job is *ready* or *in flight* until it is *done*, or *dead* when its work failed. A claim hands out the job that became
+//! ready first, as a delivery with a number of its own and a lease that ends at a fixed instant. The delivery *holds* until it
+//! is acked, nacked or reclaimed; a lease that has run out but was not reclaimed still holds, so a late worker that nobody
+//! replaced is not punished. Acks and nacks name the delivery, not the job, and therefore cannot settle somebody else's.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use qbench_schema::result::Durability;
+use tokio::time::Instant;
+
+use crate::capability::Capabilities;
+use crate::config::BackendConfig;
+use crate::entry::Entry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
+use crate::seam::{
+    AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer, WorkResult,
+};
+use crate::waiting::{Bell, WAKES, Waiting};
+
+/// The registry's line.
+pub(crate) const ENTRY: Entry = Entry {
+    id: "memory",
+    engine: crate::in_process::ENGINE,
+    summary: "reference semantics in this process: leases, attempts, stale acks, exact census",
+    colour: Some([140, 140, 140]),
+    options: &[],
+    variants: &[],
+    contract: &|_| Ok(Capabilities { records_failures: true, ..Capabilities::leased(WAKES, MAX_BATCH) }),
+    opener: &|config| Ok(Arc::new(MemoryBackend::open(config)?)),
+};
+
+/// Largest batch of any kind: nothing in the design limits it, so the number only has to be a number.
+const MAX_BATCH: NonZeroU32 = NonZeroU32::new(65_536).expect("not zero");
+
+/// A job that waits for a claim.
+struct Ready {
+    job: JobId,
+    payload: Bytes,
+    /// Deliveries so far.
+    deliveries: u32,
+}
+
+/// A delivery that holds.
+struct Held {
+    ready: Ready,
+    expires_at: Instant,
+}
+
+/// Every job of the queue.
+#[derive(Default)]
+struct Jobs {
+    /// In the order in which they became ready.
+    ready: VecDeque<Ready>,
+    /// By delivery number. Leases are equally long and numbers ascend, so the first one is also the first to expire.
+    in_flight: BTreeMap<u64, Held>,
+    /// Number of the next delivery. Never goes back, not even on a reset: an old lease must not name a new delivery.
+    next_delivery: u64,
+    enqueued: u64,
+    done: u64,
+    dead: u64,
+}
+
+impl Jobs {
+    /// Delivers `ready` and returns its lease.
+    fn deliver(&mut self, mut ready: Ready, lease: Duration) -> Lease {
+        let delivery = self.next_delivery;
+        self.next_delivery += 1;
+        ready.deliveries += 1;
+        let handed_out = Lease {
+            job: ready.job,
+            attempt: ready.deliveries,
+            payload: ready.payload.clone(),
+            token: LeaseToken([delivery, 0]),
+        };
+        self.in_flight.insert(delivery, Held { ready, expires_at: Instant::now() + lease });
+        handed_out
+    }
+
+    /// Ends a delivery; `None` when it does not hold any more.
+    fn end(&mut self, lease: &Lease) -> Option<Ready> {
+        self.in_flight.remove(&lease.token.0[0]).map(|held| held.ready)
+    }
+
+    /// Ends a delivery for good.
+    fn settle(&mut self, lease: &Lease, result: WorkResult) -> AckStatus {
+        if self.end(lease).is_none() {
+            return AckStatus::Stale;
+        }
+        match result {
+            WorkResult::Succeeded => self.done += 1,
+            WorkResult::Failed => self.dead += 1,
+        }
+        AckStatus::Acked
+    }
+}
+
+/// What every connection of one opened backend shares. The jobs are `None` until [`Admin::setup`].
+#[derive(Default)]
+struct Queue {
+    jobs: Mutex<Option<Jobs>>,
+    bell: Bell,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Option<Jobs>> {
+        // Nothing under the lock can panic half way, so a poisoned lock still guards consistent jobs.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `operation` on the jobs.
+    fn with_jobs<T>(&self, context: &str, operation: impl FnOnce(&mut Jobs) -> T) -> Result<T> {
+        match self.lock().as_mut() {
+            Some(jobs) => Ok(operation(jobs)),
+            None => Err(Error::new(ErrorKind::Server, context, "the queue does not exist: call setup first")),
+        }
+    }
+}
+
+struct MemoryBackend {
+    queue: Arc<Queue>,
+    lease: Duration,
+    waiting: Waiting,
+}
+
+impl MemoryBackend {
+    fn open(config: &BackendConfig) -> Result<Self> {
+        Ok(MemoryBackend { queue: Arc::default(), lease: config.lease, waiting: Waiting::of(config) })
+    }
+}
+
+#[async_trait]
+impl Backend for MemoryBackend {
+    fn id(&self) -> &'static str {
+        ENTRY.id
+    }
+
+    async fn admin(&self) -> Result<Box<dyn Admin>> {
+        Ok(Box::new(MemoryAdmin { queue: Arc::clone(&self.queue) }))
+    }
+
+    async fn producer(&self, _id: ProducerId) -> Result<Box<dyn Producer>> {
+        Ok(Box::new(MemoryProducer { queue: Arc::clone(&self.queue) }))
+    }
+
+    async fn consumer(&self, _id: WorkerId) -> Result<Consumer> {
+        let queue = Arc::clone(&self.queue);
+        Ok(Consumer {
+            claimer: Box::new(MemoryClaimer { queue: Arc::clone(&queue), lease: self.lease, waiting: self.waiting }),
+            acker: Box::new(MemoryAcker { queue }),
+        })
+    }
+}
+
+struct MemoryAdmin {
+    queue: Arc<Queue>,
+}
+
+#[async_trait]
+impl Admin for MemoryAdmin {
+    async fn describe(&mut self) -> Result<Description> {
+        Ok(Description {
+            engine: "in_process".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            queue_type: "memory",
+            durability: Durability::D0,
+            settings: BTreeMap::new(),
+            objects: Vec::new(),
+            notes: Vec::new(),
+        })
+    }
+
+    async fn setup(&mut self) -> Result<()> {
+        let mut jobs = self.queue.lock();
+        let next_delivery = jobs.as_ref().map_or(0, |old| old.next_delivery);
+        *jobs = Some(Jobs { next_delivery, ..Jobs::default() });
+        Ok(())
+    }
+
+    async fn reset(&mut self) -> Result<()> {
+        self.queue.with_jobs("reset", |jobs| {
+            *jobs = Jobs { next_delivery: jobs.next_delivery, ..Jobs::default() };
+        })
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn depth(&mut self) -> Result<Depth> {
+        self.queue
+            .with_jobs("depth", |jobs| Depth { ready: jobs.ready.len() as u64, in_flight: jobs.in_flight.len() as u64 })
+    }
+
+    async fn census(&mut self) -> Result<Census> {
+        self.queue.with_jobs("census", |jobs| Census {
+            enqueued: Some(jobs.enqueued),
+            ready: jobs.ready.len() as u64,
+            in_flight: jobs.in_flight.len() as u64,
+            done: Some(jobs.done),
+            dead: jobs.dead,
+            partitions: Vec::new(),
+        })
+    }
+
+    async fn teardown(&mut self) -> Result<()> {
+        *self.queue.lock() = None;
+        Ok(())
+    }
+}
+
+struct MemoryProducer {
+    queue: Arc<Queue>,
+}
+
+#[async_trait]
+impl Producer for MemoryProducer {
+    async fn enqueue(&mut self, new_jobs: &[NewJob]) -> Result<()> {
+        self.queue.with_jobs("enqueue", |jobs| {
+            jobs.enqueued += new_jobs.len() as u64;
+            jobs.ready.extend(new_jobs.iter().map(|new| Ready {
+                job: new.job,
+                payload: new.payload.clone(),
+                deliveries: 0,
+            }));
+        })?;
+        self.queue.bell.ring();
+        Ok(())
+    }
+}
+
+struct MemoryClaimer {
+    queue: Arc<Queue>,
+    lease: Duration,
+    waiting: Waiting,
+}
+
+#[async_trait]
+impl Claimer for MemoryClaimer {
+    async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
+        let take = || {
+            let (took_any, left_any) = self.queue.with_jobs("claim", |jobs| {
+                let count = jobs.ready.len().min(limit as usize);
+                for _ in 0..count {
+                    let Some(ready) = jobs.ready.pop_front() else { break };
+                    out.push(jobs.deliver(ready, self.lease));
+                }
+                (count > 0, !jobs.ready.is_empty())
+            })?;
+            if took_any && left_any {
+                self.queue.bell.ring();
+            }
+            Ok(took_any)
+        };
+        self.queue.bell.wait_for(self.waiting, wait, take).await
+    }
+
+    async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        self.queue.with_jobs("reclaim", |jobs| {
+            let now = Instant::now();
+            for _ in 0..limit {
+                match jobs.in_flight.first_entry() {
+                    Some(first) if first.get().expires_at <= now => {
+                        let expired = first.remove();
+                        out.push(jobs.deliver(expired.ready, self.lease));
+                    }
+                    _ => break,
+                }
+            }
+        })
+    }
+}
+
+struct MemoryAcker {
+    queue: Arc<Queue>,
+}
+
+#[async_trait]
+impl Acker for MemoryAcker {
+    async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
+        self.queue.with_jobs("ack", |jobs| {
+            for lease in leases {
+                out.push(jobs.settle(lease, WorkResult::Succeeded));
+            }
+        })
+    }
+
+    async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
+        self.queue.with_jobs("ack", |jobs| {
+            for (lease, result) in leases.iter().zip(results) {
+                out.push(jobs.settle(lease, *result));
+            }
+        })
+    }
+
+    async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
+        self.queue.with_jobs("nack", |jobs| {
+            for lease in leases {
+                if let Some(ready) = jobs.end(lease) {
+                    // At the end: a job becomes ready anew, so one that always fails does not stand in everybody's way.
+                    jobs.ready.push_back(ready);
+                }
+            }
+        })?;
+        self.queue.bell.ring();
+        Ok(())
+    }
+}

@@ -1,0 +1,4 @@
+//! A file per queue.
+
+pub(super) mod memory;
+pub(super) mod null;

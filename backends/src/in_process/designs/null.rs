@@ -1,0 +1,232 @@
+//! `null`: hands jobs over and does nothing else, so that a run against it measures the harness itself (METHODOLOGY M5).
+//!
+//! One ring buffer behind a mutex. A job costs a move in and a move out; its payload is shared, never copied; nothing is
+//! allocated per job once the buffer has grown. Acks always succeed, leases do not exist, and jobs of a vanished consumer
+//! are gone.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use qbench_schema::result::Durability;
+
+use crate::capability::Capabilities;
+use crate::config::BackendConfig;
+use crate::entry::Entry;
+use crate::error::{Error, Result};
+use crate::job::{Lease, LeaseToken, NewJob, ProducerId, WorkerId};
+use crate::seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer};
+use crate::waiting::{Bell, WAKES, Waiting};
+
+/// The registry's line.
+pub(crate) const ENTRY: Entry = Entry {
+    id: "null",
+    engine: crate::in_process::ENGINE,
+    summary: "hands jobs over and does nothing else: the harness's own floor",
+    colour: Some([85, 85, 85]),
+    options: &[],
+    variants: &[],
+    contract: &|_| {
+        let taken_out = Capabilities::taken_out(WAKES, MAX_BATCH);
+        Ok(Capabilities { nack: false, counts_attempts: false, ..taken_out })
+    },
+    opener: &|config| Ok(Arc::new(NullBackend::open(config)?)),
+};
+
+/// Largest batch of any kind: nothing in the design limits it, so the number only has to be a number.
+const MAX_BATCH: NonZeroU32 = NonZeroU32::new(65_536).expect("not zero");
+
+/// The queue and its counters.
+#[derive(Default)]
+struct Jobs {
+    ready: VecDeque<NewJob>,
+    /// Counted up by every reset and kept in each lease, so that counters never mix jobs from before and after.
+    generation: u64,
+    enqueued: u64,
+    claimed: u64,
+    acked: u64,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: Mutex<Jobs>,
+    bell: Bell,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
+        // Nothing under the lock can panic half way, so a poisoned lock still guards consistent jobs.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets every job. The buffer is given back: what warm-up needed must not count as memory of the measured phase.
+    fn clear(&self) {
+        let mut jobs = self.lock();
+        *jobs = Jobs { generation: jobs.generation + 1, ..Jobs::default() };
+    }
+}
+
+struct NullBackend {
+    queue: Arc<Queue>,
+    waiting: Waiting,
+}
+
+impl NullBackend {
+    fn open(config: &BackendConfig) -> Result<Self> {
+        Ok(NullBackend { queue: Arc::default(), waiting: Waiting::of(config) })
+    }
+}
+
+#[async_trait]
+impl Backend for NullBackend {
+    fn id(&self) -> &'static str {
+        ENTRY.id
+    }
+
+    async fn admin(&self) -> Result<Box<dyn Admin>> {
+        Ok(Box::new(NullAdmin { queue: Arc::clone(&self.queue) }))
+    }
+
+    async fn producer(&self, _id: ProducerId) -> Result<Box<dyn Producer>> {
+        Ok(Box::new(NullProducer { queue: Arc::clone(&self.queue) }))
+    }
+
+    async fn consumer(&self, _id: WorkerId) -> Result<Consumer> {
+        let queue = Arc::clone(&self.queue);
+        Ok(Consumer {
+            claimer: Box::new(NullClaimer { queue: Arc::clone(&queue), waiting: self.waiting }),
+            acker: Box::new(NullAcker { queue }),
+        })
+    }
+}
+
+struct NullAdmin {
+    queue: Arc<Queue>,
+}
+
+#[async_trait]
+impl Admin for NullAdmin {
+    async fn describe(&mut self) -> Result<Description> {
+        Ok(Description {
+            engine: "in_process".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            queue_type: "null",
+            durability: Durability::D0,
+            settings: BTreeMap::new(),
+            objects: Vec::new(),
+            notes: Vec::new(),
+        })
+    }
+
+    async fn setup(&mut self) -> Result<()> {
+        self.queue.clear();
+        Ok(())
+    }
+
+    async fn reset(&mut self) -> Result<()> {
+        self.queue.clear();
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn depth(&mut self) -> Result<Depth> {
+        let jobs = self.queue.lock();
+        Ok(Depth { ready: jobs.ready.len() as u64, in_flight: jobs.claimed - jobs.acked })
+    }
+
+    async fn census(&mut self) -> Result<Census> {
+        let jobs = self.queue.lock();
+        Ok(Census {
+            enqueued: Some(jobs.enqueued),
+            ready: jobs.ready.len() as u64,
+            in_flight: jobs.claimed - jobs.acked,
+            done: Some(jobs.acked),
+            dead: 0,
+            partitions: Vec::new(),
+        })
+    }
+
+    async fn teardown(&mut self) -> Result<()> {
+        self.queue.clear();
+        Ok(())
+    }
+}
+
+struct NullProducer {
+    queue: Arc<Queue>,
+}
+
+#[async_trait]
+impl Producer for NullProducer {
+    async fn enqueue(&mut self, new_jobs: &[NewJob]) -> Result<()> {
+        {
+            let mut jobs = self.queue.lock();
+            jobs.enqueued += new_jobs.len() as u64;
+            jobs.ready.extend(new_jobs.iter().cloned());
+        }
+        self.queue.bell.ring();
+        Ok(())
+    }
+}
+
+struct NullClaimer {
+    queue: Arc<Queue>,
+    waiting: Waiting,
+}
+
+#[async_trait]
+impl Claimer for NullClaimer {
+    async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
+        let take = || {
+            let mut jobs = self.queue.lock();
+            let count = jobs.ready.len().min(limit as usize);
+            if count == 0 {
+                return Ok(false);
+            }
+            let token = LeaseToken([jobs.generation, 0]);
+            jobs.claimed += count as u64;
+            out.extend(jobs.ready.drain(..count).map(|new| Lease {
+                job: new.job,
+                attempt: 1,
+                payload: new.payload,
+                token,
+            }));
+            let left_any = !jobs.ready.is_empty();
+            drop(jobs);
+            if left_any {
+                self.queue.bell.ring();
+            }
+            Ok(true)
+        };
+        self.queue.bell.wait_for(self.waiting, wait, take).await
+    }
+
+    async fn reclaim(&mut self, _limit: u32, _out: &mut Vec<Lease>) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct NullAcker {
+    queue: Arc<Queue>,
+}
+
+#[async_trait]
+impl Acker for NullAcker {
+    async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
+        out.extend(leases.iter().map(|_| AckStatus::Acked));
+        let mut jobs = self.queue.lock();
+        let of_this_generation = leases.iter().filter(|lease| lease.token.0[0] == jobs.generation).count() as u64;
+        // A lease acked twice must not make more jobs done than were claimed.
+        jobs.acked = (jobs.acked + of_this_generation).min(jobs.claimed);
+        Ok(())
+    }
+
+    async fn nack(&mut self, _leases: &[Lease]) -> Result<()> {
+        Err(Error::config("null cannot take a job back: it keeps nothing of the jobs that it hands over"))
+    }
+}

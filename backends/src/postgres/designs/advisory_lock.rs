@@ -1,0 +1,331 @@
+//! `advisory_lock`: what batch SQL replaced in pgqueue-go, by its own report: one statement per job, completions behind
+//! advisory locks, statistics counted up job by job.
+//!
+//! The report says that throughput did not grow with the workers, and that there were deadlocks. Both are for runs to
+//! show or to refute; the design is here so that they can.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use qbench_schema::sql;
+use sqlx::{Row, SqlStr};
+use tokio::sync::Mutex;
+
+use crate::capability::Capabilities;
+use crate::config::{BackendConfig, BackendOptions};
+use crate::entry::{Entry, OptionSpec};
+use crate::error::Result;
+use crate::job::{Lease, WorkerId};
+use crate::postgres::admin::Design;
+use crate::postgres::backend::{Consumers, PgBackend};
+use crate::postgres::connection::Link;
+use crate::postgres::depth;
+use crate::postgres::leased::ANYWHERE;
+use crate::postgres::notify::Supply;
+use crate::postgres::rows::{self, Bind};
+use crate::postgres::settings::Settings;
+use crate::postgres::statements::Statements;
+use crate::postgres::waiting::{Source, WaitingClaimer};
+use crate::seam::{AckStatus, Acker, Consumer};
+
+/// The registry's line.
+pub(crate) const ENTRY: Entry = Entry {
+    id: "advisory_lock",
+    engine: crate::postgres::ENGINE,
+    summary: "what batch SQL replaced: a statement per job, completions behind advisory locks, statistics counted up",
+    colour: Some([86, 180, 233]),
+    options: &[
+        OptionSpec {
+            key: "lock",
+            default: "session",
+            help: "scope of the advisory locks: session (lock, a transaction for one job, unlock) or transaction (one transaction \
+                   per ack, which holds all of its locks to the end)",
+        },
+        OptionSpec {
+            key: "statistics",
+            default: "upsert",
+            help: "how a completed job is logged: upsert (a counter that all jobs of one kind and moment share) or append (a row \
+                   per job)",
+        },
+        OptionSpec {
+            key: "entrypoints",
+            default: "2",
+            help: "kinds of jobs, each with counters of its own, 1 to 1000; the benchmark that reported it has two",
+        },
+    ],
+    // Transactions that count up shared rows deadlock whenever eight consumers ack at once, each time for the server's
+    // deadlock_timeout: nothing that a suite can wait for. Tests of their own look at them.
+    variants: &[&[("lock", "transaction"), ("statistics", "append")], &[("statistics", "append")]],
+    contract: &|options| {
+        Options::of(options).map(|_| Capabilities {
+            max_claim_batch: MAX_LOOP,
+            max_ack_batch: MAX_LOOP,
+            ..crate::postgres::CONTRACT
+        })
+    },
+    opener: &|config| Ok(Arc::new(open(config)?)),
+};
+
+/// Most jobs in one claim or ack. A batch is a loop of statements here, so it only holds its locks longer.
+const MAX_LOOP: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
+
+const DEFAULT_ENTRYPOINTS: u32 = 2;
+const MOST_ENTRYPOINTS: u32 = 1_000;
+
+struct Options {
+    by_session: bool,
+    append: bool,
+    entrypoints: u32,
+}
+
+impl Options {
+    fn of(options: &BackendOptions) -> Result<Self> {
+        Ok(Options {
+            by_session: options.choice("lock", &["session", "transaction"])? == "session",
+            append: options.choice("statistics", &["upsert", "append"])? == "append",
+            entrypoints: options.parse_in("entrypoints", DEFAULT_ENTRYPOINTS, 1..=MOST_ENTRYPOINTS)?,
+        })
+    }
+}
+
+fn open(config: &BackendConfig) -> Result<PgBackend<OneByOne>> {
+    let Options { by_session, append, entrypoints } = Options::of(&config.options)?;
+    let settings = Settings::new(ENTRY.id, config)?.noting(note(by_session, append));
+    let sql = Statements::new(&settings);
+    let get = |name: &str| sql.get(sql::ADVISORY_LOCK, name);
+    let tables = vec![settings.namespace.table("jobs"), settings.namespace.table("jobs_statistics")];
+    let key = if append { String::new() } else { sql.text(sql::ADVISORY_LOCK, "statistics_key") };
+    let create = [("{entrypoints}", entrypoints.to_string()), ("{key}", key)];
+    let in_flight = sql.text(sql::ADVISORY_LOCK, "in_flight");
+    let design = Design {
+        queue_type: ENTRY.id,
+        create: sql.filled(
+            sql::ADVISORY_LOCK,
+            "create",
+            &create.each_ref().map(|(brace, text)| (*brace, text.as_str())),
+        ),
+        storage: tables.clone(),
+        tables,
+        release: None,
+        depth: depth::statement(&sql, &["jobs".to_owned()], "status = 0", &in_flight),
+        census: get("census"),
+        binding: None,
+    };
+    let hot = Hot {
+        claim: get("claim"),
+        reclaim: get("reclaim"),
+        complete: get("complete"),
+        count: get(if append { "append" } else { "count" }),
+        locks: match by_session {
+            true => Locks::OfSession { lock: get("lock_session"), unlock: get("unlock_session") },
+            false => Locks::OfTransaction { lock: get("lock") },
+        },
+        nack: sql.supply(sql::ADVISORY_LOCK, "nack"),
+    };
+    Ok(PgBackend {
+        id: ENTRY.id,
+        enqueue: sql.get(sql::QUEUE, "enqueue"),
+        consumers: OneByOne(Arc::new(hot)),
+        design: Arc::new(design),
+        settings: Arc::new(settings),
+    })
+}
+
+/// What a reader of its figures must know: the price of the design.
+fn note(by_session: bool, append: bool) -> String {
+    let ack = match by_session {
+        false => "an ack of n is 3n + 2 requests in one transaction (lock, delete and count each job)",
+        true => "an ack of n is 6n requests and n transactions (lock, begin, delete, count, commit, unlock)",
+    };
+    let statistics = match append {
+        false => {
+            "; all jobs of one kind, second of arrival and time in the queue count up one row, which is locked until the commit, \
+             so that workers wait for each other there, and two that meet in another order deadlock"
+        }
+        true => "",
+    };
+    format!("a job is a statement of its own: a claim of n is n requests, {ack}{statistics}")
+}
+
+/// Scope of the advisory locks.
+enum Locks {
+    /// Released by the commit.
+    OfTransaction { lock: SqlStr },
+    /// Released job by job.
+    OfSession { lock: SqlStr, unlock: SqlStr },
+}
+
+/// The statements of consumers, each for one job.
+struct Hot {
+    claim: SqlStr,
+    reclaim: SqlStr,
+    complete: SqlStr,
+    count: SqlStr,
+    locks: Locks,
+    nack: Supply,
+}
+
+/// Consumers that handle one job after the other.
+struct OneByOne(Arc<Hot>);
+
+impl Consumers for OneByOne {
+    fn on(&self, link: Link, settings: &Settings, _id: WorkerId) -> Consumer {
+        let link = Arc::new(Mutex::new(link));
+        let queue = Queue { link: Arc::clone(&link), hot: Arc::clone(&self.0), lease_s: settings.lease.as_secs_f64() };
+        let acker = LockingAcker { link, hot: Arc::clone(&self.0) };
+        Consumer { claimer: Box::new(WaitingClaimer::new(queue, settings)), acker: Box::new(acker) }
+    }
+}
+
+/// The queue table as one worker claims from it.
+struct Queue {
+    link: Arc<Mutex<Link>>,
+    hot: Arc<Hot>,
+    lease_s: f64,
+}
+
+impl Queue {
+    /// Runs `statement`, which takes one job, until there is none or `limit` are taken. What was taken before an error stays
+    /// in `out`: those jobs are ours.
+    async fn one_by_one(
+        &self,
+        what: &'static str,
+        statement: &SqlStr,
+        lease_s: Option<f64>,
+        limit: u32,
+        out: &mut Vec<Lease>,
+    ) -> Result<()> {
+        for _ in 0..limit {
+            let before = out.len();
+            let bind = match lease_s {
+                Some(lease_s) => Bind::default().value(lease_s)?,
+                None => Bind::default(),
+            };
+            rows::fetch(&mut *self.link.lock().await, what, statement, bind.done(), ANYWHERE, out).await?;
+            if out.len() == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source for Queue {
+    async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        self.one_by_one("claim", &self.hot.claim, None, limit, out).await
+    }
+
+    async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        self.one_by_one("reclaim", &self.hot.reclaim, Some(self.lease_s), limit, out).await
+    }
+}
+
+/// Settles a worker's leases one after the other, in the order in which they come.
+struct LockingAcker {
+    link: Arc<Mutex<Link>>,
+    hot: Arc<Hot>,
+}
+
+#[async_trait]
+impl Acker for LockingAcker {
+    async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
+        if leases.is_empty() {
+            return Ok(());
+        }
+        let before = out.len();
+        let mut link = self.link.lock().await;
+        let acked = match &self.hot.locks {
+            Locks::OfTransaction { lock } => self.hot.ack_together(&mut link, lock, leases, out).await,
+            Locks::OfSession { lock, unlock } => self.hot.ack_apart(&mut link, lock, unlock, leases, out).await,
+        };
+        if acked.is_err() {
+            out.truncate(before);
+        }
+        acked
+    }
+
+    async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
+        if leases.is_empty() {
+            return Ok(());
+        }
+        let arguments = rows::ids_and_attempts(leases)?;
+        self.hot.nack.run(&mut *self.link.lock().await, "nack", arguments).await?;
+        Ok(())
+    }
+}
+
+impl Hot {
+    /// All of them in one transaction.
+    async fn ack_together(
+        &self,
+        link: &mut Link,
+        lock: &SqlStr,
+        leases: &[Lease],
+        out: &mut Vec<AckStatus>,
+    ) -> Result<()> {
+        let looped = async {
+            link.command("ack", "BEGIN").await?;
+            for lease in leases {
+                on_id(link, lock, lease).await?;
+                out.push(self.complete(link, lease).await?);
+            }
+            link.command("ack", "COMMIT").await
+        }
+        .await;
+        if looped.is_err() && (!link.is_connected() || link.command("roll back an ack", "ROLLBACK").await.is_err()) {
+            link.disconnect();
+        }
+        looped
+    }
+
+    /// Each of them in a transaction of its own.
+    async fn ack_apart(
+        &self,
+        link: &mut Link,
+        lock: &SqlStr,
+        unlock: &SqlStr,
+        leases: &[Lease],
+        out: &mut Vec<AckStatus>,
+    ) -> Result<()> {
+        let before = out.len();
+        for lease in leases {
+            let one = async {
+                on_id(link, lock, lease).await?;
+                link.command("ack", "BEGIN").await?;
+                out.push(self.complete(link, lease).await?);
+                link.command("ack", "COMMIT").await?;
+                on_id(link, unlock, lease).await
+            }
+            .await;
+            if let Err(error) = one {
+                // Takes lock and transaction along.
+                link.disconnect();
+                // Whoever tries again must not take the jobs that are done for somebody else's.
+                return Err(if out.len() > before { error.into_unknown() } else { error });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one job out of the queue and counts it, where its lease holds.
+    async fn complete(&self, link: &mut Link, lease: &Lease) -> Result<AckStatus> {
+        let arguments = Bind::default().value(rows::id(lease))?.value(rows::attempt(lease))?.done();
+        let mut completed: Option<(i32, i64, i64)> = None;
+        link.run("ack", &self.complete, arguments, |row| {
+            completed = Some((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+            Ok(())
+        })
+        .await?;
+        let Some((entrypoint, time_in_queue_s, created_s)) = completed else { return Ok(AckStatus::Stale) };
+        let arguments = Bind::default().value(entrypoint)?.value(time_in_queue_s)?.value(created_s)?.done();
+        link.run("count a job", &self.count, arguments, |_| Ok(())).await?;
+        Ok(AckStatus::Acked)
+    }
+}
+
+/// Runs a statement about a lease's id whose answer says nothing.
+async fn on_id(link: &mut Link, statement: &SqlStr, lease: &Lease) -> Result<()> {
+    let arguments = Bind::default().value(rows::id(lease))?.done();
+    link.run("lock or unlock a job", statement, arguments, |_| Ok(())).await.map(|_| ())
+}

@@ -1,0 +1,85 @@
+//! `commit = claim`: the job leaves the server with its claim.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::SqlStr;
+use sqlx::postgres::PgArguments;
+use tokio::sync::Mutex;
+
+use crate::error::Result;
+use crate::job::Lease;
+use crate::postgres::connection::Link;
+use crate::postgres::notify::Supply;
+use crate::postgres::rows::{self, Bind};
+use crate::postgres::settings::Settings;
+use crate::postgres::waiting::{Source, WaitingClaimer};
+use crate::seam::{AckStatus, Acker, Consumer};
+
+/// The statements of consumers.
+pub(super) struct Hot {
+    pub(super) claim: SqlStr,
+    pub(super) ack: SqlStr,
+    pub(super) nack: Supply,
+}
+
+/// Both sides of a worker on `link`.
+pub(super) fn consumer(link: Link, settings: &Settings, hot: &Arc<Hot>, worker: i32) -> Consumer {
+    let link = Arc::new(Mutex::new(link));
+    let queue = Queue { link: Arc::clone(&link), hot: Arc::clone(hot) };
+    let archive = Archive { link, hot: Arc::clone(hot), worker, returned: Vec::new() };
+    Consumer { claimer: Box::new(WaitingClaimer::new(queue, settings)), acker: Box::new(archive) }
+}
+
+/// The queue table as one worker claims from it.
+struct Queue {
+    link: Arc<Mutex<Link>>,
+    hot: Arc<Hot>,
+}
+
+impl Source for Queue {
+    async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        let arguments = Bind::default().value(rows::limit(limit))?.done();
+        rows::fetch(&mut *self.link.lock().await, "claim", &self.hot.claim, arguments, 0, out).await
+    }
+}
+
+/// The archive as one worker settles its leases.
+struct Archive {
+    link: Arc<Mutex<Link>>,
+    hot: Arc<Hot>,
+    worker: i32,
+    /// Scratch of one ack, kept to spare its allocation.
+    returned: Vec<i64>,
+}
+
+#[async_trait]
+impl Acker for Archive {
+    async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
+        if leases.is_empty() {
+            return Ok(());
+        }
+        let arguments = whole_jobs(leases)?.value(self.worker)?.done();
+        rows::fetch_ids(&mut *self.link.lock().await, "ack", &self.hot.ack, arguments, &mut self.returned).await?;
+        rows::statuses(leases, &mut self.returned, out);
+        Ok(())
+    }
+
+    async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
+        if leases.is_empty() {
+            return Ok(());
+        }
+        let arguments: PgArguments = whole_jobs(leases)?.done();
+        self.hot.nack.run(&mut *self.link.lock().await, "nack", arguments).await?;
+        Ok(())
+    }
+}
+
+/// Everything of the jobs, because the server has nothing of them any more.
+fn whole_jobs(leases: &[Lease]) -> Result<Bind> {
+    Bind::default()
+        .array(leases.iter().map(rows::id))?
+        .array(leases.iter().map(|lease| rows::job_column(lease.job)))?
+        .array(leases.iter().map(rows::attempt))?
+        .array(leases.iter().map(|lease| &*lease.payload))
+}

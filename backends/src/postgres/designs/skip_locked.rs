@@ -1,0 +1,77 @@
+//! `skip_locked`: one table with a status column, claimed with `SELECT … FOR UPDATE SKIP LOCKED`.
+
+use std::sync::Arc;
+
+use qbench_schema::sql;
+
+use crate::config::BackendConfig;
+use crate::entry::Entry;
+use crate::error::Result;
+use crate::job::{Lease, WorkerId};
+use crate::postgres::admin::Design;
+use crate::postgres::backend::{Consumers, PgBackend};
+use crate::postgres::connection::Link;
+use crate::postgres::depth;
+use crate::postgres::leased::{self, ANYWHERE, Hot, Session};
+use crate::postgres::settings::Settings;
+use crate::postgres::statements::{Statements, prepared};
+use crate::postgres::waiting::{Source, WaitingClaimer};
+use crate::seam::Consumer;
+
+/// The registry's line.
+pub(crate) const ENTRY: Entry = Entry {
+    id: "skip_locked",
+    engine: crate::postgres::ENGINE,
+    summary: "one table with a status column; SELECT … FOR UPDATE SKIP LOCKED; done jobs stay in it",
+    colour: Some([0, 114, 178]),
+    options: &[],
+    variants: &[],
+    contract: &|_| Ok(leased::CONTRACT),
+    opener: &|config| Ok(Arc::new(open(config)?)),
+};
+
+fn open(config: &BackendConfig) -> Result<PgBackend<OneTable>> {
+    let settings = Settings::new(ENTRY.id, config)?;
+    let sql = Statements::new(&settings);
+    let tables = vec![settings.namespace.table("jobs")];
+    let design = Design {
+        queue_type: ENTRY.id,
+        create: sql.text(sql::SKIP_LOCKED, "create"),
+        storage: tables.clone(),
+        tables,
+        release: None,
+        depth: depth::statement(&sql, &["jobs".to_owned()], "status = 0", &sql.text(sql::LEASED, "in_flight")),
+        census: prepared(sql.filled(sql::LEASED, "census", &[("{table}", "jobs"), ("{partition}", "0")])),
+        binding: None,
+    };
+    Ok(PgBackend {
+        id: ENTRY.id,
+        enqueue: sql.get(sql::QUEUE, "enqueue"),
+        consumers: OneTable(Arc::new(Hot::new(&sql, &[]))),
+        design: Arc::new(design),
+        settings: Arc::new(settings),
+    })
+}
+
+/// Consumers that all look into the same table.
+struct OneTable(Arc<Hot>);
+
+impl Consumers for OneTable {
+    fn on(&self, link: Link, settings: &Settings, id: WorkerId) -> Consumer {
+        let (session, acker) = Session::new(link, &self.0, settings, id);
+        Consumer { claimer: Box::new(WaitingClaimer::new(Table(session), settings)), acker: Box::new(acker) }
+    }
+}
+
+/// The table as one worker claims from it.
+struct Table(Session);
+
+impl Source for Table {
+    async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        self.0.claim(ANYWHERE, limit, out).await
+    }
+
+    async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        self.0.reclaim(limit, out).await
+    }
+}

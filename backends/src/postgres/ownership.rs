@@ -1,0 +1,232 @@
+//! The schema that holds everything a backend makes, and whose it is.
+//!
+//! What we make carries a comment that starts with [`MARK`], schema, tables and types alike. Only what carries it is ever dropped,
+//! and never with CASCADE, so that nothing of somebody else's can go with it: PostgreSQL then refuses, and so do we.
+
+use std::fmt::Write;
+
+use sqlx::Row;
+
+use super::connection::Link;
+use super::rows::Bind;
+use super::statements::prepared;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Start of the comment on everything that we made.
+const MARK: &str = "qbench: ";
+/// Comment on a schema that we made. A teardown drops it.
+const MADE: &str = "qbench: made by qbench; dropped and remade by every run";
+/// Comment on a schema that stood empty when we came. A teardown leaves it as it was.
+const ADOPTED: &str = "qbench: adopted by qbench while empty; its contents are dropped and remade by every run";
+/// Comment on a table or a type that we made.
+pub(super) const OBJECT: &str = "qbench: made by qbench; dropped and remade by every run";
+
+/// Longest name that PostgreSQL keeps whole.
+pub(super) const LONGEST: usize = 63;
+
+/// The state of a schema in three facts: is it there, does its comment carry the mark, is anything in it.
+const INSPECT: &str = "
+    SELECT coalesce(obj_description(namespace.oid, 'pg_namespace'), '') AS comment,
+           EXISTS (SELECT FROM pg_depend
+                   WHERE refclassid = 'pg_namespace'::regclass AND refobjid = namespace.oid AND deptype = 'n') AS filled
+    FROM pg_namespace AS namespace
+    WHERE namespace.nspname = $1";
+
+/// Our tables in a schema. Partitions go with their parents.
+const OUR_TABLES: &str = "
+    SELECT format('%I.%I', namespace.nspname, class.relname)
+    FROM pg_class AS class JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
+    WHERE namespace.nspname = $1 AND class.relkind IN ('r', 'p') AND NOT class.relispartition
+      AND starts_with(obj_description(class.oid, 'pg_class'), $2)
+    ORDER BY 1";
+
+/// Our types in a schema; not those that come with a table.
+const OUR_TYPES: &str = "
+    SELECT format('%I.%I', namespace.nspname, type.typname)
+    FROM pg_type AS type JOIN pg_namespace AS namespace ON namespace.oid = type.typnamespace
+    WHERE namespace.nspname = $1 AND type.typtype = 'e' AND starts_with(obj_description(type.oid, 'pg_type'), $2)
+    ORDER BY 1";
+
+/// Name of a schema, checked once, so that it can stand in SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Namespace {
+    name: String,
+    quoted: String,
+}
+
+/// What stands where our schema should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    /// Our own, or one that we adopted, with these tables and types of ours in it.
+    Ours {
+        adopted: bool,
+        tables: Vec<String>,
+        types: Vec<String>,
+    },
+    /// Somebody's, and empty.
+    Empty,
+}
+
+impl Namespace {
+    /// Takes letters, digits and `_`, 63 at most, not starting with `pg_`, which PostgreSQL keeps for itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] otherwise.
+    pub(super) fn new(name: &str) -> Result<Self> {
+        let well_formed = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !well_formed || name.len() > LONGEST || name.starts_with("pg_") {
+            return Err(Error::config(format!(
+                "{name:?} cannot name a schema for the queue: use letters, digits and _, {LONGEST} at most, not starting with pg_"
+            )));
+        }
+        Ok(Namespace { name: name.to_owned(), quoted: format!("\"{name}\"") })
+    }
+
+    /// The name as it was given.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name as it stands in SQL.
+    pub(super) fn quoted(&self) -> &str {
+        &self.quoted
+    }
+
+    /// A table of the schema as it stands in SQL.
+    pub(super) fn table(&self, table: &str) -> String {
+        format!("{}.{table}", self.quoted)
+    }
+
+    /// Looks what is there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Foreign`] when a schema of this name is not ours and not empty.
+    pub(super) async fn inspect(&self, link: &mut Link) -> Result<Found> {
+        let mut state: Option<(String, bool)> = None;
+        let arguments = Bind::default().value(self.name.as_str())?.done();
+        link.run("look for the queue's schema", &prepared(INSPECT.to_owned()), arguments, |row| {
+            state = Some((row.try_get(0)?, row.try_get(1)?));
+            Ok(())
+        })
+        .await?;
+        match state {
+            None => Ok(Found::Nothing),
+            Some((comment, _)) if comment.starts_with(MARK) => Ok(Found::Ours {
+                adopted: comment == ADOPTED,
+                tables: self.ours(link, "list the queue's tables", OUR_TABLES).await?,
+                types: self.ours(link, "list the queue's types", OUR_TYPES).await?,
+            }),
+            Some((_, false)) => Ok(Found::Empty),
+            Some((_, true)) => Err(link.error(
+                ErrorKind::Foreign,
+                "set up the queue",
+                "a schema of this name exists that qbench did not make, and it is not empty; nothing was touched. \
+                 Choose another namespace, or drop the schema yourself if nobody needs it",
+            )),
+        }
+    }
+
+    /// Names of what is ours of one kind.
+    async fn ours(&self, link: &mut Link, what: &'static str, query: &str) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        let arguments = Bind::default().value(self.name.as_str())?.value(MARK)?.done();
+        link.run(what, &prepared(query.to_owned()), arguments, |row| {
+            names.push(row.try_get(0)?);
+            Ok(())
+        })
+        .await?;
+        Ok(names)
+    }
+
+    /// The script that turns `found` into a schema with exactly what `create` makes, `tables` of it marked as ours.
+    pub(super) fn setup_script(&self, found: &Found, create: &str, tables: &[String]) -> String {
+        let mut script = String::new();
+        match found {
+            Found::Nothing => {
+                let _ = writeln!(script, "CREATE SCHEMA {};", self.quoted);
+                let _ = writeln!(script, "COMMENT ON SCHEMA {} IS '{MADE}';", self.quoted);
+            }
+            Found::Empty => {
+                let _ = writeln!(script, "COMMENT ON SCHEMA {} IS '{ADOPTED}';", self.quoted);
+            }
+            Found::Ours { tables, types, .. } => drop_ours(&mut script, tables, types),
+        }
+        script.push_str(create);
+        script.push('\n');
+        for table in tables {
+            let _ = writeln!(script, "COMMENT ON TABLE {table} IS '{OBJECT}';");
+        }
+        script
+    }
+
+    /// The script that removes what is ours; empty when nothing is.
+    pub(super) fn teardown_script(&self, found: &Found) -> String {
+        let mut script = String::new();
+        if let Found::Ours { adopted, tables, types } = found {
+            drop_ours(&mut script, tables, types);
+            let _ = if *adopted {
+                writeln!(script, "COMMENT ON SCHEMA {} IS NULL;", self.quoted)
+            } else {
+                writeln!(script, "DROP SCHEMA {};", self.quoted)
+            };
+        }
+        script
+    }
+}
+
+/// Tables first: they use the types.
+fn drop_ours(script: &mut String, tables: &[String], types: &[String]) {
+    for (kind, names) in [("TABLE", tables), ("TYPE", types)] {
+        if !names.is_empty() {
+            let _ = writeln!(script, "DROP {kind} {};", names.join(", "));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours(adopted: bool, tables: &[&str], types: &[&str]) -> Found {
+        let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Found::Ours { adopted, tables: named(tables), types: named(types) }
+    }
+
+    fn namespace() -> Namespace {
+        Namespace::new("qb_1").expect("a good name")
+    }
+
+    #[test]
+    fn a_name_that_could_break_out_of_its_quotes_is_refused() {
+        for name in ["", "a\"b", "a.b", "a b", "ä", "pg_queue", &"x".repeat(64)] {
+            let error = Namespace::new(name).expect_err(name);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("letters, digits and _"), "{error}");
+        }
+        assert_eq!(namespace().table("jobs"), "\"qb_1\".jobs");
+    }
+
+    #[test]
+    fn setup_drops_only_marked_tables_and_never_cascades() {
+        let found = ours(false, &["qb_1.jobs"], &["qb_1.job_status"]);
+        let script = namespace().setup_script(&found, "CREATE TABLE \"qb_1\".jobs ();", &["\"qb_1\".jobs".to_owned()]);
+        assert!(script.starts_with("DROP TABLE qb_1.jobs;\nDROP TYPE qb_1.job_status;\nCREATE TABLE"), "{script}");
+        assert!(!script.contains("CASCADE") && !script.contains("SCHEMA"), "{script}");
+        assert!(script.contains("COMMENT ON TABLE \"qb_1\".jobs IS 'qbench: "), "{script}");
+    }
+
+    #[test]
+    fn teardown_leaves_an_adopted_schema_as_it_was() {
+        let script = namespace().teardown_script(&ours(true, &["qb_1.jobs"], &[]));
+        assert_eq!(script, "DROP TABLE qb_1.jobs;\nCOMMENT ON SCHEMA \"qb_1\" IS NULL;\n");
+        let script = namespace().teardown_script(&ours(false, &[], &[]));
+        assert_eq!(script, "DROP SCHEMA \"qb_1\";\n");
+    }
+
+    #[test]
+    fn teardown_touches_nothing_that_is_not_ours() {
+        assert_eq!(namespace().teardown_script(&Found::Nothing), "");
+        assert_eq!(namespace().teardown_script(&Found::Empty), "");
+    }
+}

@@ -1,0 +1,195 @@
+//! What a queue is opened with.
+
+use std::time::Duration;
+
+use qbench_schema::result::Durability;
+use sqlx::postgres::PgConnectOptions;
+
+use super::address::Address;
+use super::notify::{self, Listening};
+use super::ownership::{LONGEST, Namespace};
+use crate::capability::Wake;
+use crate::config::BackendConfig;
+use crate::counters::ClientCounters;
+use crate::error::Result;
+
+/// Who opens a session; shown in `pg_stat_activity` as `qbench:<backend>:<role>:<schema>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Admin,
+    Producer,
+    Consumer,
+    Listener,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Role::Admin => "admin",
+            Role::Producer => "producer",
+            Role::Consumer => "consumer",
+            Role::Listener => "listener",
+        }
+    }
+}
+
+/// One queue on one server, as configured. Holds no connection.
+pub(super) struct Settings {
+    backend: &'static str,
+    address: Address,
+    pub(super) namespace: Namespace,
+    pub(super) durability: Durability,
+    pub(super) lease: Duration,
+    pub(super) wake: Wake,
+    pub(super) poll_interval: Duration,
+    pub(super) workers: u32,
+    pub(super) timeout: Duration,
+    /// Whoever listens for consumers that wait to be told.
+    pub(super) listening: Listening,
+    counters: ClientCounters,
+    notes: Vec<String>,
+}
+
+impl Settings {
+    /// Reads a configuration. Does not connect.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] for an address that is not a PostgreSQL URL, or an impossible namespace.
+    pub(super) fn new(backend: &'static str, config: &BackendConfig) -> Result<Self> {
+        Ok(Settings {
+            backend,
+            address: Address::new(config.require_url()?, config.durability)?,
+            namespace: Namespace::new(&config.namespace)?,
+            durability: config.durability,
+            lease: config.lease,
+            wake: config.wake,
+            poll_interval: config.poll_interval,
+            workers: config.workers,
+            timeout: config.timeout,
+            listening: Listening::default(),
+            counters: config.counters.clone(),
+            notes: (config.wake == Wake::Notify).then(|| notify::NOTE.to_owned()).into_iter().collect(),
+        })
+    }
+
+    /// The server for people.
+    pub(super) fn place(&self) -> &str {
+        &self.address.place
+    }
+
+    /// Name under which sessions of `role` show themselves on the server: tells runs in different schemas apart.
+    pub(super) fn application_name(&self, role: Role) -> String {
+        let mut name = format!("qbench:{}:{}:{}", self.backend, role.name(), self.namespace.name());
+        // The server would cut it, too, and we compare it with what the server shows. All of it is ASCII.
+        name.truncate(LONGEST);
+        name
+    }
+
+    /// Where a session of `role` counts its round trips: in the run's counter, or, on the control side, nowhere.
+    pub(super) fn counters(&self, role: Role) -> ClientCounters {
+        match role {
+            Role::Admin | Role::Listener => ClientCounters::default(),
+            Role::Producer | Role::Consumer => self.counters.clone(),
+        }
+    }
+
+    /// Where the run counts how its workers learn of work.
+    pub(super) fn counts(&self) -> ClientCounters {
+        self.counters.clone()
+    }
+
+    /// Where notifications are counted; `None` where whoever makes jobs ready tells nobody.
+    pub(super) fn notifying(&self) -> Option<ClientCounters> {
+        (self.wake == Wake::Notify).then(|| self.counts())
+    }
+
+    /// The channel of this queue's notifications: one per schema, as channels are of the whole database.
+    pub(super) fn channel(&self) -> &str {
+        self.namespace.name()
+    }
+
+    /// The same with a further note.
+    pub(super) fn noting(mut self, note: String) -> Self {
+        self.notes.push(note);
+        self
+    }
+
+    /// What a reader of figures must know about this queue as it is configured.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Options of a session of `role`.
+    pub(super) fn session(&self, role: Role) -> PgConnectOptions {
+        let options = self.address.options.clone().application_name(&self.application_name(role));
+        match role {
+            Role::Admin => options.options(ADMIN_SETTINGS),
+            Role::Producer | Role::Consumer | Role::Listener => options,
+        }
+    }
+}
+
+/// Settings of the control side on top of those. The depth's plan, too, is made on an empty table, where sorting all waiting
+/// jobs seems as cheap as reading the first of them in the order of the index.
+const ADMIN_SETTINGS: [(&str, &str); 1] = [("enable_sort", "off")];
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::config::BackendOptions;
+    use crate::error::ErrorKind;
+    use crate::url::ServerUrl;
+
+    pub(crate) fn config(url: &str) -> BackendConfig {
+        BackendConfig {
+            url: Some(ServerUrl::new(url)),
+            namespace: "qbench".to_owned(),
+            durability: Durability::D2,
+            lease: Duration::from_secs(30),
+            wake: Wake::Poll,
+            poll_interval: Duration::from_millis(10),
+            workers: 1,
+            timeout: Duration::from_secs(5),
+            options: BackendOptions::default(),
+            counters: ClientCounters::default(),
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_kind_is_refused_without_its_password() {
+        for url in ["redis://:s3cret@127.0.0.1", "127.0.0.1:5432", "postgres://ann:s3cret@:port/x"] {
+            let error = Settings::new("skip_locked", &config(url)).err().expect(url);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("is not the address of a PostgreSQL server"), "{error}");
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn sessions_name_themselves_and_carry_the_durability_class() {
+        let settings = Settings::new("skip_locked", &config("postgres://ann@db/x")).expect("a good configuration");
+        let session = settings.session(Role::Consumer);
+        assert_eq!(session.get_application_name(), Some("qbench:skip_locked:consumer:qbench"));
+        assert!(session.get_options().is_some_and(|options| options.contains("synchronous_commit=on")));
+        for (class, value) in [(Durability::D0, "on"), (Durability::D1, "off"), (Durability::D2, "on")] {
+            assert_eq!(super::super::durability::session_settings(class)[0], ("synchronous_commit", value));
+        }
+    }
+
+    #[test]
+    fn a_session_s_name_is_what_the_server_will_show() {
+        let config = BackendConfig { namespace: "n".repeat(60), ..config("postgres://ann@db/x") };
+        let settings = Settings::new("delete_returning", &config).expect("a good configuration");
+        assert_eq!(settings.application_name(Role::Consumer).len(), LONGEST);
+    }
+
+    #[test]
+    fn only_producers_and_consumers_count_round_trips() {
+        let config = config("postgres://ann@db/x");
+        let settings = Settings::new("skip_locked", &config).expect("a good configuration");
+        for role in [Role::Admin, Role::Producer, Role::Consumer, Role::Listener] {
+            settings.counters(role).add_request();
+        }
+        assert_eq!(config.counters.requests(), 2);
+    }
+}

@@ -1,0 +1,4 @@
+//! A file per queue.
+
+pub(super) mod list;
+pub(super) mod streams;

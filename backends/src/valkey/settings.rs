@@ -1,0 +1,81 @@
+//! What a queue is opened with, and the names of its keys.
+
+use std::time::{Duration, Instant};
+
+use super::connection::Link;
+use crate::config::BackendConfig;
+use crate::counters::ClientCounters;
+use crate::error::{Error, Result};
+
+/// Names of what we keep on the server.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    /// What the names of all keys but `owner` start with.
+    pub(super) prefix: String,
+    /// The jobs themselves.
+    pub(super) jobs: String,
+    /// Hash with the counters of the queue.
+    pub(super) meta: String,
+    /// Says [`Keys::OWNER`] when the others are ours.
+    pub(super) owner: String,
+}
+
+impl Keys {
+    /// Value of the owner key.
+    pub(super) const OWNER: &'static str = "qbench";
+
+    pub(super) fn new(id: &str, namespace: &str) -> Self {
+        let prefix = format!("{namespace}:{id}");
+        Keys {
+            jobs: format!("{prefix}:jobs"),
+            meta: format!("{prefix}:meta"),
+            owner: format!("{namespace}:owner"),
+            prefix,
+        }
+    }
+}
+
+/// What every part of one opened backend is made with.
+#[derive(Clone)]
+pub(super) struct Settings {
+    /// The registry's id of the backend.
+    pub(super) id: &'static str,
+    pub(super) config: BackendConfig,
+    pub(super) keys: Keys,
+    /// Zero of the claim instants inside lease tokens.
+    pub(super) epoch: Instant,
+}
+
+impl Settings {
+    /// The settings of backend `id`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] for a namespace, lease or wake-up that these backends cannot work with.
+    pub(super) fn new(id: &'static str, config: &BackendConfig) -> Result<Self> {
+        let namespace = config.plain_namespace("key prefix")?;
+        if config.lease < Duration::from_millis(1) {
+            return Err(Error::config(format!("{id} needs a lease of at least 1ms: the server counts milliseconds")));
+        }
+        Ok(Settings { id, config: config.clone(), keys: Keys::new(id, namespace), epoch: Instant::now() })
+    }
+
+    /// Opens a producer's, claimer's or acker's connection now, so that a wrong address is found before the measured window.
+    pub(super) async fn connect(&self) -> Result<Link> {
+        Link::open(self, self.config.counters.clone()).await
+    }
+
+    /// Opens a connection of the control side, whose round trips are not the run's.
+    pub(super) async fn connect_admin(&self) -> Result<Link> {
+        Link::open(self, ClientCounters::default()).await
+    }
+
+    /// Name under which our connections show themselves in `CLIENT LIST`: tells runs under different key prefixes apart.
+    pub(super) fn connection_name(&self) -> String {
+        format!("qbench:{}:{}", self.id, self.config.namespace)
+    }
+
+    /// Milliseconds since the backend was opened.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.epoch.elapsed().as_millis() as u64
+    }
+}
