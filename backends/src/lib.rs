@@ -20,6 +20,7 @@ pub mod probe;
 pub mod registry;
 pub mod seam;
 pub mod sqlite;
+mod sync;
 pub mod url;
 pub mod valkey;
 mod waiting;

@@ -10,22 +10,34 @@ pub struct SqlFile {
     text: &'static str,
 }
 
-/// Statements that every design runs.
-pub const QUEUE: SqlFile = SqlFile { text: include_str!("../sql/queue.sql") };
-/// Statements of the designs whose jobs stay in their table and are held by a lease: `skip_locked` and `partitioned`.
-pub const LEASED: SqlFile = SqlFile { text: include_str!("../sql/leased.sql") };
-/// Statements of the `skip_locked` backend.
-pub const SKIP_LOCKED: SqlFile = SqlFile { text: include_str!("../sql/skip_locked.sql") };
-/// Statements of the `delete_returning` backend.
-pub const DELETE_RETURNING: SqlFile = SqlFile { text: include_str!("../sql/delete_returning.sql") };
-/// Statements of the `advisory_lock` backend.
-pub const ADVISORY_LOCK: SqlFile = SqlFile { text: include_str!("../sql/advisory_lock.sql") };
-/// Statements of the `partitioned` backend.
-pub const PARTITIONED: SqlFile = SqlFile { text: include_str!("../sql/partitioned.sql") };
-/// Statements of the `batch_sql` backend.
-pub const BATCH_SQL: SqlFile = SqlFile { text: include_str!("../sql/batch_sql.sql") };
-/// Statements of the `sqlite` backend.
-pub const SQLITE: SqlFile = SqlFile { text: include_str!("../sql/sqlite.sql") };
+/// The files of SQL. Each becomes a constant, and each is checked.
+macro_rules! files {
+    ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {
+        $($(#[$doc])* pub const $name: SqlFile = SqlFile { text: include_str!(concat!("../sql/", $file)) };)*
+
+        /// All of them, by the names of their files.
+        pub const FILES: &[(&str, SqlFile)] = &[$(($file, $name)),*];
+    };
+}
+
+files! {
+    /// Statements that every design runs.
+    QUEUE = "queue.sql";
+    /// Statements of the designs whose jobs stay in their table and are held by a lease: `skip_locked` and `partitioned`.
+    LEASED = "leased.sql";
+    /// Statements of the `skip_locked` backend.
+    SKIP_LOCKED = "skip_locked.sql";
+    /// Statements of the `delete_returning` backend.
+    DELETE_RETURNING = "delete_returning.sql";
+    /// Statements of the `advisory_lock` backend.
+    ADVISORY_LOCK = "advisory_lock.sql";
+    /// Statements of the `partitioned` backend.
+    PARTITIONED = "partitioned.sql";
+    /// Statements of the `batch_sql` backend.
+    BATCH_SQL = "batch_sql.sql";
+    /// Statements of the `sqlite` backend.
+    SQLITE = "sqlite.sql";
+}
 
 const OPENING: &str = "-- name: ";
 
@@ -57,8 +69,16 @@ mod tests {
 
     use super::*;
 
-    const FILES: [SqlFile; 8] =
-        [QUEUE, LEASED, SKIP_LOCKED, DELETE_RETURNING, PARTITIONED, BATCH_SQL, ADVISORY_LOCK, SQLITE];
+    /// A file that nobody includes would be checked by nobody.
+    #[test]
+    fn every_file_in_the_folder_is_one_of_these() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sql");
+        let there: BTreeSet<String> = std::fs::read_dir(folder)
+            .expect("the folder is there")
+            .map(|entry| entry.expect("can be read").file_name().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(there, FILES.iter().map(|(file, _)| (*file).to_owned()).collect());
+    }
 
     #[test]
     fn a_statement_ends_where_the_next_one_begins_and_has_no_comments() {
@@ -76,7 +96,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_no_statement_is_empty() {
-        for file in FILES {
+        for (_, file) in FILES {
             let names: Vec<_> = file.names().collect();
             assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
             for name in names {
@@ -87,7 +107,7 @@ mod tests {
 
     #[test]
     fn only_documented_names_stand_in_braces() {
-        for file in FILES {
+        for (_, file) in FILES {
             let prose: String = file.text.lines().filter(|line| line.starts_with("--")).collect();
             let documented: BTreeSet<&str> =
                 prose.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect();
@@ -103,7 +123,7 @@ mod tests {
 
     #[test]
     fn no_comment_hides_behind_a_statement() {
-        for file in FILES {
+        for (_, file) in FILES {
             for name in file.names() {
                 assert!(!file.statement(name).contains("--"), "{name}");
             }

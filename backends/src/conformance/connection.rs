@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use qbench_schema::result::Delivery;
@@ -19,6 +19,7 @@ use crate::capability::{Capabilities, Recovery};
 use crate::error::{Error, ErrorKind};
 use crate::job::{Lease, ProducerId, WorkerId};
 use crate::seam::{AckStatus, Consumer, Depth};
+use crate::sync::lock;
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -137,7 +138,7 @@ struct Shared {
 
 impl Shared {
     fn note<T>(&self, change: impl FnOnce(&mut Account) -> T) -> T {
-        change(&mut self.account.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut lock(&self.account))
     }
 }
 

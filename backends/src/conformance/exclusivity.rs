@@ -1,7 +1,7 @@
 //! Many consumers at once: every job goes to one of them, and to one only.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -12,6 +12,7 @@ use super::stage::{BREATH, Checked, Failure, Knobs, PATIENCE, Stage, ensure, job
 use crate::error::ErrorKind;
 use crate::job::{Lease, ProducerId, WorkerId};
 use crate::seam::{AckStatus, Consumer};
+use crate::sync::lock;
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -82,7 +83,7 @@ async fn churn(stage: &Stage) -> Checked<Seen> {
                 let mut leases = Vec::new();
                 consumer.claimer.claim(LIMIT, Duration::from_millis(100), &mut leases).await?;
                 let delivered = {
-                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut seen = lock(&seen);
                     for lease in &leases {
                         *seen.deliveries.entry(lease.job.0).or_default() += 1;
                     }
@@ -97,7 +98,7 @@ async fn churn(stage: &Stage) -> Checked<Seen> {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                     let statuses = ack_again_where_rejected(&mut consumer, &leases).await?;
                     let stale = statuses.iter().filter(|status| **status == AckStatus::Stale).count();
-                    seen.lock().unwrap_or_else(PoisonError::into_inner).stale_acks += stale;
+                    lock(&seen).stale_acks += stale;
                 } else if delivered == JOBS || last_job.elapsed() > PATIENCE {
                     return Checked::Ok(());
                 } else {
@@ -121,7 +122,7 @@ async fn churn(stage: &Stage) -> Checked<Seen> {
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(|broken| Failure(format!("a consumer or producer broke: {broken}")))??;
     }
-    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut seen = lock(&seen);
     Ok(std::mem::take(&mut *seen))
 }
 

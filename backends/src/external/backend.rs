@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
-use super::channel::{Channel, ExternalProducer, Payloads, consumer};
+use super::channel::{Channel, ExternalProducer, consumer};
 use super::closing::Closings;
 use super::manifest::{Manifest, Processes};
+use super::payloads::Payloads;
 use super::process::Process;
 use super::protocol::{Consume, Described, Hello, Request, Role, VERSION, WireCensus, WireDepth};
 use crate::config::{BackendConfig, BackendOptions};
@@ -171,13 +172,13 @@ impl ExternalAdmin {
     /// Asks for something after which no earlier job may be delivered.
     async fn clear(&self, request: Request<'_>) -> Result<()> {
         self.ask::<()>(request).await?;
-        self.queue.payloads.processes().iter().for_each(|process| process.forget_untaken());
+        self.queue.payloads.peers().iter().for_each(|peer| peer.forget_untaken());
         Ok(())
     }
 
     /// Jobs that a library started and no worker took yet: ready, as far as this side is concerned.
     fn untaken(&self) -> u64 {
-        self.queue.payloads.processes().iter().map(|process| process.untaken()).sum()
+        self.queue.payloads.peers().iter().map(|peer| peer.untaken()).sum()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,75 +13,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::closing::Closings;
 use super::manifest::Manifest;
-use super::process::{Mailbox, Process, lock};
-use super::protocol::{Consume, Delivery, IncomingPayload, OutgoingPayload, Request, Role};
+use super::payloads::{Payloads, Peer};
+use super::process::{Mailbox, Process};
+use super::protocol::{Consume, OutgoingPayload, Request, Role};
 use crate::capability::Recovery;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{JobId, Lease, LeaseToken, NewJob};
+use crate::job::{Lease, NewJob};
 use crate::seam::{AckStatus, Acker, Claimer, Consumer, Producer};
-
-/// Payloads that are registered at most. A run has one; more only come from tests.
-const REGISTERED_MAX: usize = 16;
-
-/// Payloads that every process of a backend knows by number, so that their bytes do not travel with every job.
-#[derive(Default)]
-pub(super) struct Payloads(Mutex<Known>);
-
-#[derive(Default)]
-struct Known {
-    payloads: Vec<Bytes>,
-    processes: Vec<Weak<Process>>,
-}
-
-impl Payloads {
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        lock(&self.0)
-    }
-
-    /// Tells a new process what the others know, and from now on what becomes known.
-    pub(super) fn introduce(&self, process: &Arc<Process>) {
-        let mut known = self.lock();
-        known.payloads.iter().enumerate().for_each(|(number, payload)| register(process, number, payload));
-        known.processes.push(Arc::downgrade(process));
-    }
-
-    /// The processes that are in use.
-    pub(super) fn processes(&self) -> Vec<Arc<Process>> {
-        self.lock().processes.iter().filter_map(Weak::upgrade).collect()
-    }
-
-    /// The number of `payload`, registered where there is room.
-    fn number_of(&self, payload: &Bytes) -> Option<u32> {
-        let mut known = self.lock();
-        if let Some(number) = known.payloads.iter().position(|other| other == payload) {
-            return Some(number as u32);
-        }
-        let number = known.payloads.len();
-        if number == REGISTERED_MAX {
-            return None;
-        }
-        known.payloads.push(payload.clone());
-        known.processes.iter().filter_map(Weak::upgrade).for_each(|process| register(&process, number, payload));
-        Some(number as u32)
-    }
-
-    /// A lease of what an adapter delivered; a sentence when it cannot be.
-    pub(super) fn lease(&self, Delivery(delivery, job, attempt, payload): Delivery<'_>) -> Result<Lease, String> {
-        let payload = match payload {
-            IncomingPayload::Registered(number) => (self.lock().payloads.get(number as usize).cloned())
-                .ok_or_else(|| format!("payload {number} was never registered"))?,
-            IncomingPayload::Base64(text) => {
-                Bytes::from(STANDARD.decode(&*text).map_err(|error| format!("a payload is no base64: {error}"))?)
-            }
-        };
-        let job = JobId(job.parse().map_err(|_| format!("`{job}` is no job number"))?);
-        Ok(Lease { job, attempt, payload, token: LeaseToken([delivery, 0]) })
-    }
-}
-
-fn register(process: &Process, number: usize, payload: &Bytes) {
-    process.tell(&Request::Payload { number: number as u32, base64: STANDARD.encode(payload) });
-}
+use crate::sync::lock;
 
 /// A channel of an adapter; dropping it closes it.
 pub(super) struct Channel {

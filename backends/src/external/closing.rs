@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::process::{Process, Question, lock};
+use super::process::{Process, Question};
 use super::protocol::Request;
+use crate::sync::lock;
 
 /// How long an adapter may give jobs back, beyond the limit of an ordinary request: a library that starts jobs without limit
 /// may have thousands, and write them one by one.

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// What an external backend's id starts with; the name of its folder follows.
+pub const PREFIX: &str = "external:";
+
 /// Variable with folders of adapters, separated by `:`, that are looked into before the others.
 pub const FOLDERS_VARIABLE: &str = "QBENCH_ADAPTERS";
 

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use qbench_schema::result::Delivery;
 use serde::Deserialize;
 
-use super::PREFIX;
-use super::folders::{FILE, cache_folder};
+use super::folders::{FILE, PREFIX, cache_folder};
 use super::protocol::{Consume, VERSION};
 use crate::capability::{Capabilities, Order, Recovery, Wake};
 use crate::entry::{EngineKind, OptionSpec};

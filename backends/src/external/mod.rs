@@ -12,21 +12,19 @@ mod child;
 mod closing;
 mod folders;
 mod manifest;
+mod payloads;
 mod pipes;
 mod process;
 mod protocol;
 
 use std::path::Path;
 
-pub use folders::FOLDERS_VARIABLE;
+pub use folders::{FOLDERS_VARIABLE, PREFIX};
 use manifest::Manifest;
 
 use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::Entry;
 use crate::error::{Error, Result};
-
-/// What an external backend's id starts with.
-pub const PREFIX: &str = "external:";
 
 /// The adapter that `name` means: the name of a folder in one of the adapter folders, or a path (anything with a `/`) of such
 /// a folder. `None` when there is none of that name.

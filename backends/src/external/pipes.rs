@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::child::Child;
 use super::manifest::Manifest;
-use super::process::{Process, conceal, lock};
+use crate::sync::lock;
 use crate::url::ServerUrl;
 
 /// Lines of its own words that are kept for an error, and how much of each.
@@ -79,14 +79,29 @@ pub(super) fn keep_last_words(errors: ChildStderr, last_words: &Mutex<VecDeque<S
     }
 }
 
+/// Who takes the lines that an adapter prints.
+pub(super) trait LineTaker {
+    /// Takes one line.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence; nothing is read after that.
+    fn take_in(&self, line: &str) -> Result<(), String>;
+
+    /// The adapter as a process of the system.
+    fn child(&self) -> &Child;
+
+    /// Says for good why nothing comes any more.
+    fn give_up(&self, reason: String);
+}
+
 /// Reads answers and events until the adapter's output ends or is none of the protocol.
-pub(super) fn read_lines(output: ChildStdout, process: &Weak<Process>) {
+pub(super) fn read_lines(output: ChildStdout, taker: &Weak<impl LineTaker>) {
     let mut reader = BufReader::with_capacity(1 << 16, output);
     let mut line = Vec::new();
     let reason = loop {
         line.clear();
         let read = (&mut reader).take(LINE_MAX_BYTES).read_until(b'\n', &mut line);
-        let Some(process) = process.upgrade() else { return };
+        let Some(taker) = taker.upgrade() else { return };
         let taken = match read {
             Err(error) => Err(format!("its output cannot be read: {error}")),
             Ok(0) => break "it closed its output".to_owned(),
@@ -94,7 +109,7 @@ pub(super) fn read_lines(output: ChildStdout, process: &Weak<Process>) {
                 Err("its output ended amid a line, or a line has no end".to_owned())
             }
             Ok(_) => match std::str::from_utf8(&line) {
-                Ok(text) => process.take_in(text.trim_end()),
+                Ok(text) => taker.take_in(text.trim_end()),
                 Err(_) => Err("it printed a line that is no text".to_owned()),
             },
         };
@@ -102,12 +117,17 @@ pub(super) fn read_lines(output: ChildStdout, process: &Weak<Process>) {
             break reason;
         }
     };
-    let Some(process) = process.upgrade() else { return };
+    let Some(taker) = taker.upgrade() else { return };
     // One that is ending says more by how it ended; its last words are still being read.
-    let ended = process.child.wait(Duration::from_millis(300));
+    let ended = taker.child().wait(Duration::from_millis(300));
     std::thread::sleep(Duration::from_millis(50));
-    process.give_up(match ended {
+    taker.give_up(match ended {
         Some(status) => format!("{reason}: it ended by itself ({status})"),
         None => reason,
     });
+}
+
+/// `text` without the password of `url`.
+pub(super) fn conceal(url: Option<&ServerUrl>, text: &str) -> String {
+    url.map_or_else(|| text.to_owned(), |url| url.conceal_in(text))
 }

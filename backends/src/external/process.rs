@@ -6,20 +6,21 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, Weak, mpsc};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::channel::Payloads;
 use super::child::{self, Child, Streams};
 use super::manifest::Manifest;
-use super::pipes::{command, keep_last_words, read_lines, write_lines};
+use super::payloads::{Payloads, Peer};
+use super::pipes::{LineTaker, command, conceal, keep_last_words, read_lines, write_lines};
 use super::protocol::{Hello, Line, Numbered, Request, VERSION, Welcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Lease;
+use crate::sync::lock;
 use crate::url::ServerUrl;
 
 /// How long an adapter may take to load its library and answer `hello`.
@@ -116,7 +117,8 @@ impl Process {
             process.give_up(sentence.clone());
             return Err(Error::config(format!("{}: {sentence}", process.id)));
         }
-        payloads.introduce(&process);
+        let peer: Weak<Process> = Arc::downgrade(&process);
+        payloads.introduce(peer);
         let library = process.conceal(&welcome.library);
         Ok((process, library))
     }
@@ -150,23 +152,6 @@ impl Process {
     /// Lets go of what arrived on `channel`, and of what still may.
     pub(super) fn forget_mailbox(&self, channel: u32) {
         self.lock().mailboxes.remove(&channel);
-    }
-
-    /// Jobs that were started and not taken, over all channels.
-    pub(super) fn untaken(&self) -> u64 {
-        self.lock().mailboxes.values().map(|mailbox| lock(&mailbox.jobs).len() as u64).sum()
-    }
-
-    /// Forgets jobs that were started and not taken.
-    pub(super) fn forget_untaken(&self) {
-        self.lock().mailboxes.values().for_each(|mailbox| lock(&mailbox.jobs).clear());
-    }
-
-    /// Sends what is not answered. An adapter that has gone misses nothing.
-    pub(super) fn tell(&self, notice: &Request<'_>) {
-        if let Ok(line) = serde_json::to_string(notice) {
-            let _ = self.outgoing.send(line);
-        }
     }
 
     /// Sends `request` and waits for its answer, at most `limit`: an adapter that takes longer is taken for hung and ended.
@@ -253,27 +238,39 @@ impl Process {
         }
     }
 
-    /// Ends the adapter for a reason, of which the first one stands, and lets go of everybody who waits for it.
-    pub(super) fn give_up(&self, reason: String) {
-        let (pending, mailboxes) = {
-            let mut state = self.lock();
-            state.gone.get_or_insert(reason);
-            (std::mem::take(&mut state.pending), state.mailboxes.values().cloned().collect::<Vec<_>>())
-        };
-        self.child.kill();
-        for (_, Pending { op, answer }) in pending {
-            let _ = answer.send(Err(self.unknown_error(op)));
-        }
-        mailboxes.iter().for_each(|mailbox| mailbox.arrived.notify_one());
-    }
-
     /// Whether it still answers.
     pub(super) fn is_gone(&self) -> bool {
         self.lock().gone.is_some()
     }
 
-    /// Takes one line of its output in; a sentence says why it is none of the protocol.
-    pub(super) fn take_in(&self, text: &str) -> Result<(), String> {
+    /// `text` without the server's password, for words of the adapter that reach a file or the user.
+    pub(super) fn conceal(&self, text: &str) -> String {
+        conceal(self.url.as_ref(), text)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl Peer for Process {
+    fn untaken(&self) -> u64 {
+        self.lock().mailboxes.values().map(|mailbox| lock(&mailbox.jobs).len() as u64).sum()
+    }
+
+    fn forget_untaken(&self) {
+        self.lock().mailboxes.values().for_each(|mailbox| lock(&mailbox.jobs).clear());
+    }
+
+    fn tell(&self, notice: &Request<'_>) {
+        if let Ok(line) = serde_json::to_string(notice) {
+            let _ = self.outgoing.send(line);
+        }
+    }
+}
+
+impl LineTaker for Process {
+    fn take_in(&self, text: &str) -> Result<(), String> {
         let rubbish = |problem: String| {
             // Concealed as a whole and cut then: a part of a password would not be recognised.
             let shown: String = self.conceal(text).chars().take(SHOWN_CHARS).collect();
@@ -309,24 +306,22 @@ impl Process {
         }
     }
 
-    /// `text` without the server's password, for words of the adapter that reach a file or the user.
-    pub(super) fn conceal(&self, text: &str) -> String {
-        conceal(self.url.as_ref(), text)
+    fn child(&self) -> &Child {
+        &self.child
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    fn give_up(&self, reason: String) {
+        let (pending, mailboxes) = {
+            let mut state = self.lock();
+            state.gone.get_or_insert(reason);
+            (std::mem::take(&mut state.pending), state.mailboxes.values().cloned().collect::<Vec<_>>())
+        };
+        self.child.kill();
+        for (_, Pending { op, answer }) in pending {
+            let _ = answer.send(Err(self.unknown_error(op)));
+        }
+        mailboxes.iter().for_each(|mailbox| mailbox.arrived.notify_one());
     }
-}
-
-/// `text` without the password of `url`.
-pub(super) fn conceal(url: Option<&ServerUrl>, text: &str) -> String {
-    url.map_or_else(|| text.to_owned(), |url| url.conceal_in(text))
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks can panic half way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const MAINTENANCE_LIMIT: Duration = Duration::from_secs(120);
 /// says that nothing happened.
 const LOCK_LIMIT: &str = "SET LOCAL lock_timeout = '10s';\n";
 
-/// What a design has to say for its control side to work. Statements are filled in.
+/// What a design has to say for its control side to work. SqlTexts are filled in.
 pub(super) struct Design {
     /// The queue's design within the engine.
     pub(super) queue_type: &'static str,

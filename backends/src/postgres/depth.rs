@@ -3,14 +3,14 @@
 use qbench_schema::sql;
 use sqlx::SqlStr;
 
-use super::statements::{Statements, UNION, prepared};
+use super::sql_texts::{SqlTexts, UNION, prepared};
 
 /// Waiting jobs that are read at most, over all tables. Up to about so many the count is exact.
 const READ_AT_MOST: usize = 10_000;
 
 /// Depth over `tables`, which share out the waiting jobs between them. `waits` is the condition by which a waiting row is
 /// known, `in_flight` the statement that counts claimed jobs.
-pub(super) fn statement(statements: &Statements<'_>, tables: &[String], waits: &str, in_flight: &str) -> SqlStr {
+pub(super) fn statement(statements: &SqlTexts<'_>, tables: &[String], waits: &str, in_flight: &str) -> SqlStr {
     let shares: Vec<Share> =
         tables.iter().map(|table| Share { table: table.clone(), waits: waits.to_owned() }).collect();
     over(statements, &shares, in_flight)
@@ -25,7 +25,7 @@ pub(super) struct Share {
 }
 
 /// Depth over `shares`, which are all the waiting jobs together.
-pub(super) fn over(statements: &Statements<'_>, shares: &[Share], in_flight: &str) -> SqlStr {
+pub(super) fn over(statements: &SqlTexts<'_>, shares: &[Share], in_flight: &str) -> SqlStr {
     let count = shares.len().max(1);
     let (bound, partitions) = ((READ_AT_MOST / count).to_string(), count.to_string());
     let branches: Vec<String> = shares

@@ -7,7 +7,7 @@ use sqlx::Row;
 
 use super::connection::Link;
 use super::rows::Bind;
-use super::statements::prepared;
+use super::sql_texts::prepared;
 use crate::error::{ErrorKind, Result};
 
 /// Oldest server that the statements and the monitors are written for.

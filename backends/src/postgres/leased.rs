@@ -13,7 +13,7 @@ use super::connection::Link;
 use super::notify::Supply;
 use super::rows::{self, Bind};
 use super::settings::Settings;
-use super::statements::{Statements, prepared};
+use super::sql_texts::{SqlTexts, prepared};
 use crate::capability::Capabilities;
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
@@ -37,7 +37,7 @@ struct AtPlace {
 }
 
 /// The statements of consumers.
-pub(super) struct Hot {
+pub(super) struct Statements {
     /// By place.
     places: Vec<AtPlace>,
     ack_mixed: SqlStr,
@@ -45,14 +45,14 @@ pub(super) struct Hot {
     reclaim: SqlStr,
 }
 
-impl Hot {
+impl Statements {
     /// For a table `jobs` with these partitions; none where it is not partitioned.
-    pub(super) fn new(statements: &Statements<'_>, partitions: &[String]) -> Self {
+    pub(super) fn new(statements: &SqlTexts<'_>, partitions: &[String]) -> Self {
         let at = |table: &str| {
             let get = |name: &str| prepared(statements.filled(sql::LEASED, name, &[("{table}", table)]));
             AtPlace { claim: get("claim"), ack: get("ack") }
         };
-        Hot {
+        Statements {
             places: std::iter::once("jobs").chain(partitions.iter().map(String::as_str)).map(at).collect(),
             ack_mixed: statements.get(sql::LEASED, "ack_mixed"),
             nack: statements.supply(sql::LEASED, "nack"),
@@ -64,18 +64,32 @@ impl Hot {
 /// One worker's session, and what it claims with.
 pub(super) struct Session {
     link: Arc<Mutex<Link>>,
-    hot: Arc<Hot>,
+    statements: Arc<Statements>,
     worker: i32,
     lease_s: f64,
 }
 
 impl Session {
     /// A session of worker `id` on `link`, and the acker that shares it.
-    pub(super) fn new(link: Link, hot: &Arc<Hot>, settings: &Settings, id: WorkerId) -> (Self, LeaseAcker) {
+    pub(super) fn new(
+        link: Link,
+        statements: &Arc<Statements>,
+        settings: &Settings,
+        id: WorkerId,
+    ) -> (Self, LeaseAcker) {
         let link = Arc::new(Mutex::new(link));
-        let acker = LeaseAcker { link: Arc::clone(&link), hot: Arc::clone(hot), ids: Vec::new(), returned: Vec::new() };
-        let session =
-            Session { link, hot: Arc::clone(hot), worker: id.0.cast_signed(), lease_s: settings.lease.as_secs_f64() };
+        let acker = LeaseAcker {
+            link: Arc::clone(&link),
+            statements: Arc::clone(statements),
+            ids: Vec::new(),
+            returned: Vec::new(),
+        };
+        let session = Session {
+            link,
+            statements: Arc::clone(statements),
+            worker: id.0.cast_signed(),
+            lease_s: settings.lease.as_secs_f64(),
+        };
         (session, acker)
     }
 
@@ -86,12 +100,12 @@ impl Session {
 
     /// Appends up to `limit` leases of ready jobs at `place`.
     pub(super) async fn claim(&self, place: u32, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.fetch("claim", &self.hot.places[place as usize].claim, place, limit, out).await
+        self.fetch("claim", &self.statements.places[place as usize].claim, place, limit, out).await
     }
 
     /// Appends up to `limit` leases of jobs anywhere whose former holders let theirs expire.
     pub(super) async fn reclaim(&self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.fetch("reclaim", &self.hot.reclaim, ANYWHERE, limit, out).await
+        self.fetch("reclaim", &self.statements.reclaim, ANYWHERE, limit, out).await
     }
 
     async fn fetch(
@@ -110,7 +124,7 @@ impl Session {
 /// Settles a worker's leases.
 pub(super) struct LeaseAcker {
     link: Arc<Mutex<Link>>,
-    hot: Arc<Hot>,
+    statements: Arc<Statements>,
     /// Scratch of one ack, kept to spare its allocation.
     ids: Vec<i64>,
     /// Scratch of one ack, kept to spare its allocation.
@@ -143,9 +157,9 @@ impl Acker for LeaseAcker {
                 rows::sorted_ids(leases, &mut self.ids);
                 let place = rows::common(leases, rows::place).unwrap_or(ANYWHERE);
                 let arguments = Bind::default().value(self.ids.as_slice())?.value(attempt)?.done();
-                (self.hot.places[place as usize].ack.clone(), arguments)
+                (self.statements.places[place as usize].ack.clone(), arguments)
             }
-            None => (self.hot.ack_mixed.clone(), mixed(leases, leases.iter().map(|_| WorkResult::Succeeded))?),
+            None => (self.statements.ack_mixed.clone(), mixed(leases, leases.iter().map(|_| WorkResult::Succeeded))?),
         };
         self.run(leases, &statement, arguments, out).await
     }
@@ -154,18 +168,21 @@ impl Acker for LeaseAcker {
         if !results.contains(&WorkResult::Failed) {
             return self.ack(leases, out).await;
         }
-        let statement = self.hot.ack_mixed.clone();
+        let statement = self.statements.ack_mixed.clone();
         self.run(leases, &statement, mixed(leases, results.iter().copied())?, out).await
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
-        if leases.is_empty() {
-            return Ok(());
-        }
-        let arguments = rows::ids_and_attempts(leases)?;
-        self.hot.nack.run(&mut *self.link.lock().await, "nack", arguments).await?;
-        Ok(())
+        give_back(&self.link, &self.statements.nack, leases).await
     }
+}
+
+/// Puts `leases` back by `nack`, which takes ids and attempts: those that hold no more are left alone.
+pub(super) async fn give_back(link: &Mutex<Link>, nack: &Supply, leases: &[Lease]) -> Result<()> {
+    if !leases.is_empty() {
+        nack.run(&mut *link.lock().await, "nack", rows::ids_and_attempts(leases)?).await?;
+    }
+    Ok(())
 }
 
 /// Ids, ascending, attempts and the status that each job gets.

@@ -5,7 +5,7 @@
 //! * [`backend`]: the seam, with a design filled in;
 //! * [`leased`]: claims and acks of the designs whose jobs stay in their table (`schema/sql/leased.sql`);
 //! * [`settings`]: what a queue is opened with; [`address`]: where the server is; [`durability`]: what a session asks of it;
-//! * [`statements`]: the SQL with the schema's name filled in;
+//! * [`sql_texts`]: the SQL with the schema's name filled in;
 //! * [`connection`]: one connection that bounds every round trip and reconnects by itself;
 //! * [`failure`]: what an error of the server or the driver means to the harness;
 //! * [`rows`]: leases out of rows, ids out of leases;
@@ -33,7 +33,7 @@ mod probe;
 mod producer;
 mod rows;
 mod settings;
-mod statements;
+mod sql_texts;
 mod waiting;
 
 use std::num::NonZeroU32;

@@ -9,7 +9,7 @@ use sqlx::Row;
 
 use super::connection::Link;
 use super::rows::Bind;
-use super::statements::prepared;
+use super::sql_texts::prepared;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Start of the comment on everything that we made.

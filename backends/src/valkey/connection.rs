@@ -31,12 +31,28 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects. Every request is counted in `counters`.
+    /// Connects for a producer, claimer or acker, whose requests the run counts.
+    ///
+    /// # Errors
+    /// As [`Link::counting`].
+    pub(super) async fn open(settings: &Settings) -> Result<Self> {
+        Link::counting(settings, settings.config.counters.clone()).await
+    }
+
+    /// Connects for the control side, whose round trips are not the run's.
+    ///
+    /// # Errors
+    /// As [`Link::counting`].
+    pub(super) async fn open_admin(settings: &Settings) -> Result<Self> {
+        Link::counting(settings, ClientCounters::default()).await
+    }
+
+    /// Connects now, so that a wrong address is found before the measured window. Every request is counted in `counters`.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] when the URL is not one or there is none; [`ErrorKind::Connect`] when the server cannot be reached, or
     /// refuses us.
-    pub(super) async fn open(settings: &Settings, counters: ClientCounters) -> Result<Self> {
+    async fn counting(settings: &Settings, counters: ClientCounters) -> Result<Self> {
         let url = settings.config.require_url()?;
         let server = url.expose().into_connection_info().map_err(|err| {
             Error::config(format!(

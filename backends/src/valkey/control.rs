@@ -25,7 +25,7 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) async fn open(settings: &Settings) -> Result<Self> {
-        Ok(Control { link: settings.connect_admin().await?, settings: settings.clone() })
+        Ok(Control { link: Link::open_admin(settings).await?, settings: settings.clone() })
     }
 
     /// Looks whose `keys` are, touching nothing.

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::connection::Link;
 use crate::config::BackendConfig;
-use crate::counters::ClientCounters;
 use crate::error::{Error, Result};
 
 /// Names of what we keep on the server.
@@ -57,16 +55,6 @@ impl Settings {
             return Err(Error::config(format!("{id} needs a lease of at least 1ms: the server counts milliseconds")));
         }
         Ok(Settings { id, config: config.clone(), keys: Keys::new(id, namespace), epoch: Instant::now() })
-    }
-
-    /// Opens a producer's, claimer's or acker's connection now, so that a wrong address is found before the measured window.
-    pub(super) async fn connect(&self) -> Result<Link> {
-        Link::open(self, self.config.counters.clone()).await
-    }
-
-    /// Opens a connection of the control side, whose round trips are not the run's.
-    pub(super) async fn connect_admin(&self) -> Result<Link> {
-        Link::open(self, ClientCounters::default()).await
     }
 
     /// Name under which our connections show themselves in `CLIENT LIST`: tells runs under different key prefixes apart.

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +23,7 @@ use crate::job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
 use crate::seam::{
     AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer, WorkResult,
 };
+use crate::sync::lock;
 use crate::waiting::{Bell, WAKES, Waiting};
 
 /// The registry's line.
@@ -112,7 +113,7 @@ struct Queue {
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, Option<Jobs>> {
         // Nothing under the lock can panic half way, so a poisoned lock still guards consistent jobs.
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.jobs)
     }
 
     /// Runs `operation` on the jobs.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::job::{Lease, LeaseToken, NewJob, ProducerId, WorkerId};
 use crate::seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer};
+use crate::sync::lock;
 use crate::waiting::{Bell, WAKES, Waiting};
 
 /// The registry's line.
@@ -58,7 +59,7 @@ struct Queue {
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, Jobs> {
         // Nothing under the lock can panic half way, so a poisoned lock still guards consistent jobs.
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.jobs)
     }
 
     /// Forgets every job. The buffer is given back: what warm-up needed must not count as memory of the measured phase.

@@ -21,11 +21,11 @@ use crate::postgres::admin::Design;
 use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::connection::Link;
 use crate::postgres::depth;
-use crate::postgres::leased::ANYWHERE;
+use crate::postgres::leased::{ANYWHERE, give_back};
 use crate::postgres::notify::Supply;
 use crate::postgres::rows::{self, Bind};
 use crate::postgres::settings::Settings;
-use crate::postgres::statements::Statements;
+use crate::postgres::sql_texts::SqlTexts;
 use crate::postgres::waiting::{Source, WaitingClaimer};
 use crate::seam::{AckStatus, Acker, Consumer};
 
@@ -92,7 +92,7 @@ impl Options {
 fn open(config: &BackendConfig) -> Result<PgBackend<OneByOne>> {
     let Options { by_session, append, entrypoints } = Options::of(&config.options)?;
     let settings = Settings::new(ENTRY.id, config)?.noting(note(by_session, append));
-    let sql = Statements::new(&settings);
+    let sql = SqlTexts::new(&settings);
     let get = |name: &str| sql.get(sql::ADVISORY_LOCK, name);
     let tables = vec![settings.namespace.table("jobs"), settings.namespace.table("jobs_statistics")];
     let key = if append { String::new() } else { sql.text(sql::ADVISORY_LOCK, "statistics_key") };
@@ -112,7 +112,7 @@ fn open(config: &BackendConfig) -> Result<PgBackend<OneByOne>> {
         census: get("census"),
         binding: None,
     };
-    let hot = Hot {
+    let statements = Statements {
         claim: get("claim"),
         reclaim: get("reclaim"),
         complete: get("complete"),
@@ -126,7 +126,7 @@ fn open(config: &BackendConfig) -> Result<PgBackend<OneByOne>> {
     Ok(PgBackend {
         id: ENTRY.id,
         enqueue: sql.get(sql::QUEUE, "enqueue"),
-        consumers: OneByOne(Arc::new(hot)),
+        consumers: OneByOne(Arc::new(statements)),
         design: Arc::new(design),
         settings: Arc::new(settings),
     })
@@ -157,7 +157,7 @@ enum Locks {
 }
 
 /// The statements of consumers, each for one job.
-struct Hot {
+struct Statements {
     claim: SqlStr,
     reclaim: SqlStr,
     complete: SqlStr,
@@ -167,13 +167,14 @@ struct Hot {
 }
 
 /// Consumers that handle one job after the other.
-struct OneByOne(Arc<Hot>);
+struct OneByOne(Arc<Statements>);
 
 impl Consumers for OneByOne {
     fn on(&self, link: Link, settings: &Settings, _id: WorkerId) -> Consumer {
         let link = Arc::new(Mutex::new(link));
-        let queue = Queue { link: Arc::clone(&link), hot: Arc::clone(&self.0), lease_s: settings.lease.as_secs_f64() };
-        let acker = LockingAcker { link, hot: Arc::clone(&self.0) };
+        let queue =
+            Queue { link: Arc::clone(&link), statements: Arc::clone(&self.0), lease_s: settings.lease.as_secs_f64() };
+        let acker = LockingAcker { link, statements: Arc::clone(&self.0) };
         Consumer { claimer: Box::new(WaitingClaimer::new(queue, settings)), acker: Box::new(acker) }
     }
 }
@@ -181,7 +182,7 @@ impl Consumers for OneByOne {
 /// The queue table as one worker claims from it.
 struct Queue {
     link: Arc<Mutex<Link>>,
-    hot: Arc<Hot>,
+    statements: Arc<Statements>,
     lease_s: f64,
 }
 
@@ -213,18 +214,18 @@ impl Queue {
 
 impl Source for Queue {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.one_by_one("claim", &self.hot.claim, None, limit, out).await
+        self.one_by_one("claim", &self.statements.claim, None, limit, out).await
     }
 
     async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.one_by_one("reclaim", &self.hot.reclaim, Some(self.lease_s), limit, out).await
+        self.one_by_one("reclaim", &self.statements.reclaim, Some(self.lease_s), limit, out).await
     }
 }
 
 /// Settles a worker's leases one after the other, in the order in which they come.
 struct LockingAcker {
     link: Arc<Mutex<Link>>,
-    hot: Arc<Hot>,
+    statements: Arc<Statements>,
 }
 
 #[async_trait]
@@ -235,9 +236,9 @@ impl Acker for LockingAcker {
         }
         let before = out.len();
         let mut link = self.link.lock().await;
-        let acked = match &self.hot.locks {
-            Locks::OfTransaction { lock } => self.hot.ack_together(&mut link, lock, leases, out).await,
-            Locks::OfSession { lock, unlock } => self.hot.ack_apart(&mut link, lock, unlock, leases, out).await,
+        let acked = match &self.statements.locks {
+            Locks::OfTransaction { lock } => self.statements.ack_together(&mut link, lock, leases, out).await,
+            Locks::OfSession { lock, unlock } => self.statements.ack_apart(&mut link, lock, unlock, leases, out).await,
         };
         if acked.is_err() {
             out.truncate(before);
@@ -246,16 +247,11 @@ impl Acker for LockingAcker {
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
-        if leases.is_empty() {
-            return Ok(());
-        }
-        let arguments = rows::ids_and_attempts(leases)?;
-        self.hot.nack.run(&mut *self.link.lock().await, "nack", arguments).await?;
-        Ok(())
+        give_back(&self.link, &self.statements.nack, leases).await
     }
 }
 
-impl Hot {
+impl Statements {
     /// All of them in one transaction.
     async fn ack_together(
         &self,

@@ -3,18 +3,20 @@
 
 mod acker;
 mod front;
+mod statements;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use qbench_schema::sql;
-use sqlx::{Row, SqlStr};
+use sqlx::Row;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use self::acker::BatchAcker;
 use self::front::{Front, Place};
+use self::statements::Statements;
 use crate::capability::{AckBuffer, Capabilities, Order};
 use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{Entry, OptionSpec};
@@ -25,11 +27,10 @@ use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::connection::Link;
 use crate::postgres::depth::{self, Share};
 use crate::postgres::leased;
-use crate::postgres::notify::Supply;
 use crate::postgres::ownership;
 use crate::postgres::rows::{self, Bind};
 use crate::postgres::settings::Settings;
-use crate::postgres::statements::{Statements, prepared};
+use crate::postgres::sql_texts::{SqlTexts, prepared};
 use crate::postgres::waiting::{Source, WaitingClaimer};
 use crate::seam::Consumer;
 
@@ -91,7 +92,7 @@ impl Options {
 fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
     let Options { priorities, entrypoints } = Options::of(&config.options)?;
     let settings = Settings::new(ENTRY.id, config)?;
-    let sql = Statements::new(&settings);
+    let sql = SqlTexts::new(&settings);
     let get = |name: &str| sql.get(sql::BATCH_SQL, name);
     let (spread_priorities, spread_entrypoints) = (priorities.to_string(), entrypoints.to_string());
     let spread = [("{priorities}", spread_priorities.as_str()), ("{entrypoints}", &spread_entrypoints)];
@@ -114,7 +115,7 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
         census: get("census"),
         binding: None,
     };
-    let hot = Hot {
+    let statements = Statements {
         claim: get("claim"),
         reclaim: get("reclaim"),
         complete: get("complete"),
@@ -125,31 +126,21 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
     Ok(PgBackend {
         id: ENTRY.id,
         enqueue: prepared(sql.filled(sql::BATCH_SQL, "enqueue", &spread)),
-        consumers: Batches(Arc::new(hot)),
+        consumers: Batches(Arc::new(statements)),
         design: Arc::new(design),
         settings: Arc::new(settings),
     })
 }
 
-/// The statements of consumers, and what all of them serve.
-struct Hot {
-    claim: SqlStr,
-    reclaim: SqlStr,
-    complete: SqlStr,
-    nack: Supply,
-    priorities: u32,
-    entrypoints: Vec<String>,
-}
-
 /// Consumers that claim by priority and complete in batches.
-struct Batches(Arc<Hot>);
+struct Batches(Arc<Statements>);
 
 impl Consumers for Batches {
     fn on(&self, link: Link, settings: &Settings, id: WorkerId) -> Consumer {
         let link = Arc::new(Mutex::new(link));
         let queue = Queue {
             link: Arc::clone(&link),
-            hot: Arc::clone(&self.0),
+            statements: Arc::clone(&self.0),
             lease: settings.lease,
             retry_at: Instant::now(),
             front: Front::new(self.0.priorities),
@@ -164,7 +155,7 @@ impl Consumers for Batches {
 /// The queue as one worker claims from it.
 struct Queue {
     link: Arc<Mutex<Link>>,
-    hot: Arc<Hot>,
+    statements: Arc<Statements>,
     /// The retry timer.
     lease: Duration,
     /// When a claim looks for stale jobs again.
@@ -197,7 +188,7 @@ impl Queue {
         let before = out.len();
         let mut last = None;
         let mut link = self.link.lock().await;
-        let claimed = link.run("claim", &self.hot.claim, arguments, |row| {
+        let claimed = link.run("claim", &self.statements.claim, arguments, |row| {
             out.push(rows::lease(row, 0)?);
             last = last.max(Some(Place { rank: row.try_get(4)?, id: row.try_get(0)? }));
             Ok(())
@@ -211,7 +202,7 @@ impl Queue {
 
     /// What claim and reclaim have in common.
     fn arguments(&self, limit: u32, retry_s: Option<f64>) -> Result<Bind> {
-        Bind::default().value(rows::limit(limit))?.value(self.hot.entrypoints.as_slice())?.value(retry_s)
+        Bind::default().value(rows::limit(limit))?.value(self.statements.entrypoints.as_slice())?.value(retry_s)
     }
 }
 
@@ -231,7 +222,7 @@ impl Source for Queue {
 
     async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         let arguments = self.arguments(limit, Some(self.lease.as_secs_f64()))?.done();
-        rows::fetch(&mut *self.link.lock().await, "reclaim", &self.hot.reclaim, arguments, 0, out).await
+        rows::fetch(&mut *self.link.lock().await, "reclaim", &self.statements.reclaim, arguments, 0, out).await
     }
 }
 

@@ -22,7 +22,7 @@ use crate::postgres::connection::Link;
 use crate::postgres::depth;
 use crate::postgres::notify::Ring;
 use crate::postgres::settings::Settings;
-use crate::postgres::statements::{Statements, prepared};
+use crate::postgres::sql_texts::{SqlTexts, prepared};
 use crate::postgres::{MAX_BATCH, WAKES};
 use crate::seam::Consumer;
 
@@ -46,15 +46,15 @@ pub(crate) const ENTRY: Entry = Entry {
 /// When the delete is committed.
 enum Commit {
     /// By the claim.
-    AtClaim(Arc<committed::Hot>),
+    AtClaim(Arc<committed::Statements>),
     /// By the ack.
-    AtAck(Arc<held::Hot>),
+    AtAck(Arc<held::Statements>),
 }
 
 fn open(config: &BackendConfig) -> Result<PgBackend<Commit>> {
     let at_ack = is_at_ack(&config.options)?;
     let settings = Settings::new(ENTRY.id, config)?;
-    let sql = Statements::new(&settings);
+    let sql = SqlTexts::new(&settings);
     let get = |name: &str| sql.get(sql::DELETE_RETURNING, name);
     let tables = vec![settings.namespace.table("jobs"), settings.namespace.table("jobs_archive")];
     let enqueued = if at_ack { "ready + done" } else { "NULL" };
@@ -71,10 +71,10 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Commit>> {
         binding: None,
     };
     let commit = if at_ack {
-        Commit::AtAck(Arc::new(held::Hot { claim: get("claim_held"), ring: Ring::new(&settings) }))
+        Commit::AtAck(Arc::new(held::Statements { claim: get("claim_held"), ring: Ring::new(&settings) }))
     } else {
         let nack = sql.supply(sql::DELETE_RETURNING, "nack");
-        Commit::AtClaim(Arc::new(committed::Hot { claim: get("claim"), ack: get("ack"), nack }))
+        Commit::AtClaim(Arc::new(committed::Statements { claim: get("claim"), ack: get("ack"), nack }))
     };
     Ok(PgBackend {
         id: ENTRY.id,
@@ -100,8 +100,8 @@ impl Consumers for Commit {
     fn on(&self, link: Link, settings: &Settings, id: WorkerId) -> Consumer {
         let worker = id.0.cast_signed();
         match self {
-            Commit::AtClaim(hot) => committed::consumer(link, settings, hot, worker),
-            Commit::AtAck(hot) => held::consumer(link, settings, hot, worker),
+            Commit::AtClaim(statements) => committed::consumer(link, settings, statements, worker),
+            Commit::AtAck(statements) => held::consumer(link, settings, statements, worker),
         }
     }
 }

@@ -18,11 +18,11 @@ use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::binding::{Binding, Serving};
 use crate::postgres::connection::Link;
 use crate::postgres::depth;
-use crate::postgres::leased::{self, Hot, Session};
+use crate::postgres::leased::{self, Session, Statements};
 use crate::postgres::notify::Places;
 use crate::postgres::rows::{self, Bind};
 use crate::postgres::settings::Settings;
-use crate::postgres::statements::{Statements, UNION, prepared};
+use crate::postgres::sql_texts::{SqlTexts, UNION, prepared};
 use crate::postgres::waiting::{Source, WaitingClaimer};
 use crate::seam::Consumer;
 
@@ -67,7 +67,7 @@ impl Options {
 fn open(config: &BackendConfig) -> Result<PgBackend<Partitions>> {
     let Options { partitions, steal } = Options::of(&config.options)?;
     let settings = Settings::new(ENTRY.id, config)?;
-    let sql = Statements::new(&settings);
+    let sql = SqlTexts::new(&settings);
     let tables: Vec<String> = (0..partitions).map(|partition| format!("jobs_p{partition}")).collect();
     let count = partitions.to_string();
     let on_each = |file: sql::SqlFile, name: &str| -> Vec<String> {
@@ -95,7 +95,7 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Partitions>> {
         id: ENTRY.id,
         enqueue: sql.get(sql::QUEUE, "enqueue"),
         consumers: Partitions {
-            hot: Arc::new(Hot::new(&sql, &tables)),
+            statements: Arc::new(Statements::new(&sql, &tables)),
             probe: on_each(sql::PARTITIONED, "probe"),
             binding,
         },
@@ -106,7 +106,7 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Partitions>> {
 
 /// Consumers that look into partitions.
 struct Partitions {
-    hot: Arc<Hot>,
+    statements: Arc<Statements>,
     /// By partition: the branches of which each worker puts together its own probes.
     probe: Vec<String>,
     binding: Arc<Binding>,
@@ -114,7 +114,7 @@ struct Partitions {
 
 impl Consumers for Partitions {
     fn on(&self, link: Link, settings: &Settings, id: WorkerId) -> Consumer {
-        let (session, acker) = Session::new(link, &self.hot, settings, id);
+        let (session, acker) = Session::new(link, &self.statements, settings, id);
         let served: Vec<u32> = [self.binding.own(id), self.binding.others(id)].concat();
         let partitions = BoundPartitions {
             session,

@@ -12,9 +12,9 @@ use crate::postgres::admin::Design;
 use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::connection::Link;
 use crate::postgres::depth;
-use crate::postgres::leased::{self, ANYWHERE, Hot, Session};
+use crate::postgres::leased::{self, ANYWHERE, Session, Statements};
 use crate::postgres::settings::Settings;
-use crate::postgres::statements::{Statements, prepared};
+use crate::postgres::sql_texts::{SqlTexts, prepared};
 use crate::postgres::waiting::{Source, WaitingClaimer};
 use crate::seam::Consumer;
 
@@ -32,7 +32,7 @@ pub(crate) const ENTRY: Entry = Entry {
 
 fn open(config: &BackendConfig) -> Result<PgBackend<OneTable>> {
     let settings = Settings::new(ENTRY.id, config)?;
-    let sql = Statements::new(&settings);
+    let sql = SqlTexts::new(&settings);
     let tables = vec![settings.namespace.table("jobs")];
     let design = Design {
         queue_type: ENTRY.id,
@@ -47,14 +47,14 @@ fn open(config: &BackendConfig) -> Result<PgBackend<OneTable>> {
     Ok(PgBackend {
         id: ENTRY.id,
         enqueue: sql.get(sql::QUEUE, "enqueue"),
-        consumers: OneTable(Arc::new(Hot::new(&sql, &[]))),
+        consumers: OneTable(Arc::new(Statements::new(&sql, &[]))),
         design: Arc::new(design),
         settings: Arc::new(settings),
     })
 }
 
 /// Consumers that all look into the same table.
-struct OneTable(Arc<Hot>);
+struct OneTable(Arc<Statements>);
 
 impl Consumers for OneTable {
     fn on(&self, link: Link, settings: &Settings, id: WorkerId) -> Consumer {

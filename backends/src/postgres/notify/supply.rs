@@ -1,4 +1,4 @@
-//! Statements that make jobs ready.
+//! SqlTexts that make jobs ready.
 
 use qbench_schema::sql;
 use sqlx::postgres::PgArguments;
@@ -9,14 +9,14 @@ use crate::error::Result;
 use crate::postgres::connection::Link;
 use crate::postgres::rows::Bind;
 use crate::postgres::settings::Settings;
-use crate::postgres::statements::{Statements, prepared};
+use crate::postgres::sql_texts::{SqlTexts, prepared};
 
 /// Tells waiting consumers, where they wait to be told, of one job that no statement made ready: a rollback did.
 pub(in crate::postgres) struct Ring(Option<(SqlStr, ClientCounters)>);
 
 impl Ring {
     pub(in crate::postgres) fn new(settings: &Settings) -> Self {
-        let text = || Statements::new(settings).filled(sql::QUEUE, "ring", &[("{channel}", settings.channel())]);
+        let text = || SqlTexts::new(settings).filled(sql::QUEUE, "ring", &[("{channel}", settings.channel())]);
         Ring(settings.notifying().map(|counters| (prepared(text()), counters)))
     }
 
@@ -45,7 +45,7 @@ impl Supply {
         };
         let change = change.as_str().trim_end().trim_end_matches(';');
         let braces = [("{change}", change), ("{channel}", settings.channel())];
-        let text = Statements::new(settings).filled(sql::QUEUE, "announce", &braces);
+        let text = SqlTexts::new(settings).filled(sql::QUEUE, "announce", &braces);
         Supply { statement: prepared(text), notifying: Some(counters) }
     }
 

@@ -105,7 +105,7 @@ struct Queue {
 
 impl Queue {
     async fn open(settings: &Settings) -> Result<Self> {
-        Ok(Queue { link: settings.connect().await?, prefix: settings.keys.prefix.clone() })
+        Ok(Queue { link: Link::open(settings).await?, prefix: settings.keys.prefix.clone() })
     }
 
     /// Runs `script` on this queue with the arguments that `fill` adds: by its hash, and by its text when the server does

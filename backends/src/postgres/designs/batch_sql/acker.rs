@@ -5,17 +5,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use super::Hot;
+use super::statements::Statements;
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::postgres::connection::Link;
+use crate::postgres::leased::give_back;
 use crate::postgres::rows::{self, Bind};
 use crate::seam::{AckStatus, Acker, WorkResult};
 
 /// Settles a worker's leases.
 pub(super) struct BatchAcker {
     link: Arc<Mutex<Link>>,
-    hot: Arc<Hot>,
+    statements: Arc<Statements>,
     worker: i32,
     /// Scratch of one completion, kept to spare its allocation.
     settled: Vec<(i64, i32, &'static str)>,
@@ -24,8 +25,8 @@ pub(super) struct BatchAcker {
 }
 
 impl BatchAcker {
-    pub(super) fn new(link: Arc<Mutex<Link>>, hot: Arc<Hot>, id: WorkerId) -> Self {
-        BatchAcker { link, hot, worker: id.0.cast_signed(), settled: Vec::new(), returned: Vec::new() }
+    pub(super) fn new(link: Arc<Mutex<Link>>, statements: Arc<Statements>, id: WorkerId) -> Self {
+        BatchAcker { link, statements, worker: id.0.cast_signed(), settled: Vec::new(), returned: Vec::new() }
     }
 
     /// Completes `leases` with their `results`.
@@ -50,7 +51,7 @@ impl BatchAcker {
             .value(self.worker)?
             .done();
         let mut link = self.link.lock().await;
-        rows::fetch_ids(&mut link, "ack", &self.hot.complete, arguments, &mut self.returned).await?;
+        rows::fetch_ids(&mut link, "ack", &self.statements.complete, arguments, &mut self.returned).await?;
         rows::statuses(leases, &mut self.returned, out);
         Ok(())
     }
@@ -75,11 +76,6 @@ impl Acker for BatchAcker {
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
-        if leases.is_empty() {
-            return Ok(());
-        }
-        let arguments = rows::ids_and_attempts(leases)?;
-        self.hot.nack.run(&mut *self.link.lock().await, "nack", arguments).await?;
-        Ok(())
+        give_back(&self.link, &self.statements.nack, leases).await
     }
 }

@@ -17,37 +17,37 @@ use crate::postgres::waiting::{Source, WaitingClaimer};
 use crate::seam::{AckStatus, Acker, Consumer};
 
 /// The statements of consumers.
-pub(super) struct Hot {
+pub(super) struct Statements {
     pub(super) claim: SqlStr,
     pub(super) ack: SqlStr,
     pub(super) nack: Supply,
 }
 
 /// Both sides of a worker on `link`.
-pub(super) fn consumer(link: Link, settings: &Settings, hot: &Arc<Hot>, worker: i32) -> Consumer {
+pub(super) fn consumer(link: Link, settings: &Settings, statements: &Arc<Statements>, worker: i32) -> Consumer {
     let link = Arc::new(Mutex::new(link));
-    let queue = Queue { link: Arc::clone(&link), hot: Arc::clone(hot) };
-    let archive = Archive { link, hot: Arc::clone(hot), worker, returned: Vec::new() };
+    let queue = Queue { link: Arc::clone(&link), statements: Arc::clone(statements) };
+    let archive = Archive { link, statements: Arc::clone(statements), worker, returned: Vec::new() };
     Consumer { claimer: Box::new(WaitingClaimer::new(queue, settings)), acker: Box::new(archive) }
 }
 
 /// The queue table as one worker claims from it.
 struct Queue {
     link: Arc<Mutex<Link>>,
-    hot: Arc<Hot>,
+    statements: Arc<Statements>,
 }
 
 impl Source for Queue {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         let arguments = Bind::default().value(rows::limit(limit))?.done();
-        rows::fetch(&mut *self.link.lock().await, "claim", &self.hot.claim, arguments, 0, out).await
+        rows::fetch(&mut *self.link.lock().await, "claim", &self.statements.claim, arguments, 0, out).await
     }
 }
 
 /// The archive as one worker settles its leases.
 struct Archive {
     link: Arc<Mutex<Link>>,
-    hot: Arc<Hot>,
+    statements: Arc<Statements>,
     worker: i32,
     /// Scratch of one ack, kept to spare its allocation.
     returned: Vec<i64>,
@@ -60,7 +60,8 @@ impl Acker for Archive {
             return Ok(());
         }
         let arguments = whole_jobs(leases)?.value(self.worker)?.done();
-        rows::fetch_ids(&mut *self.link.lock().await, "ack", &self.hot.ack, arguments, &mut self.returned).await?;
+        rows::fetch_ids(&mut *self.link.lock().await, "ack", &self.statements.ack, arguments, &mut self.returned)
+            .await?;
         rows::statuses(leases, &mut self.returned, out);
         Ok(())
     }
@@ -70,7 +71,7 @@ impl Acker for Archive {
             return Ok(());
         }
         let arguments: PgArguments = whole_jobs(leases)?.done();
-        self.hot.nack.run(&mut *self.link.lock().await, "nack", arguments).await?;
+        self.statements.nack.run(&mut *self.link.lock().await, "nack", arguments).await?;
         Ok(())
     }
 }

@@ -16,17 +16,17 @@ use crate::postgres::waiting::{Source, WaitingClaimer};
 use crate::seam::{AckStatus, Acker, Consumer};
 
 /// The statements of consumers.
-pub(super) struct Hot {
+pub(super) struct Statements {
     pub(super) claim: SqlStr,
     /// Tells waiting consumers of a job that a rollback made ready.
     pub(super) ring: Ring,
 }
 
 /// Both sides of a worker on `link`.
-pub(super) fn consumer(link: Link, settings: &Settings, hot: &Arc<Hot>, worker: i32) -> Consumer {
+pub(super) fn consumer(link: Link, settings: &Settings, statements: &Arc<Statements>, worker: i32) -> Consumer {
     let session = Arc::new(Mutex::new(Session { link, held: None, deliveries: 0 }));
-    let queue = Queue { session: Arc::clone(&session), hot: Arc::clone(hot), worker };
-    let settler = Settler { session, hot: Arc::clone(hot) };
+    let queue = Queue { session: Arc::clone(&session), statements: Arc::clone(statements), worker };
+    let settler = Settler { session, statements: Arc::clone(statements) };
     Consumer { claimer: Box::new(WaitingClaimer::new(queue, settings)), acker: Box::new(settler) }
 }
 
@@ -83,7 +83,7 @@ impl Session {
 /// The queue table as one worker claims from it.
 struct Queue {
     session: Arc<Mutex<Session>>,
-    hot: Arc<Hot>,
+    statements: Arc<Statements>,
     worker: i32,
 }
 
@@ -95,14 +95,14 @@ impl Source for Queue {
                            ack or nack it first, or use a consumer of its own for every job";
             return Err(session.link.error(ErrorKind::Config, "claim", message));
         }
-        session.take(&self.hot.claim, self.worker, out).await
+        session.take(&self.statements.claim, self.worker, out).await
     }
 }
 
 /// Ends the transaction one way or the other.
 struct Settler {
     session: Arc<Mutex<Session>>,
-    hot: Arc<Hot>,
+    statements: Arc<Statements>,
 }
 
 #[async_trait]
@@ -125,7 +125,7 @@ impl Acker for Settler {
         for lease in leases {
             if session.holds(lease) {
                 session.end("nack", "ROLLBACK").await?;
-                self.hot.ring.run(&mut session.link).await;
+                self.statements.ring.run(&mut session.link).await;
             }
         }
         Ok(())

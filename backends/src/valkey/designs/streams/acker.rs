@@ -28,7 +28,7 @@ pub(super) struct StreamsAcker {
 
 impl StreamsAcker {
     pub(super) async fn open(settings: &Settings, deletion: Deletion) -> Result<Self> {
-        Ok(StreamsAcker { link: settings.connect().await?, settings: settings.clone(), deletion, acks_since_trim: 0 })
+        Ok(StreamsAcker { link: Link::open(settings).await?, settings: settings.clone(), deletion, acks_since_trim: 0 })
     }
 
     /// Whether nobody can have reclaimed the lease before a command sent now arrives; the other half of the lease is

@@ -35,7 +35,7 @@ const SWEEP_START: &str = "0-0";
 impl StreamsClaimer {
     pub(super) async fn open(settings: &Settings, id: WorkerId) -> Result<Self> {
         Ok(StreamsClaimer {
-            link: settings.connect().await?,
+            link: Link::open(settings).await?,
             settings: settings.clone(),
             consumer: format!("worker-{}", id.0),
             cursor: SWEEP_START.to_owned(),

@@ -18,7 +18,7 @@ pub(super) struct StreamsProducer {
 
 impl StreamsProducer {
     pub(super) async fn open(settings: &Settings) -> Result<Self> {
-        Ok(StreamsProducer { link: settings.connect().await?, keys: settings.keys.clone() })
+        Ok(StreamsProducer { link: Link::open(settings).await?, keys: settings.keys.clone() })
     }
 }
 

@@ -12,14 +12,14 @@ use super::settings::Settings;
 /// Joins statements that each look at one table into one that looks at all of them.
 pub(super) const UNION: &str = "\nUNION ALL\n";
 
-/// Statements of one backend in one schema.
-pub(super) struct Statements<'a> {
+/// SqlTexts of one backend in one schema.
+pub(super) struct SqlTexts<'a> {
     settings: &'a Settings,
 }
 
-impl<'a> Statements<'a> {
+impl<'a> SqlTexts<'a> {
     pub(super) fn new(settings: &'a Settings) -> Self {
-        Statements { settings }
+        SqlTexts { settings }
     }
 
     /// The text of statement `name` of `file` with the schema, the persistence and further braces filled in.
