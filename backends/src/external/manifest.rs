@@ -336,7 +336,7 @@ fn leak(text: String) -> &'static str {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::external) const GOOD: &str = r#"
+    pub(crate) const GOOD: &str = r#"
         protocol = 1
         name = "toy"
         summary = "a toy"
@@ -356,7 +356,7 @@ pub(super) mod tests {
         order = "fifo"
     "#;
 
-    pub(in crate::external) fn check(text: &str) -> Result<Manifest, String> {
+    pub(crate) fn check(text: &str) -> Result<Manifest, String> {
         Manifest::check(toml::from_str(text).map_err(|error| error.to_string())?, PathBuf::from("/adapters/toy"))
     }
 
