@@ -100,6 +100,10 @@ pub trait Claimer: Send {
     /// Appends between 0 and `limit` leases to `out` (`limit` is 1 to [`crate::Capabilities::max_claim_batch`]). Returns as soon
     /// as there is at least one; waits for work by itself, in the configured way, and returns none after about `wait`.
     ///
+    /// It may also hand out jobs whose leases have expired, as a queue does that looks for both in one statement. Until
+    /// somebody takes such a job it is still in flight for [`Admin::depth`] and [`Admin::census`], and whoever takes it, by a
+    /// claim or a reclaim, gets its next attempt.
+    ///
     /// Not cancel-safe: a dropped call may leave jobs claimed.
     ///
     /// # Errors
@@ -116,7 +120,8 @@ pub trait Claimer: Send {
 #[async_trait]
 pub trait Acker: Send {
     /// Confirms `leases` (1 to [`crate::Capabilities::max_ack_batch`]) as done and resolves when that is as durable as the
-    /// configured class. Appends to `out` one status per lease, in the same order: whether it still held.
+    /// configured class. Appends to `out` one status per lease, in the same order: whether it still held. A lease that has
+    /// expired holds until somebody else takes the job: an ack that is late but finds the job where it was counts.
     ///
     /// # Errors
     /// After an error the acker is usable again (it reconnects by itself), and the same leases may be acked again. After

@@ -333,32 +333,9 @@ fn leak(text: String) -> &'static str {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::samples::{GOOD, check};
     use super::*;
-
-    pub(crate) const GOOD: &str = r#"
-        protocol = 1
-        name = "toy"
-        summary = "a toy"
-        engine = "none"
-        command = ["toy"]
-        installed = "{cache}/toy"
-        install = "install.sh"
-        consume = ["pull", "push"]
-        [contract]
-        delivery = "at_least_once"
-        recovery = "lease_expiry"
-        wakes = ["block"]
-        nack = true
-        detects_stale_ack = true
-        counts_attempts = true
-        sees_in_flight = true
-        order = "fifo"
-    "#;
-
-    pub(crate) fn check(text: &str) -> Result<Manifest, String> {
-        Manifest::check(toml::from_str(text).map_err(|error| error.to_string())?, PathBuf::from("/adapters/toy"))
-    }
 
     #[test]
     fn a_choice_of_ways_is_an_option_and_a_variant() {
@@ -399,5 +376,37 @@ pub(super) mod tests {
             let error = check(&GOOD.replace(from, to)).unwrap_err();
             assert!(error.contains(said), "{error}");
         }
+    }
+}
+
+/// A manifest to try things with.
+#[cfg(test)]
+pub(super) mod samples {
+    use std::path::PathBuf;
+
+    use crate::external::manifest::Manifest;
+
+    pub(crate) const GOOD: &str = r#"
+        protocol = 1
+        name = "toy"
+        summary = "a toy"
+        engine = "none"
+        command = ["toy"]
+        installed = "{cache}/toy"
+        install = "install.sh"
+        consume = ["pull", "push"]
+        [contract]
+        delivery = "at_least_once"
+        recovery = "lease_expiry"
+        wakes = ["block"]
+        nack = true
+        detects_stale_ack = true
+        counts_attempts = true
+        sees_in_flight = true
+        order = "fifo"
+    "#;
+
+    pub(crate) fn check(text: &str) -> Result<Manifest, String> {
+        Manifest::check(toml::from_str(text).map_err(|error| error.to_string())?, PathBuf::from("/adapters/toy"))
     }
 }

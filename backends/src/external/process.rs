@@ -328,10 +328,10 @@ impl LineTaker for Process {
 mod tests {
     use qbench_schema::result::Durability;
 
-    use super::super::manifest::tests::{GOOD, check};
     use super::super::pipes::KEPT_CHARS;
     use super::super::protocol::Consume;
     use super::*;
+    use crate::external::manifest::samples::{GOOD, check};
 
     /// What is said of an adapter that runs `script`, with `line` in `$1`, when it is started.
     async fn said_of(url: &str, script: &str, line: &str) -> String {
