@@ -12,10 +12,10 @@ use serde::Deserialize;
 
 use super::folders::{FILE, PREFIX, cache_folder};
 use super::protocol::{Consume, VERSION};
+use crate::ROOMS;
 use crate::capability::{Capabilities, Order, Recovery, Wake};
 use crate::entry::{EngineKind, OptionSpec};
 use crate::error::{Error, Result};
-use crate::{ROOMS, in_process};
 
 /// Largest batch where the manifest names none: nothing in the protocol limits it.
 const MAX_BATCH: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
@@ -156,15 +156,16 @@ const NO_ENGINE: &str = "none";
 
 /// The product that an adapter names as the one it needs a server of.
 fn engine_called(name: &str) -> Result<EngineKind, String> {
-    let products = || ROOMS.iter().map(|room| room.engine).filter(|engine| engine.has_server);
-    match products().find(|engine| engine.id == name) {
-        Some(engine) => Ok(engine),
-        None if name == NO_ENGINE => Ok(in_process::ENGINE),
-        None => {
-            let known: Vec<&str> = products().map(|engine| engine.id).chain([NO_ENGINE]).collect();
-            Err(format!("the engine `{name}` is unknown: expected one of {}", known.join(", ")))
-        }
-    }
+    let engines = || ROOMS.iter().map(|room| room.engine);
+    let called = engines().find(|engine| match name {
+        NO_ENGINE => !engine.has_objects,
+        _ => engine.has_server && engine.id == name,
+    });
+    called.ok_or_else(|| {
+        let servers = engines().filter(|engine| engine.has_server).map(|engine| engine.id);
+        let known: Vec<&str> = servers.chain([NO_ENGINE]).collect();
+        format!("the engine `{name}` is unknown: expected one of {}", known.join(", "))
+    })
 }
 
 impl Manifest {
@@ -340,7 +341,7 @@ mod tests {
     #[test]
     fn a_choice_of_ways_is_an_option_and_a_variant() {
         let manifest = check(GOOD).unwrap();
-        assert_eq!((manifest.id, manifest.engine), ("external:toy", in_process::ENGINE));
+        assert_eq!((manifest.id, manifest.engine), ("external:toy", crate::in_process::ENGINE));
         let keys: Vec<_> = manifest.options.iter().map(|option| (option.key, option.default)).collect();
         assert_eq!(keys, [("consume", "pull")], "there is one way for processes, so nothing to choose");
         assert_eq!(manifest.variants, [&[("consume", "push")]]);

@@ -5,9 +5,12 @@ use crate::rust::{source, without_tests};
 use crate::tree::Tree;
 
 /// Where one engine is really meant, and why.
-const MEANT: &[(&str, &str)] = &[];
+const MEANT: &[(&str, &str)] = &[
+    ("backends/src/lib.rs", "lists the rooms"),
+    ("harness/engines/src/background", "pgbench is a program of PostgreSQL"),
+];
 
-/// Code outside of the rooms, tests apart, that decides by an engine: a variant of `EngineKind`, or the id of an engine as a text.
+/// Code outside of the rooms, tests apart, that names an engine: `postgres::ENGINE`.
 pub fn complaints(tree: &Tree) -> Vec<String> {
     let engines = engines(tree);
     let mut complaints = Vec::new();
@@ -18,10 +21,7 @@ pub fn complaints(tree: &Tree) -> Vec<String> {
         }
         let code = without_tests(&source(text).code).0;
         for (number, line) in code.lines().enumerate() {
-            let decides = line
-                .match_indices("EngineKind::")
-                .any(|(at, word)| line[at + word.len()..].starts_with(|c: char| c.is_ascii_uppercase()));
-            if decides {
+            if engines.iter().any(|engine| line.contains(&format!("{engine}::ENGINE"))) {
                 complaints.push(format!("{path}: {} (line {} without tests)", line.trim(), number + 1));
             }
         }
@@ -30,10 +30,15 @@ pub fn complaints(tree: &Tree) -> Vec<String> {
 }
 
 #[test]
+fn nothing_decides_by_an_engine_outside_of_its_rooms() {
+    crate::kept(complaints);
+}
+
+#[test]
 fn a_decision_by_an_engine_is_seen() {
     let house =
         |path, text| [("backends/src/postgres/mod.rs", ""), ("harness/engines/src/postgres/mod.rs", ""), (path, text)];
-    let arm = "match kind { EngineKind::Postgres => 1, _ => 2 }";
+    let arm = "if kind == qbench_backends::postgres::ENGINE { 1 } else { 2 }";
     crate::caught(
         complaints,
         &house("harness/src/run/servers.rs", arm),
@@ -43,6 +48,6 @@ fn a_decision_by_an_engine_is_seen() {
     crate::permitted(complaints, &house("harness/tests/a.rs", arm));
     crate::permitted(
         complaints,
-        &house("harness/src/a.rs", "// EngineKind::Postgres\nfn f(kind: EngineKind) { kind.name() }"),
+        &house("harness/src/a.rs", "// postgres::ENGINE\nfn f(kind: EngineKind) -> bool { kind.has_server }"),
     );
 }

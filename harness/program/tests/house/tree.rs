@@ -19,7 +19,8 @@ impl Tree {
 
     /// This checkout, without results but for what is kept in git.
     pub fn of_this_checkout() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the harness stands in a folder of the root");
+        let program = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = program.ancestors().nth(2).expect("the program stands two folders below the root");
         let mut files = BTreeMap::new();
         read(root, root, &mut files);
         read(root, &root.join("results/reference"), &mut files);

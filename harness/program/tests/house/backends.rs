@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use qbench_backends::registry::BACKENDS;
-use qbench_backends::{EngineKind, Entry};
+use qbench_backends::Entry;
+use qbench_backends::registry::backends;
 
 use crate::tree::Tree;
 
@@ -18,12 +18,7 @@ struct Known<'a> {
 }
 
 fn known(entry: &Entry) -> Known<'_> {
-    Known {
-        id: entry.id,
-        engine: entry.engine.name(),
-        in_process: entry.engine == EngineKind::InProcess,
-        colour: entry.colour,
-    }
+    Known { id: entry.id, engine: entry.engine.id, in_process: !entry.engine.has_objects, colour: entry.colour }
 }
 
 /// The order is that of tables and charts: no id twice, the designs of an engine together.
@@ -96,7 +91,7 @@ fn in_the_docs(tree: &Tree, entries: &[Known<'_>]) -> Vec<String> {
 
 /// Every id is held to the conformance suite: by a line of the harness's tests, or by a test beside the suite.
 fn conformance(tree: &Tree, entries: &[Known<'_>]) -> Vec<String> {
-    let (beside, on_servers) = ("backends/tests/in_process_conformance.rs", "harness/tests/conformance.rs");
+    let (beside, on_servers) = ("backends/tests/in_process_conformance.rs", "harness/engines/tests/conformance.rs");
     entries
         .iter()
         .filter_map(|entry| {
@@ -111,7 +106,7 @@ fn conformance(tree: &Tree, entries: &[Known<'_>]) -> Vec<String> {
 }
 
 fn registry() -> Vec<Known<'static>> {
-    BACKENDS.iter().map(known).collect()
+    backends().map(known).collect()
 }
 
 #[test]
@@ -176,7 +171,7 @@ fn faults_of_an_entry_are_seen() {
         ]
     );
     let tests = [
-        ("harness/tests/conformance.rs", "a_d0: \"a\" \"\" D0,"),
+        ("harness/engines/tests/conformance.rs", "a_d0: \"a\" \"\" D0,"),
         ("backends/tests/in_process_conformance.rs", "passes(\"b\", 3)"),
     ];
     assert_eq!(

@@ -98,6 +98,11 @@ fn crates_know_only_what_stands_below_them() {
 }
 
 #[test]
+fn rooms_know_neither_each_other_nor_the_roof() {
+    crate::kept(between_rooms);
+}
+
+#[test]
 fn a_crate_that_knows_too_much_is_seen() {
     let cargo = |name: &str, dependency: &str| {
         format!(

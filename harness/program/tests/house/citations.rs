@@ -4,7 +4,7 @@ use crate::rust::source;
 use crate::tree::Tree;
 
 /// These rules speak of faults, so their own text is full of them.
-const THESE_RULES: &str = "harness/tests/house/";
+const THESE_RULES: &str = "harness/program/tests/house/";
 
 const TEXTS: &[&str] = &[".rs", ".md", ".sql", ".toml", ".sh", ".py", ".lua", ".cjs", "Makefile", ".ci/run"];
 
