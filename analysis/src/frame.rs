@@ -19,7 +19,7 @@ pub fn of_cells(rows: &[SummaryRow]) -> Result<DataFrame> {
 
 /// `distribution.csv` as a frame.
 pub fn of_distribution(rows: &[DistributionRow]) -> Result<DataFrame> {
-    let columns: [(&str, fn(&DistributionRow) -> Value); 8] = [
+    let columns: [Getter<DistributionRow>; 8] = [
         ("engine", |row| Value::from(&row.engine)),
         ("backend", |row| Value::from(&row.backend)),
         ("scenario", |row| Value::from(&row.scenario)),
@@ -32,7 +32,10 @@ pub fn of_distribution(rows: &[DistributionRow]) -> Result<DataFrame> {
     frame(rows, columns.into_iter())
 }
 
-fn frame<R>(rows: &[R], columns: impl Iterator<Item = (&'static str, fn(&R) -> Value)>) -> Result<DataFrame> {
+/// A column's name, and what it holds of a row.
+type Getter<R> = (&'static str, fn(&R) -> Value);
+
+fn frame<R>(rows: &[R], columns: impl Iterator<Item = Getter<R>>) -> Result<DataFrame> {
     let columns = columns.map(|(name, get)| column(name, rows.iter().map(get).collect())).collect();
     Ok(DataFrame::new(rows.len(), columns)?)
 }

@@ -7,6 +7,7 @@
 //! folder and two lines here.
 
 pub mod capability;
+mod claimer;
 pub mod config;
 pub mod conformance;
 pub mod counters;
@@ -23,7 +24,6 @@ pub mod sqlite;
 mod sync;
 pub mod url;
 pub mod valkey;
-mod waiting;
 
 pub use capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
 pub use config::{BackendConfig, BackendOptions};

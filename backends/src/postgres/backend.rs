@@ -48,7 +48,9 @@ impl<C: Consumers> Backend for PgBackend<C> {
         let link = Link::open(&self.settings, Role::Consumer).await?;
         // Held until the consumer has it, too.
         let _listener = match self.settings.wake {
-            Wake::Notify => Some(self.settings.listening.listener(&self.settings).await?),
+            Wake::Notify => {
+                Some(self.settings.listening.listener(self.settings.listener_session(), self.settings.counts()).await?)
+            }
             Wake::Poll | Wake::Block => None,
         };
         Ok(self.consumers.on(link, &self.settings, id))

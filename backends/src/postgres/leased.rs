@@ -9,18 +9,16 @@ use sqlx::SqlStr;
 use sqlx::postgres::PgArguments;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::announced::AnnouncedStatement;
 use super::connection::Link;
-use super::notify::Supply;
 use super::rows::{self, Bind};
 use super::settings::Settings;
 use super::sql_texts::{SqlTexts, prepared};
 use crate::capability::Capabilities;
+use crate::claimer::ANYWHERE;
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::seam::{AckStatus, Acker, WorkResult};
-
-/// Place of a lease that may be anywhere: the whole table. Partition `p` is place `p + 1`.
-pub(super) const ANYWHERE: u32 = 0;
 
 /// Status of a job that is done, as the tables keep it.
 const DONE: i16 = 2;
@@ -41,7 +39,7 @@ pub(super) struct Statements {
     /// By place.
     places: Vec<AtPlace>,
     ack_mixed: SqlStr,
-    nack: Supply,
+    nack: AnnouncedStatement,
     reclaim: SqlStr,
 }
 
@@ -55,7 +53,7 @@ impl Statements {
         Statements {
             places: std::iter::once("jobs").chain(partitions.iter().map(String::as_str)).map(at).collect(),
             ack_mixed: statements.get(sql::LEASED, "ack_mixed"),
-            nack: statements.supply(sql::LEASED, "nack"),
+            nack: AnnouncedStatement::named(&statements, sql::LEASED, "nack"),
             reclaim: statements.get(sql::LEASED, "reclaim"),
         }
     }
@@ -178,7 +176,7 @@ impl Acker for LeaseAcker {
 }
 
 /// Puts `leases` back by `nack`, which takes ids and attempts: those that hold no more are left alone.
-pub(super) async fn give_back(link: &Mutex<Link>, nack: &Supply, leases: &[Lease]) -> Result<()> {
+pub(super) async fn give_back(link: &Mutex<Link>, nack: &AnnouncedStatement, leases: &[Lease]) -> Result<()> {
     if !leases.is_empty() {
         nack.run(&mut *link.lock().await, "nack", rows::ids_and_attempts(leases)?).await?;
     }

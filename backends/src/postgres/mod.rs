@@ -9,8 +9,8 @@
 //! * [`connection`]: one connection that bounds every round trip and reconnects by itself;
 //! * [`failure`]: what an error of the server or the driver means to the harness;
 //! * [`rows`]: leases out of rows, ids out of leases;
-//! * [`waiting`]: a claim that waits for work, by polling or as [`notify`] tells it;
-//! * [`producer`] and [`admin`]: the same for every design (`schema/sql/queue.sql`); [`ownership`], [`describe`] and [`depth`]
+//! * [`announced`]: statements that make jobs ready and say so; [`listener`]: the connection that hears of it;
+//! * [`producer`] and [`admin`]: the same for every design (`schema/sql/queue.sql`); [`namespace`], [`ownership`], [`describe`] and [`depth`]
 //!   are the admin's larger parts.
 //!
 //! A producer has a connection of its own. A consumer has one that its claimer and its acker share through a lock, which
@@ -18,6 +18,7 @@
 
 mod address;
 mod admin;
+mod announced;
 mod backend;
 mod binding;
 mod connection;
@@ -27,14 +28,14 @@ mod designs;
 mod durability;
 mod failure;
 mod leased;
-mod notify;
+mod listener;
+mod namespace;
 mod ownership;
 mod probe;
 mod producer;
 mod rows;
 mod settings;
 mod sql_texts;
-mod waiting;
 
 use std::num::NonZeroU32;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::SqlStr;
 
+use super::announced::AnnouncedStatement;
 use super::connection::Link;
-use super::notify::Supply;
 use super::rows::{Bind, job_column};
 use super::settings::{Role, Settings};
 use crate::error::{ErrorKind, Result};
@@ -16,13 +16,16 @@ use crate::seam::Producer;
 /// Sends a batch as one statement with two arrays, whatever its size.
 pub(super) struct PgProducer {
     link: Link,
-    enqueue: Supply,
+    enqueue: AnnouncedStatement,
 }
 
 impl PgProducer {
     /// Connects. `enqueue` is one INSERT without RETURNING that takes job numbers and payloads.
     pub(super) async fn open(settings: &Arc<Settings>, enqueue: SqlStr) -> Result<Self> {
-        Ok(PgProducer { link: Link::open(settings, Role::Producer).await?, enqueue: Supply::new(settings, &enqueue) })
+        Ok(PgProducer {
+            link: Link::open(settings, Role::Producer).await?,
+            enqueue: AnnouncedStatement::new(settings, &enqueue),
+        })
     }
 }
 

@@ -1,17 +1,25 @@
 //! What a queue is opened with.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use qbench_schema::result::Durability;
 use sqlx::postgres::PgConnectOptions;
 
 use super::address::Address;
-use super::notify::{self, Listening};
-use super::ownership::{LONGEST, Namespace};
+use super::listener::{ListenerSession, Listening};
+use super::namespace::{LONGEST, Namespace};
 use crate::capability::Wake;
+use crate::claimer::{Look, Notified, Waiting, WaitingClaimer};
 use crate::config::BackendConfig;
 use crate::counters::ClientCounters;
 use crate::error::Result;
+use crate::seam::Claimer;
+
+/// What a reader of figures with notifications must know.
+const NOTIFY_NOTE: &str = "enqueues and nacks notify: PostgreSQL takes a lock on the whole database when such a transaction \
+                           commits and holds it over the flush of the WAL, so commits that notify stand in line";
 
 /// Who opens a session; shown in `pg_stat_activity` as `qbench:<backend>:<role>:<schema>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +76,7 @@ impl Settings {
             timeout: config.timeout,
             listening: Listening::default(),
             counters: config.counters.clone(),
-            notes: (config.wake == Wake::Notify).then(|| notify::NOTE.to_owned()).into_iter().collect(),
+            notes: (config.wake == Wake::Notify).then(|| NOTIFY_NOTE.to_owned()).into_iter().collect(),
         })
     }
 
@@ -101,6 +109,30 @@ impl Settings {
     /// Where notifications are counted; `None` where whoever makes jobs ready tells nobody.
     pub(super) fn notifying(&self) -> Option<ClientCounters> {
         (self.wake == Wake::Notify).then(|| self.counts())
+    }
+
+    /// The claimer of a consumer of this queue that looks so.
+    pub(super) fn claimer<L: Look + 'static>(&self, look: L) -> Box<dyn Claimer> {
+        let waiting = match self.wake {
+            Wake::Notify => Waiting::Notified(Notified::new(
+                self.listening.announcements(),
+                self.listening.current().map(|listener| listener as Arc<dyn Any + Send + Sync>),
+                look.places(),
+                self.poll_interval,
+            )),
+            Wake::Poll | Wake::Block => Waiting::Poll(self.poll_interval),
+        };
+        Box::new(WaitingClaimer::new(look, waiting, self.counts()))
+    }
+
+    /// What it takes to listen to this queue's notifications.
+    pub(super) fn listener_session(&self) -> ListenerSession {
+        ListenerSession {
+            session: self.session(Role::Listener),
+            channel: self.channel().to_owned(),
+            limit: self.timeout,
+            place: self.place().to_owned(),
+        }
     }
 
     /// The channel of this queue's notifications: one per schema, as channels are of the whole database.

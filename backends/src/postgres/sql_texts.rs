@@ -6,7 +6,6 @@ use qbench_schema::result::Durability;
 use qbench_schema::sql::SqlFile;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use super::notify::Supply;
 use super::settings::Settings;
 
 /// Joins statements that each look at one table into one that looks at all of them.
@@ -20,6 +19,11 @@ pub(super) struct SqlTexts<'a> {
 impl<'a> SqlTexts<'a> {
     pub(super) fn new(settings: &'a Settings) -> Self {
         SqlTexts { settings }
+    }
+
+    /// The queue that they are for.
+    pub(super) fn settings(&self) -> &Settings {
+        self.settings
     }
 
     /// The text of statement `name` of `file` with the schema, the persistence and further braces filled in.
@@ -41,11 +45,6 @@ impl<'a> SqlTexts<'a> {
     /// Statement `name` of `file`, ready to be prepared.
     pub(super) fn get(&self, file: SqlFile, name: &str) -> SqlStr {
         prepared(self.text(file, name))
-    }
-
-    /// Statement `name` of `file`, an INSERT or UPDATE without RETURNING that makes jobs ready, ready to be prepared.
-    pub(super) fn supply(&self, file: SqlFile, name: &str) -> Supply {
-        Supply::new(self.settings, &self.get(file, name))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where the queue's file is, and what its connections have in common.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use qbench_schema::result::Durability;
@@ -8,10 +9,11 @@ use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::durability::synchronous;
+use crate::capability::Wake;
+use crate::claimer::{Signal, Waiting};
 use crate::config::BackendConfig;
 use crate::counters::ClientCounters;
 use crate::error::{Error, Result};
-use crate::waiting::{Bell, Waiting};
 
 /// Scheme of the address of a directory for databases.
 const SCHEME: &str = "sqlite://";
@@ -22,18 +24,19 @@ pub(super) struct Settings {
     pub(super) path: PathBuf,
     durability: Durability,
     pub(super) lease: Duration,
-    pub(super) waiting: Waiting,
+    wake: Wake,
+    poll_interval: Duration,
     pub(super) timeout: Duration,
     pub(super) counters: ClientCounters,
-    /// Rings when jobs become ready.
-    pub(super) bell: Bell,
+    /// Given when jobs become ready.
+    pub(super) signal: Arc<Signal>,
     turn: Mutex<Turn>,
 }
 
 /// The right to write, and what writers tell each other.
 #[derive(Default)]
 pub(super) struct Turn {
-    /// Jobs that wait, or more. Whoever takes some and leaves others rings for the next consumer.
+    /// Jobs that wait, or more. Whoever takes some and leaves others gives the signal for the next consumer.
     pub(super) ready: u64,
 }
 
@@ -52,10 +55,11 @@ impl Settings {
             path: Path::new(directory).join(format!("{namespace}.db")),
             durability: config.durability,
             lease: config.lease,
-            waiting: Waiting::of(config),
+            wake: config.wake,
+            poll_interval: config.poll_interval,
             timeout: config.timeout,
             counters: config.counters.clone(),
-            bell: Bell::default(),
+            signal: Arc::default(),
             turn: Mutex::default(),
         })
     }
@@ -75,6 +79,11 @@ impl Settings {
         // Shorter than what the whole statement may take, so that SQLite itself says who is in the way.
         let busy_timeout = self.timeout * 3 / 4;
         SqliteConnectOptions::new().filename(&self.path).synchronous(synchronous).busy_timeout(busy_timeout)
+    }
+
+    /// How a consumer waits for work.
+    pub(super) fn waiting(&self) -> Waiting {
+        Waiting::within_process(self.wake, self.poll_interval, &self.signal)
     }
 
     /// Waits in line for the right to write, first come, first served.

@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::capability::Wake;
+use crate::claimer::{Look, Waiting, WaitingClaimer};
 use crate::config::BackendConfig;
 use crate::error::{Error, Result};
+use crate::seam::Claimer;
 
 /// Names of what we keep on the server.
 #[derive(Debug, Clone)]
@@ -60,6 +63,15 @@ impl Settings {
     /// Name under which our connections show themselves in `CLIENT LIST`: tells runs under different key prefixes apart.
     pub(super) fn connection_name(&self) -> String {
         format!("qbench:{}:{}", self.id, self.config.namespace)
+    }
+
+    /// The claimer of a consumer of this queue that looks so. `looks_first` as in [`Waiting::OnServer`].
+    pub(super) fn claimer<L: Look + 'static>(&self, look: L, looks_first: bool) -> Box<dyn Claimer> {
+        let waiting = match self.config.wake {
+            Wake::Block => Waiting::OnServer { looks_first },
+            Wake::Poll | Wake::Notify => Waiting::Poll(self.config.poll_interval),
+        };
+        Box::new(WaitingClaimer::new(look, waiting, self.config.counters.clone()))
     }
 
     /// Milliseconds since the backend was opened.

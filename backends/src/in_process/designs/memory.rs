@@ -16,15 +16,13 @@ use qbench_schema::result::Durability;
 use tokio::time::Instant;
 
 use crate::capability::Capabilities;
+use crate::claimer::{Look, Signal, Waiting, WaitingClaimer};
 use crate::config::BackendConfig;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
-use crate::seam::{
-    AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer, WorkResult,
-};
+use crate::seam::{AckStatus, Acker, Admin, Backend, Census, Consumer, Depth, Description, Producer, WorkResult};
 use crate::sync::lock;
-use crate::waiting::{Bell, WAKES, Waiting};
 
 /// The registry's line.
 pub(crate) const ENTRY: Entry = Entry {
@@ -34,7 +32,9 @@ pub(crate) const ENTRY: Entry = Entry {
     colour: Some([140, 140, 140]),
     options: &[],
     variants: &[],
-    contract: &|_| Ok(Capabilities { records_failures: true, ..Capabilities::leased(WAKES, MAX_BATCH) }),
+    contract: &|_| {
+        Ok(Capabilities { records_failures: true, ..Capabilities::leased(Waiting::WITHIN_PROCESS, MAX_BATCH) })
+    },
     opener: &|config| Ok(Arc::new(MemoryBackend::open(config)?)),
 };
 
@@ -107,7 +107,8 @@ impl Jobs {
 #[derive(Default)]
 struct Queue {
     jobs: Mutex<Option<Jobs>>,
-    bell: Bell,
+    /// Given when jobs become ready.
+    signal: Arc<Signal>,
 }
 
 impl Queue {
@@ -127,13 +128,12 @@ impl Queue {
 
 struct MemoryBackend {
     queue: Arc<Queue>,
-    lease: Duration,
-    waiting: Waiting,
+    config: BackendConfig,
 }
 
 impl MemoryBackend {
     fn open(config: &BackendConfig) -> Result<Self> {
-        Ok(MemoryBackend { queue: Arc::default(), lease: config.lease, waiting: Waiting::of(config) })
+        Ok(MemoryBackend { queue: Arc::default(), config: config.clone() })
     }
 }
 
@@ -154,7 +154,11 @@ impl Backend for MemoryBackend {
     async fn consumer(&self, _id: WorkerId) -> Result<Consumer> {
         let queue = Arc::clone(&self.queue);
         Ok(Consumer {
-            claimer: Box::new(MemoryClaimer { queue: Arc::clone(&queue), lease: self.lease, waiting: self.waiting }),
+            claimer: Box::new(WaitingClaimer::new(
+                MemoryLook { queue: Arc::clone(&queue), lease: self.config.lease },
+                Waiting::within_process(self.config.wake, self.config.poll_interval, &queue.signal),
+                self.config.counters.clone(),
+            )),
             acker: Box::new(MemoryAcker { queue }),
         })
     }
@@ -232,38 +236,34 @@ impl Producer for MemoryProducer {
                 deliveries: 0,
             }));
         })?;
-        self.queue.bell.ring();
+        self.queue.signal.give();
         Ok(())
     }
 }
 
-struct MemoryClaimer {
+/// The jobs as one worker claims them.
+struct MemoryLook {
     queue: Arc<Queue>,
     lease: Duration,
-    waiting: Waiting,
 }
 
-#[async_trait]
-impl Claimer for MemoryClaimer {
-    async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
-        let take = || {
-            let (took_any, left_any) = self.queue.with_jobs("claim", |jobs| {
-                let count = jobs.ready.len().min(limit as usize);
-                for _ in 0..count {
-                    let Some(ready) = jobs.ready.pop_front() else { break };
-                    out.push(jobs.deliver(ready, self.lease));
-                }
-                (count > 0, !jobs.ready.is_empty())
-            })?;
-            if took_any && left_any {
-                self.queue.bell.ring();
+impl Look for MemoryLook {
+    async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        let (took_any, left_any) = self.queue.with_jobs("claim", |jobs| {
+            let count = jobs.ready.len().min(limit as usize);
+            for _ in 0..count {
+                let Some(ready) = jobs.ready.pop_front() else { break };
+                out.push(jobs.deliver(ready, self.lease));
             }
-            Ok(took_any)
-        };
-        self.queue.bell.wait_for(self.waiting, wait, take).await
+            (count > 0, !jobs.ready.is_empty())
+        })?;
+        if took_any && left_any {
+            self.queue.signal.give();
+        }
+        Ok(())
     }
 
-    async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+    async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         self.queue.with_jobs("reclaim", |jobs| {
             let now = Instant::now();
             for _ in 0..limit {
@@ -310,7 +310,7 @@ impl Acker for MemoryAcker {
                 }
             }
         })?;
-        self.queue.bell.ring();
+        self.queue.signal.give();
         Ok(())
     }
 }

@@ -7,19 +7,18 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use qbench_schema::result::Durability;
 
 use crate::capability::Capabilities;
+use crate::claimer::{Look, Signal, Waiting, WaitingClaimer};
 use crate::config::BackendConfig;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::job::{Lease, LeaseToken, NewJob, ProducerId, WorkerId};
-use crate::seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer};
+use crate::seam::{AckStatus, Acker, Admin, Backend, Census, Consumer, Depth, Description, Producer};
 use crate::sync::lock;
-use crate::waiting::{Bell, WAKES, Waiting};
 
 /// The registry's line.
 pub(crate) const ENTRY: Entry = Entry {
@@ -30,7 +29,7 @@ pub(crate) const ENTRY: Entry = Entry {
     options: &[],
     variants: &[],
     contract: &|_| {
-        let taken_out = Capabilities::taken_out(WAKES, MAX_BATCH);
+        let taken_out = Capabilities::taken_out(Waiting::WITHIN_PROCESS, MAX_BATCH);
         Ok(Capabilities { nack: false, counts_attempts: false, ..taken_out })
     },
     opener: &|config| Ok(Arc::new(NullBackend::open(config)?)),
@@ -53,7 +52,8 @@ struct Jobs {
 #[derive(Default)]
 struct Queue {
     jobs: Mutex<Jobs>,
-    bell: Bell,
+    /// Given when jobs become ready.
+    signal: Arc<Signal>,
 }
 
 impl Queue {
@@ -71,12 +71,12 @@ impl Queue {
 
 struct NullBackend {
     queue: Arc<Queue>,
-    waiting: Waiting,
+    config: BackendConfig,
 }
 
 impl NullBackend {
     fn open(config: &BackendConfig) -> Result<Self> {
-        Ok(NullBackend { queue: Arc::default(), waiting: Waiting::of(config) })
+        Ok(NullBackend { queue: Arc::default(), config: config.clone() })
     }
 }
 
@@ -97,7 +97,11 @@ impl Backend for NullBackend {
     async fn consumer(&self, _id: WorkerId) -> Result<Consumer> {
         let queue = Arc::clone(&self.queue);
         Ok(Consumer {
-            claimer: Box::new(NullClaimer { queue: Arc::clone(&queue), waiting: self.waiting }),
+            claimer: Box::new(WaitingClaimer::new(
+                NullLook { queue: Arc::clone(&queue) },
+                Waiting::within_process(self.config.wake, self.config.poll_interval, &queue.signal),
+                self.config.counters.clone(),
+            )),
             acker: Box::new(NullAcker { queue }),
         })
     }
@@ -170,25 +174,21 @@ impl Producer for NullProducer {
             jobs.enqueued += new_jobs.len() as u64;
             jobs.ready.extend(new_jobs.iter().cloned());
         }
-        self.queue.bell.ring();
+        self.queue.signal.give();
         Ok(())
     }
 }
 
-struct NullClaimer {
+/// The buffer as one worker claims from it.
+struct NullLook {
     queue: Arc<Queue>,
-    waiting: Waiting,
 }
 
-#[async_trait]
-impl Claimer for NullClaimer {
-    async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
-        let take = || {
+impl Look for NullLook {
+    async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        let left_any = {
             let mut jobs = self.queue.lock();
             let count = jobs.ready.len().min(limit as usize);
-            if count == 0 {
-                return Ok(false);
-            }
             let token = LeaseToken([jobs.generation, 0]);
             jobs.claimed += count as u64;
             out.extend(jobs.ready.drain(..count).map(|new| Lease {
@@ -197,17 +197,11 @@ impl Claimer for NullClaimer {
                 payload: new.payload,
                 token,
             }));
-            let left_any = !jobs.ready.is_empty();
-            drop(jobs);
-            if left_any {
-                self.queue.bell.ring();
-            }
-            Ok(true)
+            !jobs.ready.is_empty()
         };
-        self.queue.bell.wait_for(self.waiting, wait, take).await
-    }
-
-    async fn reclaim(&mut self, _limit: u32, _out: &mut Vec<Lease>) -> Result<()> {
+        if left_any {
+            self.queue.signal.give();
+        }
         Ok(())
     }
 }

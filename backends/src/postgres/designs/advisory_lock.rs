@@ -13,20 +13,20 @@ use sqlx::{Row, SqlStr};
 use tokio::sync::Mutex;
 
 use crate::capability::Capabilities;
+use crate::claimer::{ANYWHERE, Look};
 use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{Entry, OptionSpec};
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::postgres::admin::Design;
+use crate::postgres::announced::AnnouncedStatement;
 use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::connection::Link;
 use crate::postgres::depth;
-use crate::postgres::leased::{ANYWHERE, give_back};
-use crate::postgres::notify::Supply;
+use crate::postgres::leased::give_back;
 use crate::postgres::rows::{self, Bind};
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::SqlTexts;
-use crate::postgres::waiting::{Source, WaitingClaimer};
 use crate::seam::{AckStatus, Acker, Consumer};
 
 /// The registry's line.
@@ -121,7 +121,7 @@ fn open(config: &BackendConfig) -> Result<PgBackend<OneByOne>> {
             true => Locks::OfSession { lock: get("lock_session"), unlock: get("unlock_session") },
             false => Locks::OfTransaction { lock: get("lock") },
         },
-        nack: sql.supply(sql::ADVISORY_LOCK, "nack"),
+        nack: AnnouncedStatement::named(&sql, sql::ADVISORY_LOCK, "nack"),
     };
     Ok(PgBackend {
         id: ENTRY.id,
@@ -163,7 +163,7 @@ struct Statements {
     complete: SqlStr,
     count: SqlStr,
     locks: Locks,
-    nack: Supply,
+    nack: AnnouncedStatement,
 }
 
 /// Consumers that handle one job after the other.
@@ -175,7 +175,7 @@ impl Consumers for OneByOne {
         let queue =
             Queue { link: Arc::clone(&link), statements: Arc::clone(&self.0), lease_s: settings.lease.as_secs_f64() };
         let acker = LockingAcker { link, statements: Arc::clone(&self.0) };
-        Consumer { claimer: Box::new(WaitingClaimer::new(queue, settings)), acker: Box::new(acker) }
+        Consumer { claimer: settings.claimer(queue), acker: Box::new(acker) }
     }
 }
 
@@ -212,7 +212,7 @@ impl Queue {
     }
 }
 
-impl Source for Queue {
+impl Look for Queue {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         self.one_by_one("claim", &self.statements.claim, None, limit, out).await
     }

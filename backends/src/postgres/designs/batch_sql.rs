@@ -18,11 +18,13 @@ use self::acker::BatchAcker;
 use self::front::{Front, Place};
 use self::statements::Statements;
 use crate::capability::{AckBuffer, Capabilities, Order};
+use crate::claimer::Look;
 use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{Entry, OptionSpec};
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::postgres::admin::Design;
+use crate::postgres::announced::AnnouncedStatement;
 use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::connection::Link;
 use crate::postgres::depth::{self, Share};
@@ -31,7 +33,6 @@ use crate::postgres::ownership;
 use crate::postgres::rows::{self, Bind};
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, prepared};
-use crate::postgres::waiting::{Source, WaitingClaimer};
 use crate::seam::Consumer;
 
 /// The registry's line.
@@ -119,7 +120,7 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
         claim: get("claim"),
         reclaim: get("reclaim"),
         complete: get("complete"),
-        nack: sql.supply(sql::BATCH_SQL, "nack"),
+        nack: AnnouncedStatement::named(&sql, sql::BATCH_SQL, "nack"),
         priorities,
         entrypoints: (0..entrypoints).map(|entrypoint| format!("entrypoint_{entrypoint}")).collect(),
     };
@@ -145,10 +146,7 @@ impl Consumers for Batches {
             retry_at: Instant::now(),
             front: Front::new(self.0.priorities),
         };
-        Consumer {
-            claimer: Box::new(WaitingClaimer::new(queue, settings)),
-            acker: Box::new(BatchAcker::new(link, Arc::clone(&self.0), id)),
-        }
+        Consumer { claimer: settings.claimer(queue), acker: Box::new(BatchAcker::new(link, Arc::clone(&self.0), id)) }
     }
 }
 
@@ -206,7 +204,7 @@ impl Queue {
     }
 }
 
-impl Source for Queue {
+impl Look for Queue {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         let now = Instant::now();
         let retry_s = self.retry_s(now);

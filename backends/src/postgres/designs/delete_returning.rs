@@ -17,10 +17,10 @@ use crate::entry::{Entry, OptionSpec};
 use crate::error::Result;
 use crate::job::WorkerId;
 use crate::postgres::admin::Design;
+use crate::postgres::announced::{AnnouncedStatement, NotifyOne};
 use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::connection::Link;
 use crate::postgres::depth;
-use crate::postgres::notify::Ring;
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, prepared};
 use crate::postgres::{MAX_BATCH, WAKES};
@@ -71,9 +71,9 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Commit>> {
         binding: None,
     };
     let commit = if at_ack {
-        Commit::AtAck(Arc::new(held::Statements { claim: get("claim_held"), ring: Ring::new(&settings) }))
+        Commit::AtAck(Arc::new(held::Statements { claim: get("claim_held"), ring: NotifyOne::new(&settings) }))
     } else {
-        let nack = sql.supply(sql::DELETE_RETURNING, "nack");
+        let nack = AnnouncedStatement::named(&sql, sql::DELETE_RETURNING, "nack");
         Commit::AtClaim(Arc::new(committed::Statements { claim: get("claim"), ack: get("ack"), nack }))
     };
     Ok(PgBackend {

@@ -9,6 +9,8 @@ use sqlx::{Row, SqlStr};
 
 use self::rotation::Rotation;
 use crate::capability::{Capabilities, Order};
+use crate::claimer::Look;
+use crate::claimer::Places;
 use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{Entry, OptionSpec};
 use crate::error::Result;
@@ -19,11 +21,9 @@ use crate::postgres::binding::{Binding, Serving};
 use crate::postgres::connection::Link;
 use crate::postgres::depth;
 use crate::postgres::leased::{self, Session, Statements};
-use crate::postgres::notify::Places;
 use crate::postgres::rows::{self, Bind};
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, UNION, prepared};
-use crate::postgres::waiting::{Source, WaitingClaimer};
 use crate::seam::Consumer;
 
 /// The registry's line.
@@ -123,7 +123,7 @@ impl Consumers for Partitions {
             others: Group::new(self.binding.others(id), &self.probe),
             _serving: self.binding.serve(id),
         };
-        Consumer { claimer: Box::new(WaitingClaimer::new(partitions, settings)), acker: Box::new(acker) }
+        Consumer { claimer: settings.claimer(partitions), acker: Box::new(acker) }
     }
 }
 
@@ -214,7 +214,7 @@ impl BoundPartitions {
     }
 }
 
-impl Source for BoundPartitions {
+impl Look for BoundPartitions {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         if !self.take_own(limit, out).await? && !self.others.rotation.is_empty() {
             self.steal(limit, out).await?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use qbench_schema::sql;
 
+use crate::claimer::{ANYWHERE, Look};
 use crate::config::BackendConfig;
 use crate::entry::Entry;
 use crate::error::Result;
@@ -12,10 +13,9 @@ use crate::postgres::admin::Design;
 use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::connection::Link;
 use crate::postgres::depth;
-use crate::postgres::leased::{self, ANYWHERE, Session, Statements};
+use crate::postgres::leased::{self, Session, Statements};
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, prepared};
-use crate::postgres::waiting::{Source, WaitingClaimer};
 use crate::seam::Consumer;
 
 /// The registry's line.
@@ -59,14 +59,14 @@ struct OneTable(Arc<Statements>);
 impl Consumers for OneTable {
     fn on(&self, link: Link, settings: &Settings, id: WorkerId) -> Consumer {
         let (session, acker) = Session::new(link, &self.0, settings, id);
-        Consumer { claimer: Box::new(WaitingClaimer::new(Table(session), settings)), acker: Box::new(acker) }
+        Consumer { claimer: settings.claimer(Table(session)), acker: Box::new(acker) }
     }
 }
 
 /// The table as one worker claims from it.
 struct Table(Session);
 
-impl Source for Table {
+impl Look for Table {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         self.0.claim(ANYWHERE, limit, out).await
     }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::capability::Capabilities;
+use crate::claimer::Waiting;
 use crate::entry::Entry;
 use crate::error::Result;
 use crate::job::{NewJob, ProducerId, WorkerId};
 use crate::seam::{Admin, Backend, Consumer, Producer};
 use crate::sqlite::connection::{self, Link, statement};
 use crate::sqlite::settings::Settings;
-use crate::waiting::WAKES;
 
 mod admin;
 mod consumer;
@@ -29,7 +29,7 @@ pub(crate) const ENTRY: Entry = Entry {
     options: &[],
     variants: &[],
     contract: &|_| {
-        let leased = Capabilities::leased(WAKES, MAX_BATCH);
+        let leased = Capabilities::leased(Waiting::WITHIN_PROCESS, MAX_BATCH);
         Ok(Capabilities { max_enqueue_batch: MAX_ENQUEUE_BATCH, ..leased })
     },
     opener: &|config| Ok(Arc::new(Sqlite { settings: Arc::new(Settings::new(config)?) })),
@@ -93,7 +93,7 @@ impl Producer for SqliteProducer {
         let enqueued = self.link.write(&mut turn, "enqueue", insert, arguments).await;
         // Whatever became of them: one look too many costs little, and a job that nobody looks for costs much.
         turn.ready += jobs.len() as u64;
-        self.settings.bell.ring();
+        self.settings.signal.give();
         enqueued.map(|_| ())
     }
 }

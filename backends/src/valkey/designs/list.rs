@@ -30,13 +30,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value};
-use tokio::time::{Instant, sleep_until};
 
-use crate::capability::Wake;
+use crate::claimer::Look;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
-use crate::seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer};
+use crate::seam::{AckStatus, Acker, Admin, Backend, Census, Consumer, Depth, Description, Producer};
 use crate::valkey::connection::Link;
 use crate::valkey::control::Control;
 use crate::valkey::ownership::Ownership;
@@ -76,7 +75,8 @@ impl Backend for ValkeyList {
 
     async fn consumer(&self, _id: WorkerId) -> Result<Consumer> {
         Ok(Consumer {
-            claimer: Box::new(ListClaimer::open(&self.settings).await?),
+            // A wait is BLMOVE and a claim, so a job that is there already is claimed without it.
+            claimer: self.settings.claimer(ListLook::open(&self.settings).await?, true),
             acker: Box::new(ListAcker {
                 queue: Queue::open(&self.settings).await?,
                 settle: Script::of(include_str!("list/settle.lua")),
@@ -148,7 +148,7 @@ impl Producer for ListProducer {
     }
 }
 
-struct ListClaimer {
+struct ListLook {
     /// Its connection is the claimer's alone: while BLMOVE waits, nothing else gets through.
     queue: Queue,
     claim: Script,
@@ -159,7 +159,7 @@ struct ListClaimer {
     settings: Settings,
 }
 
-impl ListClaimer {
+impl ListLook {
     async fn open(settings: &Settings) -> Result<Self> {
         const OPERATION: &str = "open a consumer of";
         let mut queue = Queue::open(settings).await?;
@@ -167,7 +167,7 @@ impl ListClaimer {
         let reply = queue.link.call(OPERATION, redis::cmd("CLIENT").arg("ID"), Duration::ZERO).await?;
         let consumer = count(&reply).and_then(|id| u32::try_from(id).ok());
         let consumer = consumer.ok_or_else(|| queue.link.unexpected(OPERATION, &format!("{reply:?} to CLIENT ID")))?;
-        Ok(ListClaimer {
+        Ok(ListLook {
             claim: Script::of(include_str!("list/claim.lua")),
             reclaim: Script::of(include_str!("list/reclaim.lua")),
             ready: format!("{}:ready", queue.prefix),
@@ -182,8 +182,8 @@ impl ListClaimer {
         self.settings.config.lease.as_millis() as u64
     }
 
-    /// Claims what is ready, after the id that [`ListClaimer::wait`] moved. Says whether there was anything.
-    async fn take(&mut self, limit: u32, moved: &str, out: &mut Vec<Lease>) -> Result<bool> {
+    /// Claims what is ready, after the id that [`ListLook::wait`] moved.
+    async fn claim(&mut self, limit: u32, moved: &str, out: &mut Vec<Lease>) -> Result<()> {
         const OPERATION: &str = "claim from";
         let (consumer, lease_ms) = (self.consumer, self.lease_ms());
         let fill = |command: &mut Cmd| {
@@ -208,9 +208,8 @@ impl ListClaimer {
         }
     }
 
-    /// Appends the leases in the reply of a claim or a reclaim, and says whether there were any.
-    fn append(&self, operation: &str, reply: Value, out: &mut Vec<Lease>) -> Result<bool> {
-        let before = out.len();
+    /// Appends the leases in the reply of a claim or a reclaim.
+    fn append(&self, operation: &str, reply: Value, out: &mut Vec<Lease>) -> Result<()> {
         let fields = array(reply).unwrap_or_default();
         for job in fields.chunks_exact(3) {
             let lease = lease(job, self.consumer).ok_or_else(|| {
@@ -220,49 +219,30 @@ impl ListClaimer {
             })?;
             out.push(lease);
         }
-        Ok(out.len() > before)
+        Ok(())
     }
 }
 
-#[async_trait]
-impl Claimer for ListClaimer {
-    async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
-        let deadline = Instant::now() + wait;
-        while !self.take(limit, "", out).await? {
-            self.settings.config.counters.empty_claim();
-            let now = Instant::now();
-            if now >= deadline {
-                break;
-            }
-            match self.settings.config.wake {
-                Wake::Block => {
-                    match self.wait(deadline - now).await? {
-                        Some(moved) => {
-                            self.take(limit, &moved, out).await?;
-                        }
-                        None => self.settings.config.counters.empty_claim(),
-                    }
-                    break;
-                }
-                Wake::Poll | Wake::Notify => {
-                    sleep_until(deadline.min(now + self.settings.config.poll_interval)).await;
-                }
-            }
-        }
-        Ok(())
+impl Look for ListLook {
+    async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        self.claim(limit, "", out).await
     }
 
-    async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+    async fn take_held(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
+        match self.wait(wait).await? {
+            Some(moved) => self.claim(limit, &moved, out).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         const OPERATION: &str = "reclaim from";
         let (consumer, lease_ms) = (self.consumer, self.lease_ms());
         let fill = |command: &mut Cmd| {
             command.arg(consumer).arg(limit).arg(lease_ms);
         };
         let reply = self.queue.run(OPERATION, &self.reclaim, fill).await?;
-        if !self.append(OPERATION, reply, out)? {
-            self.settings.config.counters.empty_claim();
-        }
-        Ok(())
+        self.append(OPERATION, reply, out)
     }
 }
 

@@ -105,7 +105,7 @@ impl Backend for ValkeyStreams {
 
     async fn consumer(&self, id: WorkerId) -> Result<Consumer> {
         Ok(Consumer {
-            claimer: Box::new(claimer::StreamsClaimer::open(&self.settings, id).await?),
+            claimer: self.settings.claimer(claimer::StreamsLook::open(&self.settings, id).await?, false),
             acker: Box::new(acker::StreamsAcker::open(&self.settings, self.deletion).await?),
         })
     }

@@ -171,6 +171,11 @@ fn reach<'a>(module: &Module, names: &'a BTreeMap<Module, BTreeSet<Module>>) -> 
 }
 
 #[test]
+fn there_is_no_circle_of_files() {
+    crate::kept(complaints);
+}
+
+#[test]
 fn circles_of_every_way_to_name_a_module_are_seen() {
     let circle = "2 files import each other in a circle: a/src/one.rs, a/src/two.rs";
     for (one, two) in [

@@ -7,20 +7,20 @@ use sqlx::SqlStr;
 use sqlx::postgres::PgArguments;
 use tokio::sync::Mutex;
 
+use crate::claimer::Look;
 use crate::error::Result;
 use crate::job::Lease;
+use crate::postgres::announced::AnnouncedStatement;
 use crate::postgres::connection::Link;
-use crate::postgres::notify::Supply;
 use crate::postgres::rows::{self, Bind};
 use crate::postgres::settings::Settings;
-use crate::postgres::waiting::{Source, WaitingClaimer};
 use crate::seam::{AckStatus, Acker, Consumer};
 
 /// The statements of consumers.
 pub(super) struct Statements {
     pub(super) claim: SqlStr,
     pub(super) ack: SqlStr,
-    pub(super) nack: Supply,
+    pub(super) nack: AnnouncedStatement,
 }
 
 /// Both sides of a worker on `link`.
@@ -28,7 +28,7 @@ pub(super) fn consumer(link: Link, settings: &Settings, statements: &Arc<Stateme
     let link = Arc::new(Mutex::new(link));
     let queue = Queue { link: Arc::clone(&link), statements: Arc::clone(statements) };
     let archive = Archive { link, statements: Arc::clone(statements), worker, returned: Vec::new() };
-    Consumer { claimer: Box::new(WaitingClaimer::new(queue, settings)), acker: Box::new(archive) }
+    Consumer { claimer: settings.claimer(queue), acker: Box::new(archive) }
 }
 
 /// The queue table as one worker claims from it.
@@ -37,7 +37,7 @@ struct Queue {
     statements: Arc<Statements>,
 }
 
-impl Source for Queue {
+impl Look for Queue {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         let arguments = Bind::default().value(rows::limit(limit))?.done();
         rows::fetch(&mut *self.link.lock().await, "claim", &self.statements.claim, arguments, 0, out).await

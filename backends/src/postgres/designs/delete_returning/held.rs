@@ -6,20 +6,20 @@ use async_trait::async_trait;
 use sqlx::SqlStr;
 use tokio::sync::Mutex;
 
+use crate::claimer::Look;
 use crate::error::{ErrorKind, Result};
 use crate::job::{Lease, LeaseToken};
+use crate::postgres::announced::NotifyOne;
 use crate::postgres::connection::Link;
-use crate::postgres::notify::Ring;
 use crate::postgres::rows::{self, Bind};
 use crate::postgres::settings::Settings;
-use crate::postgres::waiting::{Source, WaitingClaimer};
 use crate::seam::{AckStatus, Acker, Consumer};
 
 /// The statements of consumers.
 pub(super) struct Statements {
     pub(super) claim: SqlStr,
     /// Tells waiting consumers of a job that a rollback made ready.
-    pub(super) ring: Ring,
+    pub(super) ring: NotifyOne,
 }
 
 /// Both sides of a worker on `link`.
@@ -27,7 +27,7 @@ pub(super) fn consumer(link: Link, settings: &Settings, statements: &Arc<Stateme
     let session = Arc::new(Mutex::new(Session { link, held: None, deliveries: 0 }));
     let queue = Queue { session: Arc::clone(&session), statements: Arc::clone(statements), worker };
     let settler = Settler { session, statements: Arc::clone(statements) };
-    Consumer { claimer: Box::new(WaitingClaimer::new(queue, settings)), acker: Box::new(settler) }
+    Consumer { claimer: settings.claimer(queue), acker: Box::new(settler) }
 }
 
 /// The connection and the job that its open transaction holds.
@@ -87,7 +87,7 @@ struct Queue {
     worker: i32,
 }
 
-impl Source for Queue {
+impl Look for Queue {
     async fn take(&mut self, _limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         let mut session = self.session.lock().await;
         if session.held.is_some() && session.link.is_connected() {

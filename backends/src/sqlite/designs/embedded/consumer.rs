@@ -2,37 +2,35 @@
 
 use std::collections::HashSet;
 use std::fmt::Write;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, SqlStr};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::claimer::{Look, WaitingClaimer};
 use crate::error::Result;
 use crate::job::{JobId, Lease, LeaseToken, WorkerId};
-use crate::seam::{AckStatus, Acker, Claimer, Consumer};
+use crate::seam::{AckStatus, Acker, Consumer};
 use crate::sqlite::connection::{Link, bind, statement};
 use crate::sqlite::failure::of_operation;
 use crate::sqlite::settings::{Settings, Turn};
-use crate::waiting::Waiting;
 
 /// Both sides of worker `id`. They share a connection through a lock, which is held for a statement and never while waiting
 /// for work: with one writer at a time a second connection would win nothing.
 pub(super) async fn open(settings: &Arc<Settings>, id: WorkerId) -> Result<Consumer> {
     let link = Arc::new(Mutex::new(Link::open(settings).await?));
+    let look = SqliteLook {
+        link: Arc::clone(&link),
+        settings: Arc::clone(settings),
+        worker: id.0,
+        claim: statement("claim", &[]),
+        reclaim: statement("reclaim", &[]),
+    };
     Ok(Consumer {
-        claimer: Box::new(SqliteClaimer {
-            link: Arc::clone(&link),
-            settings: Arc::clone(settings),
-            worker: id.0,
-            claim: statement("claim", &[]),
-            reclaim: statement("reclaim", &[]),
-        }),
+        claimer: Box::new(WaitingClaimer::new(look, settings.waiting(), settings.counters.clone())),
         acker: Box::new(SqliteAcker {
             link,
             settings: Arc::clone(settings),
@@ -42,7 +40,7 @@ pub(super) async fn open(settings: &Arc<Settings>, id: WorkerId) -> Result<Consu
     })
 }
 
-struct SqliteClaimer {
+struct SqliteLook {
     link: Arc<Mutex<Link>>,
     settings: Arc<Settings>,
     worker: u32,
@@ -50,22 +48,7 @@ struct SqliteClaimer {
     reclaim: SqlStr,
 }
 
-impl SqliteClaimer {
-    /// Appends the leases of ready jobs, and rings for the next consumer when there are others: whoever enqueues rings once,
-    /// however many jobs it brings. Says whether there were any.
-    async fn take(&self, limit: u32, out: &mut Vec<Lease>) -> Result<bool> {
-        let before = out.len();
-        let mut link = self.link.lock().await;
-        let mut turn = self.settings.turn().await;
-        self.fetch(&mut link, &mut turn, "claim", &self.claim, limit, out).await?;
-        let came = out.len() - before;
-        turn.ready = if came == limit as usize { turn.ready.saturating_sub(came as u64) } else { 0 };
-        if came > 0 && turn.ready > 0 {
-            self.settings.bell.ring();
-        }
-        Ok(came > 0)
-    }
-
+impl SqliteLook {
     /// Runs a statement that returns claimed rows, and appends their leases in the order of arrival.
     async fn fetch(
         &self,
@@ -90,31 +73,23 @@ impl SqliteClaimer {
     }
 }
 
-#[async_trait]
-impl Claimer for SqliteClaimer {
-    async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
-        let deadline = Instant::now() + wait;
-        loop {
-            let mut rung = pin!(self.settings.bell.rung());
-            if matches!(self.settings.waiting, Waiting::Block) {
-                // Listening starts before the look, so a job that arrives between look and sleep still rings.
-                rung.as_mut().enable();
-            }
-            if self.take(limit, out).await? || Instant::now() >= deadline {
-                return Ok(());
-            }
-            match self.settings.waiting {
-                Waiting::Poll(interval) => sleep_until(deadline.min(Instant::now() + interval)).await,
-                Waiting::Block => {
-                    if timeout_at(deadline, rung).await.is_err() {
-                        return Ok(());
-                    }
-                }
-            }
+impl Look for SqliteLook {
+    /// Appends the leases of ready jobs, and gives the signal for the next consumer when there are others: whoever enqueues gives one,
+    /// however many jobs it brings.
+    async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        let before = out.len();
+        let mut link = self.link.lock().await;
+        let mut turn = self.settings.turn().await;
+        self.fetch(&mut link, &mut turn, "claim", &self.claim, limit, out).await?;
+        let came = out.len() - before;
+        turn.ready = if came == limit as usize { turn.ready.saturating_sub(came as u64) } else { 0 };
+        if came > 0 && turn.ready > 0 {
+            self.settings.signal.give();
         }
+        Ok(())
     }
 
-    async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+    async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         let mut link = self.link.lock().await;
         let mut turn = self.settings.turn().await;
         self.fetch(&mut link, &mut turn, "reclaim", &self.reclaim, limit, out).await
@@ -184,7 +159,7 @@ impl Acker for SqliteAcker {
         let mut turn = self.settings.turn().await;
         let given_back = link.write(&mut turn, "nack", self.nack.clone(), arguments).await;
         turn.ready += leases.len() as u64;
-        self.settings.bell.ring();
+        self.settings.signal.give();
         given_back.map(|_| ())
     }
 }

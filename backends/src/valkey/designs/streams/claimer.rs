@@ -2,22 +2,19 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use redis::{Cmd, Pipeline, Value};
-use tokio::time::{Instant, sleep_until};
 
 use super::GROUP;
 use super::entry::Entry;
-use crate::capability::Wake;
+use crate::claimer::Look;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Lease, WorkerId};
-use crate::seam::Claimer;
 use crate::valkey::connection::Link;
 use crate::valkey::failure::server_error;
 use crate::valkey::reply::{array, count, text};
 use crate::valkey::settings::Settings;
 
-pub(super) struct StreamsClaimer {
+pub(super) struct StreamsLook {
     /// Of its own: while XREADGROUP blocks, nothing else gets through this connection.
     link: Link,
     settings: Settings,
@@ -32,9 +29,9 @@ pub(super) struct StreamsClaimer {
 /// Cursor of a sweep that starts, and of one that came to its end.
 const SWEEP_START: &str = "0-0";
 
-impl StreamsClaimer {
+impl StreamsLook {
     pub(super) async fn open(settings: &Settings, id: WorkerId) -> Result<Self> {
-        Ok(StreamsClaimer {
+        Ok(StreamsLook {
             link: Link::open(settings).await?,
             settings: settings.clone(),
             consumer: format!("worker-{}", id.0),
@@ -43,8 +40,8 @@ impl StreamsClaimer {
         })
     }
 
-    /// One XREADGROUP; `block` is how long the server may wait for a job. Says whether any came.
-    async fn read(&mut self, limit: u32, block: Option<Duration>, out: &mut Vec<Lease>) -> Result<bool> {
+    /// One XREADGROUP; `block` is how long the server may wait for a job.
+    async fn read(&mut self, limit: u32, block: Option<Duration>, out: &mut Vec<Lease>) -> Result<()> {
         const OPERATION: &str = "claim from";
         let mut command = Cmd::with_capacity(12, 256);
         command.arg("XREADGROUP").arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(limit);
@@ -58,16 +55,15 @@ impl StreamsClaimer {
         let claimed_ms = self.settings.now_ms();
         let reply = self.link.call(OPERATION, &command, block.unwrap_or_default()).await?;
         if reply == Value::Nil {
-            return Ok(false);
+            return Ok(());
         }
-        let before = out.len();
         for entry in
             entries_of_our_stream(reply).ok_or_else(|| self.link.unexpected(OPERATION, "no list of entries"))?
         {
             let entry = Entry::parse(entry).ok_or_else(|| self.not_ours(OPERATION))?;
             out.push(entry.lease(1, claimed_ms));
         }
-        Ok(out.len() > before)
+        Ok(())
     }
 
     /// One XAUTOCLAIM from the cursor on; returns what it took.
@@ -133,28 +129,13 @@ impl StreamsClaimer {
     }
 }
 
-#[async_trait]
-impl Claimer for StreamsClaimer {
-    async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
-        match self.settings.config.wake {
-            Wake::Block => {
-                if !self.read(limit, (!wait.is_zero()).then_some(wait), out).await? {
-                    self.settings.config.counters.empty_claim();
-                }
-            }
-            Wake::Poll | Wake::Notify => {
-                let deadline = Instant::now() + wait;
-                while !self.read(limit, None, out).await? {
-                    self.settings.config.counters.empty_claim();
-                    let now = Instant::now();
-                    if now >= deadline {
-                        break;
-                    }
-                    sleep_until(deadline.min(now + self.settings.config.poll_interval)).await;
-                }
-            }
-        }
-        Ok(())
+impl Look for StreamsLook {
+    async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        self.read(limit, None, out).await
+    }
+
+    async fn take_held(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
+        self.read(limit, Some(wait), out).await
     }
 
     /// Sweeps over all pending entries at most once. XAUTOCLAIM looks at a bounded number of entries per call and hands
@@ -163,7 +144,7 @@ impl Claimer for StreamsClaimer {
     /// # Errors
     /// Besides the usual: [`ErrorKind::Server`] with the code `LOST` when entries were deleted while they were pending.
     /// Jobs that could be reclaimed are handed out first, and the loss is reported by the next call.
-    async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+    async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         if !self.lost.is_empty() {
             return self.report_lost().await;
         }
@@ -184,9 +165,6 @@ impl Claimer for StreamsClaimer {
             if self.cursor == SWEEP_START {
                 break;
             }
-        }
-        if room == limit {
-            self.settings.config.counters.empty_claim();
         }
         if !self.lost.is_empty() {
             tracing::error!(stream = self.settings.keys.jobs, lost = ?self.lost, "pending entries were deleted: these jobs are lost");

@@ -1,25 +1,24 @@
 //! The connection on which notifications arrive.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use super::announcements::Announcements;
-use super::shares::Shares;
+use crate::claimer::{Announcements, Shares};
 use crate::counters::ClientCounters;
 use crate::error::Result;
 use crate::postgres::failure;
-use crate::postgres::settings::{Role, Settings};
+use crate::sync::lock;
 
 /// Pause between two attempts to connect anew.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// The listener of one opened backend: there while a consumer is there.
 #[derive(Default)]
-pub(in crate::postgres) struct Listening {
+pub(super) struct Listening {
     announcements: Arc<Announcements>,
     current: Mutex<Weak<Listener>>,
     /// Held while one is being opened, so that there is one.
@@ -28,42 +27,36 @@ pub(in crate::postgres) struct Listening {
 
 impl Listening {
     /// What the listener tells of announced jobs.
-    pub(in crate::postgres) fn announcements(&self) -> &Arc<Announcements> {
+    pub(super) fn announcements(&self) -> &Arc<Announcements> {
         &self.announcements
     }
 
     /// The listener that is there.
-    pub(in crate::postgres) fn current(&self) -> Option<Arc<Listener>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    pub(super) fn current(&self) -> Option<Arc<Listener>> {
+        lock(&self.current).upgrade()
     }
 
     /// The listener that is there, or a new one: when this returns, no later notification is missed.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Connect`].
-    pub(in crate::postgres) async fn listener(&self, settings: &Settings) -> Result<Arc<Listener>> {
+    pub(super) async fn listener(&self, session: ListenerSession, counts: ClientCounters) -> Result<Arc<Listener>> {
         let _alone = self.opening.lock().await;
         if let Some(listener) = self.current() {
             return Ok(listener);
         }
-        let ear = Ear {
-            session: settings.session(Role::Listener),
-            channel: settings.channel().to_owned(),
-            limit: settings.timeout,
-            place: settings.place().to_owned(),
-        };
-        let connection = ear.connect().await?;
+        let connection = session.connect().await?;
         // Whatever was announced while nobody listened.
         self.announcements.doubt();
-        let attending = attend(ear, connection, Arc::clone(&self.announcements), settings.counts());
+        let attending = attend(session, connection, Arc::clone(&self.announcements), counts);
         let listener = Arc::new(Listener { task: tokio::spawn(attending).abort_handle() });
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&listener);
+        *lock(&self.current) = Arc::downgrade(&listener);
         Ok(listener)
     }
 }
 
 /// A task that listens until this is dropped.
-pub(in crate::postgres) struct Listener {
+pub(super) struct Listener {
     task: AbortHandle,
 }
 
@@ -74,15 +67,15 @@ impl Drop for Listener {
 }
 
 /// What it takes to listen.
-struct Ear {
-    session: PgConnectOptions,
-    channel: String,
-    limit: Duration,
+pub(super) struct ListenerSession {
+    pub(super) session: PgConnectOptions,
+    pub(super) channel: String,
+    pub(super) limit: Duration,
     /// The server for people.
-    place: String,
+    pub(super) place: String,
 }
 
-impl Ear {
+impl ListenerSession {
     /// Connects and listens.
     async fn connect(&self) -> Result<PgListener> {
         let listening = async {
@@ -109,15 +102,20 @@ impl Ear {
 }
 
 /// Hands on what `connection` hears, and replaces it whenever it is lost.
-async fn attend(ear: Ear, mut connection: PgListener, announcements: Arc<Announcements>, counts: ClientCounters) {
+async fn attend(
+    session: ListenerSession,
+    mut connection: PgListener,
+    announcements: Arc<Announcements>,
+    counts: ClientCounters,
+) {
     loop {
         hear(&mut connection, &announcements, &counts).await;
         tracing::warn!(
-            server = ear.place,
+            server = session.place,
             "the listener's connection was lost; until it is back, workers look by the poll interval"
         );
         connection = loop {
-            match ear.connect().await {
+            match session.connect().await {
                 Ok(connection) => break connection,
                 Err(error) => tracing::debug!(%error, "the listener cannot connect yet"),
             }

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::postgres::leased::ANYWHERE;
+/// Place of a job that may be anywhere: the whole table. Partition `p` is place `p + 1`.
+pub(crate) const ANYWHERE: u32 = 0;
 
 /// Jobs by place: [`ANYWHERE`] where a queue is one table, else partition `p` as place `p + 1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::postgres) struct Shares(BTreeMap<u32, u64>);
+pub(crate) struct Shares(BTreeMap<u32, u64>);
 
 /// The places that a consumer claims from.
 #[derive(Debug, Clone)]
-pub(in crate::postgres) enum Places {
+pub(crate) enum Places {
     /// All of them.
     Everywhere,
     /// These.
@@ -20,7 +21,7 @@ pub(in crate::postgres) enum Places {
 
 impl Places {
     /// Whether jobs at `place` may be claimed here.
-    pub(super) fn contain(&self, place: u32) -> bool {
+    pub(crate) fn contain(&self, place: u32) -> bool {
         match self {
             Places::Everywhere => true,
             Places::Only(places) => place == ANYWHERE || places.contains(&place),
@@ -28,7 +29,7 @@ impl Places {
     }
 
     /// Whether any job may be claimed both here and there.
-    pub(super) fn overlap(&self, other: &Places) -> bool {
+    pub(crate) fn overlap(&self, other: &Places) -> bool {
         match self {
             Places::Everywhere => true,
             Places::Only(places) => places.iter().any(|place| other.contain(*place)),
@@ -38,7 +39,7 @@ impl Places {
 
 impl Shares {
     /// So many jobs at one place.
-    pub(super) fn at(place: u32, jobs: u64) -> Self {
+    pub(crate) fn at(place: u32, jobs: u64) -> Self {
         let mut shares = Shares::default();
         shares.add(place, jobs);
         shares
@@ -46,7 +47,7 @@ impl Shares {
 
     /// Reads the payload of a notification, as `announce` in `schema/sql/queue.sql` writes it: `12`, or `3@0,9@7`. `None`
     /// when it is something else: anybody may notify.
-    pub(in crate::postgres) fn of_payload(payload: &str) -> Option<Self> {
+    pub(crate) fn of_payload(payload: &str) -> Option<Self> {
         let mut shares = Shares::default();
         for share in payload.split(',') {
             let (jobs, place) = match share.split_once('@') {
@@ -59,30 +60,30 @@ impl Shares {
     }
 
     /// Jobs at all places together.
-    pub(super) fn jobs(&self) -> u64 {
+    pub(crate) fn jobs(&self) -> u64 {
         self.0.values().sum()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Adds jobs at a place.
-    pub(super) fn add(&mut self, place: u32, jobs: u64) {
+    pub(crate) fn add(&mut self, place: u32, jobs: u64) {
         if jobs > 0 {
             *self.0.entry(place).or_default() += jobs;
         }
     }
 
     /// Adds all of `other`.
-    pub(super) fn add_all(&mut self, other: Shares) {
+    pub(crate) fn add_all(&mut self, other: Shares) {
         for (place, jobs) in other.0 {
             self.add(place, jobs);
         }
     }
 
     /// Takes one job at a place out, if there is one.
-    pub(super) fn remove_one(&mut self, place: u32) {
+    pub(crate) fn remove_one(&mut self, place: u32) {
         if let Some(jobs) = self.0.get_mut(&place) {
             *jobs -= 1;
             if *jobs == 0 {
@@ -92,7 +93,7 @@ impl Shares {
     }
 
     /// Takes up to `most` jobs out that are at any of `places`.
-    pub(super) fn take(&mut self, places: &Places, most: u64) -> Shares {
+    pub(crate) fn take(&mut self, places: &Places, most: u64) -> Shares {
         let mut taken = Shares::default();
         let mut room = most;
         self.0.retain(|place, jobs| {

@@ -1,24 +1,49 @@
-//! A claim that waits for work.
+//! A claim that waits for work: the one claimer of every backend.
+//!
+//! A design says what one look at its queue is ([`Look`]). How a consumer waits between two looks is a value ([`Waiting`]): by
+//! the clock, until notifications announce jobs ([`Announcements`]), on the server, or for a signal within this process
+//! ([`Signal`]). Looks that find nothing are counted here.
+//!
+//! Adapters have a claimer of their own: there the library decides when a job comes, and there is nothing to look at.
+
+mod announcements;
+mod notified;
+mod shares;
+mod signal;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::leased::ANYWHERE;
-use super::notify::{Places, Told};
-use super::settings::Settings;
+pub(crate) use announcements::Announcements;
+pub(crate) use notified::Notified;
+pub(crate) use shares::{ANYWHERE, Places, Shares};
+pub(crate) use signal::Signal;
+
 use crate::capability::Wake;
 use crate::counters::ClientCounters;
 use crate::error::Result;
 use crate::job::Lease;
 use crate::seam::Claimer;
 
-/// One look at the queue: what a design does, without the waiting around it.
-pub(super) trait Source: Send {
+/// One look at a queue: what a design does, without the waiting around it.
+pub(crate) trait Look: Send {
     /// Appends up to `limit` leases; none when there is nothing to claim just now. Never waits for work.
     fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> impl Future<Output = Result<()>> + Send;
+
+    /// The same, but the server holds its answer back until there is a job, for about `wait` at most. Asked only of a design that
+    /// waits so.
+    fn take_held(
+        &mut self,
+        limit: u32,
+        _wait: Duration,
+        out: &mut Vec<Lease>,
+    ) -> impl Future<Output = Result<()>> + Send {
+        self.take(limit, out)
+    }
 
     /// Appends up to `limit` leases whose former holders let them expire; none where leases do not expire.
     fn take_expired(&mut self, _limit: u32, _out: &mut Vec<Lease>) -> impl Future<Output = Result<()>> + Send {
@@ -36,90 +61,98 @@ pub(super) trait Source: Send {
     }
 }
 
-/// The claimer of every backend of this engine: a [`Source`] and the waiting around it.
-pub(super) struct WaitingClaimer<S> {
-    looks: Looks<S>,
-    pause: Pause,
-}
-
 /// How a consumer waits between two looks.
-enum Pause {
+pub(crate) enum Waiting {
     /// Looks again after this long.
     Poll(Duration),
-    /// Sleeps until it is told.
-    Told(Told),
+    /// Sleeps until jobs are announced.
+    Notified(Notified),
+    /// Leaves the waiting to the server, which holds its answer back. `looks_first` where such a wait is more than one request:
+    /// a job that is there already is then claimed without it.
+    OnServer {
+        /// Whether a look without a wait comes first.
+        looks_first: bool,
+    },
+    /// Sleeps until a signal within this process.
+    Signal(Arc<Signal>),
 }
 
-impl<S: Source> WaitingClaimer<S> {
-    pub(super) fn new(source: S, settings: &Settings) -> Self {
-        let pause = match settings.wake {
-            Wake::Notify => {
-                let listening = &settings.listening;
-                Pause::Told(Told::new(
-                    listening.announcements(),
-                    listening.current(),
-                    source.places(),
-                    settings.poll_interval,
-                ))
-            }
-            Wake::Poll | Wake::Block => Pause::Poll(settings.poll_interval),
-        };
-        WaitingClaimer { looks: Looks { source, counts: settings.counts() }, pause }
+impl Waiting {
+    /// The ways to wait of a queue that lives in this process, or whose every user does.
+    pub(crate) const WITHIN_PROCESS: &[Wake] = &[Wake::Block, Wake::Poll];
+
+    /// How a consumer of such a queue waits, as `wake` says; `signal` is given when jobs become ready.
+    pub(crate) fn within_process(wake: Wake, poll_interval: Duration, signal: &Arc<Signal>) -> Self {
+        match wake {
+            Wake::Poll => Waiting::Poll(poll_interval),
+            Wake::Block | Wake::Notify => Waiting::Signal(Arc::clone(signal)),
+        }
     }
 }
 
-/// A source whose looks in vain are counted.
-struct Looks<S> {
-    source: S,
-    counts: ClientCounters,
+/// The claimer of a design: its looks, and the waiting around them.
+pub(crate) struct WaitingClaimer<L> {
+    look: L,
+    waiting: Waiting,
+    counters: ClientCounters,
 }
 
-impl<S: Source> Looks<S> {
+impl<L: Look> WaitingClaimer<L> {
+    /// Looks that find nothing are counted in `counters`.
+    pub(crate) fn new(look: L, waiting: Waiting, counters: ClientCounters) -> Self {
+        WaitingClaimer { look, waiting, counters }
+    }
+
+    /// Says how many jobs a look appended to the `before` that were there, and counts it when there were none.
+    fn found(&self, before: usize, out: &[Lease]) -> usize {
+        let found = out.len() - before;
+        if found == 0 {
+            self.counters.empty_claim();
+        }
+        found
+    }
+
     /// Looks once; returns how many jobs there were.
     async fn look(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<usize> {
         let before = out.len();
-        self.source.take(limit, out).await?;
-        self.count(out.len() - before)
+        self.look.take(limit, out).await?;
+        Ok(self.found(before, out))
     }
 
-    /// Looks once for jobs whose leases have expired.
-    async fn look_for_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<usize> {
+    /// Looks once the server has something, or `wait` is over.
+    async fn look_held(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<usize> {
         let before = out.len();
-        self.source.take_expired(limit, out).await?;
-        self.count(out.len() - before)
+        self.look.take_held(limit, wait, out).await?;
+        Ok(self.found(before, out))
     }
 
-    fn count(&self, found: usize) -> Result<usize> {
-        if found == 0 {
-            self.counts.empty_claim();
-        }
-        Ok(found)
-    }
-
-    /// Looks once as `told` says; returns how many jobs there were, or `None` when it was not worth looking.
-    async fn look_when_told(
+    /// Looks once for announced jobs; returns how many jobs there were, or `None` when it was not worth looking until `deadline`.
+    /// Without one it looks at once.
+    async fn look_when_notified(
         &mut self,
-        told: &mut Told,
         limit: u32,
         deadline: Option<Instant>,
         out: &mut Vec<Lease>,
     ) -> Result<Option<usize>> {
-        let errand = match deadline {
-            None => told.set_out(limit),
-            Some(deadline) => match told.wait(limit, deadline).await {
-                Some(errand) => errand,
+        let Waiting::Notified(notified) = &mut self.waiting else { return Ok(None) };
+        let permits = match deadline {
+            None => notified.acquire(limit),
+            Some(deadline) => match notified.wait(limit, deadline).await {
+                Some(permits) => permits,
                 None => return Ok(None),
             },
         };
         let (began, before) = (Instant::now(), out.len());
-        match self.look(limit, out).await {
-            Ok(0) => told.found_nothing(errand, began),
+        let looked = self.look(limit, out).await;
+        let Waiting::Notified(notified) = &mut self.waiting else { return Ok(None) };
+        match looked {
+            Ok(0) => notified.found_nothing(permits, began),
             Ok(found) => {
                 let new = out[before..].iter().filter(|lease| lease.attempt <= 1);
-                told.found(errand, new.map(|lease| self.source.place_of(lease)), found >= limit as usize);
+                notified.found(permits, new.map(|lease| self.look.place_of(lease)), found >= limit as usize);
             }
             Err(error) => {
-                told.failed(errand);
+                notified.failed(permits);
                 return Err(error);
             }
         }
@@ -128,28 +161,54 @@ impl<S: Source> Looks<S> {
 }
 
 #[async_trait]
-impl<S: Source> Claimer for WaitingClaimer<S> {
+impl<L: Look> Claimer for WaitingClaimer<L> {
     async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
-        let deadline = Instant::now() + wait;
+        // Within this process a look takes less time than the clock does: it is asked only where there is something to wait for.
+        let mut deadline = match self.waiting {
+            Waiting::Signal(_) => None,
+            _ => Some(Instant::now() + wait),
+        };
         loop {
-            let found = match &mut self.pause {
-                Pause::Poll(_) => Some(self.looks.look(limit, out).await?),
-                Pause::Told(told) => {
-                    let deadline = (!wait.is_zero()).then_some(deadline);
-                    self.looks.look_when_told(told, limit, deadline, out).await?
+            let found = match self.waiting {
+                Waiting::Poll(_) | Waiting::Signal(_) => self.look(limit, out).await?,
+                Waiting::Notified(_) => {
+                    match self.look_when_notified(limit, deadline.filter(|_| !wait.is_zero()), out).await? {
+                        Some(found) => found,
+                        None => return Ok(()),
+                    }
+                }
+                Waiting::OnServer { looks_first } => {
+                    if (looks_first || wait.is_zero()) && self.look(limit, out).await? > 0 {
+                        return Ok(());
+                    }
+                    if !wait.is_zero() {
+                        self.look_held(limit, wait, out).await?;
+                    }
+                    return Ok(());
                 }
             };
-            if found != Some(0) || Instant::now() >= deadline {
+            if found > 0 {
                 return Ok(());
             }
-            if let Pause::Poll(interval) = self.pause {
-                sleep_until(deadline.min(Instant::now() + interval)).await;
+            let now = Instant::now();
+            let deadline = *deadline.get_or_insert(now + wait);
+            if now >= deadline {
+                return Ok(());
+            }
+            match &self.waiting {
+                Waiting::Poll(interval) => sleep_until(deadline.min(now + *interval)).await,
+                Waiting::Signal(signal) if timeout_at(deadline, signal.received()).await.is_err() => return Ok(()),
+                // The next look waits by itself, or has been signalled.
+                Waiting::Notified(_) | Waiting::OnServer { .. } | Waiting::Signal(_) => {}
             }
         }
     }
 
     async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.looks.look_for_expired(limit, out).await.map(|_| ())
+        let before = out.len();
+        self.look.take_expired(limit, out).await?;
+        self.found(before, out);
+        Ok(())
     }
 }
 
@@ -165,12 +224,11 @@ mod tests {
     use super::*;
     use crate::error::{Error, ErrorKind};
     use crate::job::{JobId, LeaseToken};
-    use crate::postgres::notify::{Announcements, Shares};
 
     /// Answers looks from a script: how many jobs each of them finds.
     struct Scripted(VecDeque<u32>);
 
-    impl Source for Scripted {
+    impl Look for Scripted {
         async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
             for job in 0..self.0.pop_front().unwrap_or(0).min(limit) {
                 let token = LeaseToken([0, 0]);
@@ -181,9 +239,9 @@ mod tests {
     }
 
     fn claimer(found: &[u32]) -> WaitingClaimer<Scripted> {
-        let source = Scripted(found.iter().copied().collect());
-        let pause = Pause::Poll(Duration::from_millis(1));
-        WaitingClaimer { looks: Looks { source, counts: ClientCounters::default() }, pause }
+        let look = Scripted(found.iter().copied().collect());
+        let waiting = Waiting::Poll(Duration::from_millis(1));
+        WaitingClaimer::new(look, waiting, ClientCounters::default())
     }
 
     #[tokio::test]
@@ -208,7 +266,7 @@ mod tests {
         let mut claimer = claimer(&[0, 1]);
         claimer.claim(5, Duration::ZERO, &mut out).await.expect("nothing fails here");
         assert!(out.is_empty());
-        assert_eq!(claimer.looks.source.0.len(), 1);
+        assert_eq!(claimer.look.0.len(), 1);
     }
 
     #[tokio::test]
@@ -217,6 +275,73 @@ mod tests {
         let mut claimer = claimer(&[1, 0, 1]);
         claimer.claim(1, Duration::from_secs(60), &mut out).await.expect("nothing fails here");
         claimer.claim(1, Duration::from_secs(60), &mut out).await.expect("nothing fails here");
+        assert_eq!(out.len(), 2);
+    }
+
+    /// Looks of a server that can hold its answer back, which say what they were asked.
+    struct Holding {
+        asked: Vec<&'static str>,
+        found: VecDeque<u32>,
+    }
+
+    impl Look for Holding {
+        async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+            self.asked.push("take");
+            Scripted(self.found.pop_front().into_iter().collect()).take(limit, out).await
+        }
+
+        async fn take_held(&mut self, limit: u32, _wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
+            self.asked.push("held");
+            Scripted(self.found.pop_front().into_iter().collect()).take(limit, out).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_holds_its_answer_back_is_asked_once() {
+        for (looks_first, wait_ms, found, asked, in_vain) in [
+            (false, 250, vec![1], vec!["held"], 0),
+            (false, 250, vec![], vec!["held"], 1),
+            (false, 0, vec![], vec!["take"], 1),
+            (true, 250, vec![1], vec!["take"], 0),
+            (true, 250, vec![0, 1], vec!["take", "held"], 1),
+            (true, 0, vec![0, 1], vec!["take"], 1),
+        ] {
+            let counters = ClientCounters::default();
+            let look = Holding { asked: Vec::new(), found: found.into() };
+            let mut claimer = WaitingClaimer::new(look, Waiting::OnServer { looks_first }, counters.clone());
+            claimer.claim(1, Duration::from_millis(wait_ms), &mut Vec::new()).await.expect("nothing fails here");
+            assert_eq!(claimer.look.asked, asked);
+            assert_eq!(counters.wake().empty_claims, in_vain, "{asked:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_signal_wakes_one_consumer_and_is_kept_for_the_next_one_that_would_sleep() {
+        let signal = Arc::<Signal>::default();
+        let shelf = Shelf { jobs: Arc::default(), chance: Chance(5), fails: false };
+        let mut claimer =
+            WaitingClaimer::new(shelf.clone(), Waiting::Signal(Arc::clone(&signal)), ClientCounters::default());
+        let start = Instant::now();
+        let mut out = Vec::new();
+        claimer.claim(1, Duration::from_millis(100), &mut out).await.expect("no look fails");
+        assert!(out.is_empty() && start.elapsed() >= Duration::from_millis(100), "it sleeps until the time is over");
+
+        shelf.jobs.lock().unwrap().push_back(1);
+        signal.give();
+        claimer.claim(1, NEVER, &mut out).await.expect("no look fails");
+        assert_eq!(out.len(), 1);
+
+        // Given while the consumer looks and nobody sleeps.
+        let late = {
+            let (shelf, signal) = (shelf.clone(), Arc::clone(&signal));
+            async move {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                shelf.jobs.lock().unwrap().push_back(2);
+                signal.give();
+            }
+        };
+        let (claimed, ()) = tokio::join!(claimer.claim(1, NEVER, &mut out), late);
+        claimed.expect("no look fails");
         assert_eq!(out.len(), 2);
     }
 
@@ -229,7 +354,7 @@ mod tests {
         fails: bool,
     }
 
-    impl Source for Shelf {
+    impl Look for Shelf {
         async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
             self.chance.pause(3).await;
             if self.fails && self.chance.below(20) == 0 {
@@ -268,9 +393,9 @@ mod tests {
     /// So long that a test which needs it fails.
     const NEVER: Duration = Duration::from_secs(24 * 3600);
 
-    fn told(announcements: &Arc<Announcements>, shelf: Shelf, counts: &ClientCounters) -> WaitingClaimer<Shelf> {
-        let pause = Pause::Told(Told::new(announcements, None, shelf.places(), NEVER));
-        WaitingClaimer { looks: Looks { source: shelf, counts: counts.clone() }, pause }
+    fn notified(announcements: &Arc<Announcements>, shelf: Shelf, counts: &ClientCounters) -> WaitingClaimer<Shelf> {
+        let waiting = Waiting::Notified(Notified::new(announcements, None, shelf.places(), NEVER));
+        WaitingClaimer::new(shelf, waiting, counts.clone())
     }
 
     /// Claims until there are `all` jobs; now and then gives up half way, or is busy for a while.
@@ -300,7 +425,7 @@ mod tests {
             for _ in 0..1 + chance.below(6) {
                 let mut own = shelf.clone();
                 own.chance = Chance(1 + chance.below(u64::MAX - 1));
-                let claimer = told(&announcements, own, &ClientCounters::default());
+                let claimer = notified(&announcements, own, &ClientCounters::default());
                 tasks.spawn(consume(claimer, Chance(1 + chance.below(1 << 40)), Arc::clone(&done), JOBS));
             }
             let mut sent = 0;
@@ -333,7 +458,7 @@ mod tests {
         let done = Arc::<AtomicU64>::default();
         let mut tasks = JoinSet::new();
         for _ in 0..CONSUMERS {
-            let mut claimer = told(&announcements, shelf.clone(), &counts);
+            let mut claimer = notified(&announcements, shelf.clone(), &counts);
             let done = Arc::clone(&done);
             tasks.spawn(async move {
                 while done.load(Ordering::Relaxed) < JOBS {
@@ -360,9 +485,8 @@ mod tests {
         let announcements = Arc::<Announcements>::default();
         let shelf = Shelf { jobs: Arc::default(), chance: Chance(3), fails: false };
         let fallback = Duration::from_secs(5);
-        let pause = Pause::Told(Told::new(&announcements, None, shelf.places(), fallback));
-        let source = shelf.clone();
-        let mut claimer = WaitingClaimer { looks: Looks { source, counts: ClientCounters::default() }, pause };
+        let waiting = Waiting::Notified(Notified::new(&announcements, None, shelf.places(), fallback));
+        let mut claimer = WaitingClaimer::new(shelf.clone(), waiting, ClientCounters::default());
         let mut out = Vec::new();
         claimer.claim(1, Duration::from_millis(100), &mut out).await.expect("no look fails");
         shelf.jobs.lock().unwrap().extend([1, 2, 3]);

@@ -1,19 +1,19 @@
-//! What a consumer knows that waits to be told of work.
+//! What a consumer knows that waits to be notified of work.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::announcements::{Announcements, Call, Errand};
-use super::listener::Listener;
+use super::announcements::{Announcements, Call, Permits};
 use super::shares::Places;
 
 /// When it is worth looking, as one consumer sees it: when it is told, when it cannot know, and by the fallback.
-pub(in crate::postgres) struct Told {
+pub(crate) struct Notified {
     announcements: Arc<Announcements>,
     /// Keeps it listening. Without one, the fallback is all there is.
-    _listener: Option<Arc<Listener>>,
+    _listener: Option<Arc<dyn Any + Send + Sync>>,
     /// Where it claims from.
     places: Places,
     /// Longest time from a look that found nothing to the next one: a job of which nobody was told waits no longer.
@@ -26,15 +26,15 @@ pub(in crate::postgres) struct Told {
     look_at: Instant,
 }
 
-impl Told {
+impl Notified {
     /// A consumer that has not looked yet: jobs may have been there before anybody listened.
-    pub(in crate::postgres) fn new(
+    pub(crate) fn new(
         announcements: &Arc<Announcements>,
-        listener: Option<Arc<Listener>>,
+        listener: Option<Arc<dyn Any + Send + Sync>>,
         places: Places,
         fallback: Duration,
     ) -> Self {
-        Told {
+        Notified {
             announcements: Arc::clone(announcements),
             _listener: listener,
             places,
@@ -46,49 +46,49 @@ impl Told {
     }
 
     /// Sets out now, for announced jobs or for none.
-    pub(in crate::postgres) fn set_out(&self, limit: u32) -> Errand {
-        self.announcements.set_out(&self.places, limit)
+    pub(crate) fn acquire(&self, limit: u32) -> Permits {
+        self.announcements.acquire(&self.places, limit)
     }
 
     /// Waits until it is worth looking for up to `limit` jobs, and sets out; `None` when it is not before `deadline`.
-    pub(in crate::postgres) async fn wait(&mut self, limit: u32, deadline: Instant) -> Option<Errand> {
+    pub(crate) async fn wait(&mut self, limit: u32, deadline: Instant) -> Option<Permits> {
         if !self.unsure && Instant::now() < self.look_at {
             let until = deadline.min(self.look_at);
             match self.announcements.sleep(&self.places, limit, &mut self.doubts, until).await {
-                Call::Work(mut errand) => {
-                    errand.fill_up(&self.places, limit);
-                    return Some(errand);
+                Call::Work(mut permits) => {
+                    permits.fill_up(&self.places, limit);
+                    return Some(permits);
                 }
                 Call::Doubt => self.unsure = true,
                 Call::Time if Instant::now() < self.look_at => return None,
                 Call::Time => {}
             }
         }
-        Some(self.set_out(limit))
+        Some(self.acquire(limit))
     }
 
-    /// Learns from a look for `errand`, begun at `began`, that found nothing.
-    pub(in crate::postgres) fn found_nothing(&mut self, errand: Errand, began: Instant) {
-        errand.in_vain();
+    /// Learns from a look for `permits`, begun at `began`, that found nothing.
+    pub(crate) fn found_nothing(&mut self, permits: Permits, began: Instant) {
+        permits.void();
         self.unsure = false;
         self.look_at = began + self.fallback;
     }
 
     /// Learns from a look that found jobs, as many as it may take when `full`. `announced` are the places of those that
-    /// are delivered for the first time: others may have come back without a word, and settle nothing of the errand.
-    pub(in crate::postgres) fn found(&mut self, mut errand: Errand, announced: impl Iterator<Item = u32>, full: bool) {
+    /// are delivered for the first time: others may have come back without a word, and settle nothing of the permits.
+    pub(crate) fn found(&mut self, mut permits: Permits, announced: impl Iterator<Item = u32>, full: bool) {
         // Found without having been told: there may be more of that kind.
-        self.unsure |= errand.is_empty();
+        self.unsure |= permits.is_empty();
         if self.unsure && full {
             // More than this consumer can take, perhaps. Whoever is woken goes on in the same way.
             self.announcements.rouse(&self.places);
         }
-        announced.for_each(|place| errand.found(place));
+        announced.for_each(|place| permits.found(place));
     }
 
     /// Learns that a look failed: what it was for is still there, for anybody.
-    pub(in crate::postgres) fn failed(&mut self, errand: Errand) {
-        drop(errand);
+    pub(crate) fn failed(&mut self, permits: Permits) {
+        drop(permits);
         self.unsure = true;
     }
 }

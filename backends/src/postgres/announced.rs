@@ -1,6 +1,13 @@
-//! SqlTexts that make jobs ready.
+//! Statements that make jobs ready, and tell waiting consumers so by LISTEN / NOTIFY.
+//!
+//! Such a statement says in its own transaction how many jobs there are ([`AnnouncedStatement`]). One listener per opened
+//! backend hears it on a connection of its own ([`super::listener`]) and wakes as many sleeping consumers as the jobs need
+//! ([`crate::claimer::Announcements`]).
+//!
+//! NOTIFY takes a lock on the whole database when its transaction commits, and holds it over the flush of the WAL: commits
+//! that notify stand in line. So there is one notification per batch, and none where nobody asked for them.
 
-use qbench_schema::sql;
+use qbench_schema::sql::{self, SqlFile};
 use sqlx::postgres::PgArguments;
 use sqlx::{Row, SqlStr};
 
@@ -12,16 +19,16 @@ use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, prepared};
 
 /// Tells waiting consumers, where they wait to be told, of one job that no statement made ready: a rollback did.
-pub(in crate::postgres) struct Ring(Option<(SqlStr, ClientCounters)>);
+pub(super) struct NotifyOne(Option<(SqlStr, ClientCounters)>);
 
-impl Ring {
-    pub(in crate::postgres) fn new(settings: &Settings) -> Self {
+impl NotifyOne {
+    pub(super) fn new(settings: &Settings) -> Self {
         let text = || SqlTexts::new(settings).filled(sql::QUEUE, "ring", &[("{channel}", settings.channel())]);
-        Ring(settings.notifying().map(|counters| (prepared(text()), counters)))
+        NotifyOne(settings.notifying().map(|counters| (prepared(text()), counters)))
     }
 
     /// Tells them. A notification that fails is no failure of what made the job ready: the fallback finds it.
-    pub(in crate::postgres) async fn run(&self, link: &mut Link) {
+    pub(super) async fn run(&self, link: &mut Link) {
         if let Some((statement, counters)) = &self.0
             && link.run("notify", statement, Bind::default().done(), |_| Ok(())).await.is_ok()
         {
@@ -31,31 +38,31 @@ impl Ring {
 }
 
 /// A statement that makes jobs ready, and says so in the same transaction where consumers wait to be told.
-pub(in crate::postgres) struct Supply {
+pub(super) struct AnnouncedStatement {
     statement: SqlStr,
     /// Where the notification is counted; `None` where there is none.
     notifying: Option<ClientCounters>,
 }
 
-impl Supply {
+impl AnnouncedStatement {
+    /// Statement `name` of `file`, one INSERT or UPDATE without RETURNING that makes jobs ready.
+    pub(super) fn named(texts: &SqlTexts<'_>, file: SqlFile, name: &str) -> Self {
+        AnnouncedStatement::new(texts.settings(), &texts.get(file, name))
+    }
+
     /// `change` is one INSERT or UPDATE without RETURNING.
-    pub(in crate::postgres) fn new(settings: &Settings, change: &SqlStr) -> Self {
+    pub(super) fn new(settings: &Settings, change: &SqlStr) -> Self {
         let Some(counters) = settings.notifying() else {
-            return Supply { statement: change.clone(), notifying: None };
+            return AnnouncedStatement { statement: change.clone(), notifying: None };
         };
         let change = change.as_str().trim_end().trim_end_matches(';');
         let braces = [("{change}", change), ("{channel}", settings.channel())];
         let text = SqlTexts::new(settings).filled(sql::QUEUE, "announce", &braces);
-        Supply { statement: prepared(text), notifying: Some(counters) }
+        AnnouncedStatement { statement: prepared(text), notifying: Some(counters) }
     }
 
     /// Runs it and returns how many jobs it made ready.
-    pub(in crate::postgres) async fn run(
-        &self,
-        link: &mut Link,
-        what: &'static str,
-        arguments: PgArguments,
-    ) -> Result<u64> {
+    pub(super) async fn run(&self, link: &mut Link, what: &'static str, arguments: PgArguments) -> Result<u64> {
         let Some(counters) = &self.notifying else {
             return link.run(what, &self.statement, arguments, |_| Ok(())).await;
         };

@@ -1,6 +1,6 @@
 //! Announced jobs, and the consumers that sleep until there are some.
 //!
-//! A semaphore whose permits are announced jobs. A consumer *sets out* for jobs before it looks for them ([`Errand`]), and as
+//! A semaphore whose permits are announced jobs. A consumer *sets out* for jobs before it looks for them ([`Permits`]), and as
 //! many consumers are woken as the announced jobs need: no herd. Nothing is lost between a look and a sleep, because what is
 //! announced while nobody sleeps stays here until somebody sets out for it.
 //!
@@ -11,16 +11,17 @@
 //! too few, after a job became ready and nobody was told, cost the time to the next look by the fallback.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::shares::{Places, Shares};
+use crate::sync::lock;
 
 /// What all consumers of one opened backend share.
 #[derive(Default)]
-pub(in crate::postgres) struct Announcements {
+pub(crate) struct Announcements {
     state: Mutex<State>,
 }
 
@@ -44,9 +45,9 @@ struct Sleeper {
 }
 
 /// Why a sleeping consumer wakes up.
-pub(in crate::postgres) enum Call {
+pub(crate) enum Call {
     /// There is work to set out for.
-    Work(Errand),
+    Work(Permits),
     /// There may be work that nobody knows of.
     Doubt,
     /// The time is over.
@@ -56,11 +57,11 @@ pub(in crate::postgres) enum Call {
 impl Announcements {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under the lock can panic half way, so a poisoned lock still guards a consistent state.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Says that so many more jobs are ready, and wakes as many consumers as they need.
-    pub(in crate::postgres) fn announce(self: &Arc<Self>, shares: Shares) {
+    pub(crate) fn announce(self: &Arc<Self>, shares: Shares) {
         let mut woken = Vec::new();
         let mut state = self.lock();
         for (place, mut jobs) in shares {
@@ -72,24 +73,24 @@ impl Announcements {
                 };
                 let share = jobs.min(sleeper.room);
                 jobs -= share;
-                woken.push((sleeper.wake, self.errand(Shares::at(place, share))));
+                woken.push((sleeper.wake, self.permits(Shares::at(place, share))));
             }
         }
-        // Sent while the lock is held, so that a sleeper is in the list or has its call, and never neither. An errand that
+        // Sent while the lock is held, so that a sleeper is in the list or has its call, and never neither. An permits that
         // nobody takes comes back here, so it must not be dropped under the lock.
         let refused: Vec<_> =
-            woken.into_iter().filter_map(|(wake, errand)| wake.send(Call::Work(errand)).err()).collect();
+            woken.into_iter().filter_map(|(wake, permits)| wake.send(Call::Work(permits)).err()).collect();
         drop(state);
         drop(refused);
     }
 
     /// How often announcements may have been missed so far.
-    pub(in crate::postgres) fn doubts(&self) -> u64 {
+    pub(crate) fn doubts(&self) -> u64 {
         self.lock().doubts
     }
 
     /// Says that announcements may have been missed: every consumer has to look for itself once.
-    pub(super) fn doubt(&self) {
+    pub(crate) fn doubt(&self) {
         let mut state = self.lock();
         state.doubts += 1;
         for (_, sleeper) in std::mem::take(&mut state.sleepers) {
@@ -99,7 +100,7 @@ impl Announcements {
     }
 
     /// Wakes one consumer that claims from any of `places`, because there may be more work than was announced.
-    pub(in crate::postgres) fn rouse(&self, places: &Places) {
+    pub(crate) fn rouse(&self, places: &Places) {
         let mut state = self.lock();
         let next = state.sleepers.iter().find(|(_, sleeper)| sleeper.places.overlap(places));
         if let Some(sleeper) = next.map(|(id, _)| *id).and_then(|id| state.sleepers.remove(&id)) {
@@ -108,20 +109,14 @@ impl Announcements {
     }
 
     /// Sets out for up to `room` jobs at `places` that were announced; possibly for none.
-    pub(in crate::postgres) fn set_out(self: &Arc<Self>, places: &Places, room: u32) -> Errand {
+    pub(crate) fn acquire(self: &Arc<Self>, places: &Places, room: u32) -> Permits {
         let shares = self.lock().unclaimed.take(places, room.into());
-        self.errand(shares)
+        self.permits(shares)
     }
 
     /// Sleeps until there is work at `places`, or doubt, or until `until`. `doubts` is how many of them the consumer knows
     /// of; one that came while it was awake wakes it at once. What it is woken with is safe if the call is dropped.
-    pub(in crate::postgres) async fn sleep(
-        self: &Arc<Self>,
-        places: &Places,
-        room: u32,
-        doubts: &mut u64,
-        until: Instant,
-    ) -> Call {
+    pub(crate) async fn sleep(self: &Arc<Self>, places: &Places, room: u32, doubts: &mut u64, until: Instant) -> Call {
         let (wake, call) = oneshot::channel();
         let mut asleep = {
             let mut state = self.lock();
@@ -132,7 +127,7 @@ impl Announcements {
             let shares = state.unclaimed.take(places, room.into());
             if !shares.is_empty() {
                 drop(state);
-                return Call::Work(self.errand(shares));
+                return Call::Work(self.permits(shares));
             }
             let id = state.slept;
             state.slept += 1;
@@ -149,8 +144,8 @@ impl Announcements {
         called
     }
 
-    fn errand(self: &Arc<Self>, shares: Shares) -> Errand {
-        Errand { announcements: Arc::clone(self), shares }
+    fn permits(self: &Arc<Self>, shares: Shares) -> Permits {
+        Permits { announcements: Arc::clone(self), shares }
     }
 }
 
@@ -172,7 +167,7 @@ impl Asleep<'_> {
 
 impl Drop for Asleep<'_> {
     fn drop(&mut self) {
-        // Dropped with a call that was not taken: an errand gives its jobs back by itself.
+        // Dropped with a call that was not taken: an permits gives its jobs back by itself.
         if let Call::Doubt = self.wake_up() {
             self.announcements.rouse(self.places);
         }
@@ -181,36 +176,36 @@ impl Drop for Asleep<'_> {
 
 /// Announced jobs for which one consumer has set out. What is not settled is announced again when this is dropped, so that a
 /// look that fails or is given up leaves them to others.
-pub(in crate::postgres) struct Errand {
+pub(crate) struct Permits {
     announcements: Arc<Announcements>,
     shares: Shares,
 }
 
-impl Errand {
+impl Permits {
     /// True when the consumer goes to look without knowing of any work.
-    pub(in crate::postgres) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.shares.is_empty()
     }
 
     /// Sets out for announced jobs besides, up to `room` in all.
-    pub(in crate::postgres) fn fill_up(&mut self, places: &Places, room: u32) {
+    pub(crate) fn fill_up(&mut self, places: &Places, room: u32) {
         let room = u64::from(room).saturating_sub(self.shares.jobs());
         let more = self.announcements.lock().unclaimed.take(places, room);
         self.shares.add_all(more);
     }
 
     /// One of the jobs was found at `place`.
-    pub(in crate::postgres) fn found(&mut self, place: u32) {
+    pub(crate) fn found(&mut self, place: u32) {
         self.shares.remove_one(place);
     }
 
     /// There was nothing to find: somebody else had been faster.
-    pub(in crate::postgres) fn in_vain(mut self) {
+    pub(crate) fn void(mut self) {
         self.shares = Shares::default();
     }
 }
 
-impl Drop for Errand {
+impl Drop for Permits {
     fn drop(&mut self) {
         if !self.shares.is_empty() {
             self.announcements.announce(std::mem::take(&mut self.shares));
@@ -225,8 +220,8 @@ mod tests {
     use tokio::task::JoinHandle;
     use tokio::time::sleep;
 
+    use super::super::shares::ANYWHERE;
     use super::*;
-    use crate::postgres::leased::ANYWHERE;
 
     /// A consumer that sleeps at `places` until it is called, for ten seconds at most.
     fn sleeper(announcements: &Arc<Announcements>, places: Places, room: u32) -> JoinHandle<Call> {
@@ -245,7 +240,7 @@ mod tests {
 
     fn shares(call: &Call) -> &Shares {
         match call {
-            Call::Work(errand) => &errand.shares,
+            Call::Work(permits) => &permits.shares,
             Call::Doubt | Call::Time => panic!("woken without work"),
         }
     }
@@ -283,7 +278,7 @@ mod tests {
         announcements.announce(Shares::at(ANYWHERE, 3));
         let call = sleeper(&announcements, Places::Everywhere, 2).await.unwrap();
         assert_eq!(shares(&call).jobs(), 2);
-        assert_eq!(announcements.set_out(&Places::Everywhere, 2).shares.jobs(), 1);
+        assert_eq!(announcements.acquire(&Places::Everywhere, 2).shares.jobs(), 1);
         assert!(announcements.lock().unclaimed.jobs() == 1, "given back, because nobody settled it");
     }
 
