@@ -53,7 +53,7 @@ impl Statements {
         Statements {
             places: std::iter::once("jobs").chain(partitions.iter().map(String::as_str)).map(at).collect(),
             ack_mixed: statements.get(sql::LEASED, "ack_mixed"),
-            nack: AnnouncedStatement::named(&statements, sql::LEASED, "nack"),
+            nack: AnnouncedStatement::named(statements, sql::LEASED, "nack"),
             reclaim: statements.get(sql::LEASED, "reclaim"),
         }
     }

@@ -238,7 +238,7 @@ mod tests {
     fn an_impossible_number_of_kinds_is_refused_with_the_range() {
         for (key, value) in [("priorities", "0"), ("priorities", "101"), ("entrypoints", "0"), ("entrypoints", "many")]
         {
-            let error = declared(&[(key, value)]).err().expect(value);
+            let error = declared(&[(key, value)]).expect_err(value);
             assert_eq!(error.kind(), ErrorKind::Config);
             assert_eq!(
                 error.to_string(),
