@@ -2,15 +2,15 @@
 //!
 //! A backend here is one file of SQL (`schema/sql/<id>.sql`) and one file of Rust in `designs/` that runs it. Everything else is common:
 //!
-//! * [`backend`]: the seam, with a design filled in;
-//! * [`leased`]: claims and acks of the designs whose jobs stay in their table (`schema/sql/leased.sql`);
-//! * [`settings`]: what a queue is opened with; [`address`]: where the server is; [`durability`]: what a session asks of it;
-//! * [`sql_texts`]: the SQL with the schema's name filled in;
-//! * [`connection`]: one connection that bounds every round trip and reconnects by itself;
-//! * [`failure`]: what an error of the server or the driver means to the harness;
-//! * [`rows`]: leases out of rows, ids out of leases;
-//! * [`announced`]: statements that make jobs ready and say so; [`listener`]: the connection that hears of it;
-//! * [`producer`] and [`admin`]: the same for every design (`schema/sql/queue.sql`); [`namespace`], [`ownership`], [`describe`] and [`depth`]
+//! * `backend`: the seam, with a design filled in;
+//! * `leased`: claims and acks of the designs whose jobs stay in their table (`schema/sql/leased.sql`);
+//! * `settings`: what a queue is opened with; `address`: where the server is; `durability`: what a session asks of it;
+//! * `sql_texts`: the SQL with the schema's name filled in;
+//! * `connection`: one connection that bounds every round trip and reconnects by itself;
+//! * `failure`: what an error of the server or the driver means to the harness;
+//! * `rows`: leases out of rows, ids out of leases;
+//! * `announced`: statements that make jobs ready and say so; `listener`: the connection that hears of it;
+//! * `producer` and `admin`: the same for every design (`schema/sql/queue.sql`); `namespace`, `ownership`, `describe` and `depth`
 //!   are the admin's larger parts.
 //!
 //! A producer has a connection of its own. A consumer has one that its claimer and its acker share through a lock, which

@@ -16,7 +16,7 @@ impl Namespace {
     /// Takes letters, digits and `_`, 63 at most, not starting with `pg_`, which PostgreSQL keeps for itself.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] otherwise.
+    /// [`crate::ErrorKind::Config`] otherwise.
     pub(super) fn new(name: &str) -> Result<Self> {
         let well_formed = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !well_formed || name.len() > LONGEST || name.starts_with("pg_") {

@@ -50,7 +50,7 @@ impl<'a> SqlTexts<'a> {
 
 /// A statement that is executed over and over: shared, so that no call copies its text.
 ///
-/// Nothing dynamic is in these texts but names that [`super::ownership::Namespace`] has checked, and numbers.
+/// Nothing dynamic is in these texts but names that [`super::namespace::Namespace`] has checked, and numbers.
 pub(super) fn prepared(text: String) -> SqlStr {
     AssertSqlSafe(Arc::<str>::from(text)).into_sql_str()
 }

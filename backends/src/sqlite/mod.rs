@@ -2,14 +2,14 @@
 //!
 //! The statements are in `schema/sql/sqlite.sql`. Here:
 //!
-//! * [`settings`]: where the file is, what a connection to it is opened with, and the line in which writers wait;
-//! * [`connection`]: one connection to the file; [`failure`]: what its errors mean to the harness;
-//! * [`ownership`]: whose the file is; [`describe`]: what SQLite is; [`durability`]: what its settings promise;
+//! * `settings`: where the file is, what a connection to it is opened with, and the line in which writers wait;
+//! * `connection`: one connection to the file; `failure`: what its errors mean to the harness;
+//! * `ownership`: whose the file is; `describe`: what SQLite is; `durability`: what its settings promise;
 //! * `designs/`: the queue.
 //!
 //! **One writer at a time.** SQLite lets one connection write, whatever the journal mode; WAL only lets others read meanwhile.
 //! A second writer would ask again and again, sleeping up to 100 ms in between, and whoever asks at the right moment goes
-//! first. All writers of a queue live in this process, so they wait in a line instead ([`settings::Settings::turn`]): nobody sleeps
+//! first. All writers of a queue live in this process, so they wait in a line instead (`settings::Settings::turn`): nobody sleeps
 //! too long, and nobody is passed over. SQLite's own waiting (`busy_timeout`) stays on behind it.
 //!
 //! **Durability** is `PRAGMA synchronous`, in WAL mode. D2 is `FULL`: the log is synced before every commit returns. D1 is

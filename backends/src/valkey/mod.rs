@@ -7,12 +7,12 @@
 //!
 //! Everything else is common:
 //!
-//! * [`settings`]: what a queue is opened with, and the names of its keys;
-//! * [`connection`]: a connection that mends itself, over a [`socket`], and [`resp`]: how a reply is read from its bytes;
-//! * [`failure`]: what an error of the server means to the harness;
-//! * [`control`]: the part of the control side that is the same for every design; [`ownership`]: whose keys they are;
-//! * [`describe`]: what the server is; [`durability`]: what its settings promise;
-//! * [`reply`]: values out of replies.
+//! * `settings`: what a queue is opened with, and the names of its keys;
+//! * `connection`: a connection that mends itself, over a `socket`, and `resp`: how a reply is read from its bytes;
+//! * `failure`: what an error of the server means to the harness;
+//! * `control`: the part of the control side that is the same for every design; `ownership`: whose keys they are;
+//! * `describe`: what the server is; `durability`: what its settings promise;
+//! * `reply`: values out of replies.
 //!
 //! All keys of a queue start with `<namespace>:<id>:`, but for `<namespace>:owner`, which says that the others are ours.
 //! Nothing else on the server is touched, ever.

@@ -122,7 +122,7 @@ macro_rules! reduction {
     };
 }
 
-/// Makes [`RunRow`], [`SummaryRow`] and [`COLUMNS`](super::COLUMNS) of one list. An entry has a name, a unit, a sentence, and
+/// Makes `RunRow`, `SummaryRow` and [`COLUMNS`](super::COLUMNS) of one list. An entry has a name, a unit, a sentence, and
 /// any of: its value from a [`RunResult`](crate::result::RunResult), its value in a cell, which direction is better, when it
 /// does not describe the queue, and where a terminal shows it.
 macro_rules! columns {
