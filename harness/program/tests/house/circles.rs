@@ -74,7 +74,10 @@ fn paths(code: &str) -> Vec<Vec<String>> {
                 let end = code[at..]
                     .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
                     .map_or(code.len(), |n| at + n);
-                paths.push(code[at..end].to_owned());
+                // What a brace follows is a declaration, whose paths are known already.
+                if !code[at..end].ends_with("::") {
+                    paths.push(code[at..end].to_owned());
+                }
             }
         }
     }
@@ -207,6 +210,9 @@ fn tests_comments_and_the_crate_s_face_make_no_circle() {
             ("a/src/one/three.rs", "//! See crate::one::One and use super::One;"),
             ("a/src/two.rs", "use crate::one::One; #[cfg(test)] mod tests;"),
             ("a/src/two/tests.rs", "use super::Two; use crate::one::One;"),
+            ("a/src/three/mod.rs", "mod four; mod five; pub use four::Four;"),
+            ("a/src/three/four.rs", "use super::{five};"),
+            ("a/src/three/five.rs", ""),
         ],
     );
 }
