@@ -76,8 +76,8 @@ impl Announcements {
                 woken.push((sleeper.wake, self.permits(Shares::at(place, share))));
             }
         }
-        // Sent while the lock is held, so that a sleeper is in the list or has its call, and never neither. An permits that
-        // nobody takes comes back here, so it must not be dropped under the lock.
+        // Sent while the lock is held, so that a sleeper is in the list or has its call, and never neither. Permits that
+        // nobody takes come back here, so they must not be dropped under the lock.
         let refused: Vec<_> =
             woken.into_iter().filter_map(|(wake, permits)| wake.send(Call::Work(permits)).err()).collect();
         drop(state);
@@ -167,7 +167,7 @@ impl Asleep<'_> {
 
 impl Drop for Asleep<'_> {
     fn drop(&mut self) {
-        // Dropped with a call that was not taken: an permits gives its jobs back by itself.
+        // Dropped with a call that was not taken: permits give their jobs back by themselves.
         if let Call::Doubt = self.wake_up() {
             self.announcements.rouse(self.places);
         }

@@ -181,8 +181,9 @@ impl<L: Look> Claimer for WaitingClaimer<L> {
                     if (looks_first || wait.is_zero()) && self.look(limit, out).await? > 0 {
                         return Ok(());
                     }
-                    if !wait.is_zero() {
-                        self.look_held(limit, wait, out).await?;
+                    let left = deadline.map_or(wait, |deadline| deadline.saturating_duration_since(Instant::now()));
+                    if !left.is_zero() {
+                        self.look_held(limit, left, out).await?;
                     }
                     return Ok(());
                 }

@@ -13,6 +13,7 @@ pub(crate) struct Signal(Notify);
 impl Signal {
     /// Wakes one sleeping consumer, or the next one that would go to sleep.
     pub(crate) fn give(&self) {
+        // A permit that stays when nobody sleeps is what makes a sleep after a look in vain safe: `notify_waiters` keeps none.
         self.0.notify_one();
     }
 

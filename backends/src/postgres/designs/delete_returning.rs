@@ -71,7 +71,7 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Commit>> {
         binding: None,
     };
     let commit = if at_ack {
-        Commit::AtAck(Arc::new(held::Statements { claim: get("claim_held"), ring: NotifyOne::new(&settings) }))
+        Commit::AtAck(Arc::new(held::Statements { claim: get("claim_held"), notify_one: NotifyOne::new(&settings) }))
     } else {
         let nack = AnnouncedStatement::named(&sql, sql::DELETE_RETURNING, "nack");
         Commit::AtClaim(Arc::new(committed::Statements { claim: get("claim"), ack: get("ack"), nack }))

@@ -9,8 +9,7 @@ use sqlx::{Row, SqlStr};
 
 use self::rotation::Rotation;
 use crate::capability::{Capabilities, Order};
-use crate::claimer::Look;
-use crate::claimer::Places;
+use crate::claimer::{Look, Places};
 use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{Entry, OptionSpec};
 use crate::error::Result;

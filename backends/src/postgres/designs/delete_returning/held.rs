@@ -19,7 +19,7 @@ use crate::seam::{AckStatus, Acker, Consumer};
 pub(super) struct Statements {
     pub(super) claim: SqlStr,
     /// Tells waiting consumers of a job that a rollback made ready.
-    pub(super) ring: NotifyOne,
+    pub(super) notify_one: NotifyOne,
 }
 
 /// Both sides of a worker on `link`.
@@ -125,7 +125,7 @@ impl Acker for Settler {
         for lease in leases {
             if session.holds(lease) {
                 session.end("nack", "ROLLBACK").await?;
-                self.statements.ring.run(&mut session.link).await;
+                self.statements.notify_one.run(&mut session.link).await;
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ use sqlx::{Row, SqlStr};
 use tokio::sync::Mutex;
 
 use crate::claimer::{Look, WaitingClaimer};
+use crate::counters::ClientCounters;
 use crate::error::Result;
 use crate::job::{JobId, Lease, LeaseToken, WorkerId};
 use crate::seam::{AckStatus, Acker, Consumer};
@@ -30,7 +31,7 @@ pub(super) async fn open(settings: &Arc<Settings>, id: WorkerId) -> Result<Consu
         reclaim: statement("reclaim", &[]),
     };
     Ok(Consumer {
-        claimer: Box::new(WaitingClaimer::new(look, settings.waiting(), settings.counters.clone())),
+        claimer: Box::new(WaitingClaimer::new(look, settings.waiting(), ClientCounters::default())),
         acker: Box::new(SqliteAcker {
             link,
             settings: Arc::clone(settings),
@@ -74,7 +75,8 @@ impl SqliteLook {
 }
 
 impl Look for SqliteLook {
-    /// Appends the leases of ready jobs, and gives the signal for the next consumer when there are others: whoever enqueues gives one,
+    /// Appends the leases of ready jobs, and gives the signal for the next consumer when there are others: whoever enqueues
+    /// gives one,
     /// however many jobs it brings.
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         let before = out.len();
