@@ -37,6 +37,7 @@ impl LatencyHistogram {
 
     /// Counts one latency; false when it is longer than a day, which no run can show.
     #[must_use]
+    #[inline]
     pub fn record_us(&mut self, latency_us: u64) -> bool {
         // The histogram itself would take somewhat more: its last bucket ends at a power of two.
         latency_us <= HIGHEST_US && self.0.record(latency_us).is_ok()
@@ -113,6 +114,7 @@ impl StageHistograms {
     }
 
     /// Counts every stage of `record`; returns those that are longer than a day and were left out.
+    #[inline]
     pub fn add(&mut self, record: &JobRecord) -> impl Iterator<Item = Stage> + use<> {
         let fits = Stage::ALL.map(|stage| self.stage_mut(stage).record_us(record.stage_us(stage)));
         Stage::ALL.into_iter().zip(fits).filter(|(_, fits)| !fits).map(|(stage, _)| stage)

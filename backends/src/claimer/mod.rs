@@ -158,51 +158,62 @@ impl<L: Look> WaitingClaimer<L> {
         }
         Ok(Some(out.len() - before))
     }
+
+    /// Waits until it is worth looking, looks, and does so again until there are jobs or `deadline` has come.
+    async fn claim_when_there_is_work(
+        &mut self,
+        limit: u32,
+        wait: Duration,
+        deadline: Instant,
+        out: &mut Vec<Lease>,
+    ) -> Result<()> {
+        loop {
+            let again = match &self.waiting {
+                Waiting::Poll(interval) => {
+                    sleep_until(deadline.min(Instant::now() + *interval)).await;
+                    self.look(limit, out).await? == 0
+                }
+                Waiting::Signal(signal) => {
+                    let signalled = timeout_at(deadline, signal.received()).await.is_ok();
+                    signalled && self.look(limit, out).await? == 0
+                }
+                Waiting::Notified(_) => {
+                    let until = (!wait.is_zero()).then_some(deadline);
+                    self.look_when_notified(limit, until, out).await? == Some(0)
+                }
+                Waiting::OnServer { looks_first } => {
+                    let looks_first = *looks_first || wait.is_zero();
+                    if !looks_first || self.look(limit, out).await? == 0 {
+                        let left = deadline.saturating_duration_since(Instant::now());
+                        if !left.is_zero() {
+                            self.look_held(limit, left, out).await?;
+                        }
+                    }
+                    false
+                }
+            };
+            if !again || Instant::now() >= deadline {
+                return Ok(());
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl<L: Look> Claimer for WaitingClaimer<L> {
     async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
         // Within this process a look takes less time than the clock does: it is asked only where there is something to wait for.
-        let mut deadline = match self.waiting {
+        let deadline = match self.waiting {
             Waiting::Signal(_) => None,
             _ => Some(Instant::now() + wait),
         };
-        loop {
-            let found = match self.waiting {
-                Waiting::Poll(_) | Waiting::Signal(_) => self.look(limit, out).await?,
-                Waiting::Notified(_) => {
-                    match self.look_when_notified(limit, deadline.filter(|_| !wait.is_zero()), out).await? {
-                        Some(found) => found,
-                        None => return Ok(()),
-                    }
-                }
-                Waiting::OnServer { looks_first } => {
-                    if (looks_first || wait.is_zero()) && self.look(limit, out).await? > 0 {
-                        return Ok(());
-                    }
-                    let left = deadline.map_or(wait, |deadline| deadline.saturating_duration_since(Instant::now()));
-                    if !left.is_zero() {
-                        self.look_held(limit, left, out).await?;
-                    }
-                    return Ok(());
-                }
-            };
-            if found > 0 {
-                return Ok(());
-            }
-            let now = Instant::now();
-            let deadline = *deadline.get_or_insert(now + wait);
-            if now >= deadline {
-                return Ok(());
-            }
-            match &self.waiting {
-                Waiting::Poll(interval) => sleep_until(deadline.min(now + *interval)).await,
-                Waiting::Signal(signal) if timeout_at(deadline, signal.received()).await.is_err() => return Ok(()),
-                // The next look waits by itself, or has been signalled.
-                Waiting::Notified(_) | Waiting::OnServer { .. } | Waiting::Signal(_) => {}
-            }
+        let looks_at_once = matches!(self.waiting, Waiting::Poll(_) | Waiting::Signal(_));
+        if looks_at_once && (self.look(limit, out).await? > 0 || wait.is_zero()) {
+            return Ok(());
         }
+        // In a box of its own, so that the future of a claim which finds jobs at once stays small: null is that claim alone.
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + wait);
+        Box::pin(self.claim_when_there_is_work(limit, wait, deadline, out)).await
     }
 
     async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {

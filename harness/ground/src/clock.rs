@@ -17,11 +17,13 @@ impl RunClock {
     }
 
     /// Microseconds since the start.
+    #[inline]
     pub fn now_us(&self) -> u64 {
         self.start.elapsed().as_micros() as u64
     }
 
     /// The instant that lies `us` microseconds after the start.
+    #[inline]
     pub fn at(&self, us: u64) -> Instant {
         self.start + Duration::from_micros(us)
     }
@@ -62,11 +64,13 @@ pub struct PhaseCell(Arc<AtomicU8>);
 
 impl PhaseCell {
     /// Enters `phase`.
+    #[inline]
     pub fn enter(&self, phase: RunPhase) {
         self.0.store(phase as u8, Ordering::Release);
     }
 
     /// The phase now.
+    #[inline]
     pub fn current(&self) -> RunPhase {
         match self.0.load(Ordering::Acquire) {
             0 => RunPhase::Setup,
