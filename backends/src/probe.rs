@@ -43,8 +43,10 @@ pub trait Probe: Send + Sync {
     /// What the driver said.
     async fn connect(&self, url: &ServerUrl) -> Result<Box<dyn ServerProbe>>;
 
-    /// An address of the right kind where nothing listens (port 1), with a password.
-    fn dead_address(&self) -> ServerUrl;
+    /// An address of the right kind where nothing listens (port 1), with a password; `None` for a product without servers.
+    fn dead_address(&self) -> Option<ServerUrl> {
+        None
+    }
 }
 
 /// Trouble of a probe, which is never the backend's.

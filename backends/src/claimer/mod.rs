@@ -92,17 +92,17 @@ impl Waiting {
 
 /// The claimer of a design: its looks, and the waiting around them.
 pub(crate) struct WaitingClaimer<L> {
-    look: L,
+    looks: Looks<L>,
     waiting: Waiting,
+}
+
+/// The looks of a design, those in vain counted.
+struct Looks<L> {
+    look: L,
     counters: ClientCounters,
 }
 
-impl<L: Look> WaitingClaimer<L> {
-    /// Looks that find nothing are counted in `counters`.
-    pub(crate) fn new(look: L, waiting: Waiting, counters: ClientCounters) -> Self {
-        WaitingClaimer { look, waiting, counters }
-    }
-
+impl<L: Look> Looks<L> {
     /// Says how many jobs a look appended to the `before` that were there, and counts it when there were none.
     fn found(&self, before: usize, out: &[Lease]) -> usize {
         let found = out.len() - before;
@@ -126,15 +126,22 @@ impl<L: Look> WaitingClaimer<L> {
         Ok(self.found(before, out))
     }
 
+    /// Looks once for jobs whose leases have expired.
+    async fn look_for_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<usize> {
+        let before = out.len();
+        self.look.take_expired(limit, out).await?;
+        Ok(self.found(before, out))
+    }
+
     /// Looks once for announced jobs; returns how many jobs there were, or `None` when it was not worth looking until `deadline`.
     /// Without one it looks at once.
     async fn look_when_notified(
         &mut self,
+        notified: &mut Notified,
         limit: u32,
         deadline: Option<Instant>,
         out: &mut Vec<Lease>,
     ) -> Result<Option<usize>> {
-        let Waiting::Notified(notified) = &mut self.waiting else { return Ok(None) };
         let permits = match deadline {
             None => notified.acquire(limit),
             Some(deadline) => match notified.wait(limit, deadline).await {
@@ -143,9 +150,7 @@ impl<L: Look> WaitingClaimer<L> {
             },
         };
         let (began, before) = (Instant::now(), out.len());
-        let looked = self.look(limit, out).await;
-        let Waiting::Notified(notified) = &mut self.waiting else { return Ok(None) };
-        match looked {
+        match self.look(limit, out).await {
             Ok(0) => notified.found_nothing(permits, began),
             Ok(found) => {
                 let new = out[before..].iter().filter(|lease| lease.attempt <= 1);
@@ -158,69 +163,64 @@ impl<L: Look> WaitingClaimer<L> {
         }
         Ok(Some(out.len() - before))
     }
+}
 
-    /// Waits until it is worth looking, looks, and does so again until there are jobs or `deadline` has come.
-    async fn claim_when_there_is_work(
-        &mut self,
-        limit: u32,
-        wait: Duration,
-        deadline: Instant,
-        out: &mut Vec<Lease>,
-    ) -> Result<()> {
-        loop {
-            let again = match &self.waiting {
-                Waiting::Poll(interval) => {
-                    sleep_until(deadline.min(Instant::now() + *interval)).await;
-                    self.look(limit, out).await? == 0
-                }
-                Waiting::Signal(signal) => {
-                    let signalled = timeout_at(deadline, signal.received()).await.is_ok();
-                    signalled && self.look(limit, out).await? == 0
-                }
-                Waiting::Notified(_) => {
-                    let until = (!wait.is_zero()).then_some(deadline);
-                    self.look_when_notified(limit, until, out).await? == Some(0)
-                }
-                Waiting::OnServer { looks_first } => {
-                    let looks_first = *looks_first || wait.is_zero();
-                    if !looks_first || self.look(limit, out).await? == 0 {
-                        let left = deadline.saturating_duration_since(Instant::now());
-                        if !left.is_zero() {
-                            self.look_held(limit, left, out).await?;
-                        }
-                    }
-                    false
-                }
-            };
-            if !again || Instant::now() >= deadline {
-                return Ok(());
-            }
-        }
+impl<L: Look> WaitingClaimer<L> {
+    /// Looks that find nothing are counted in `counters`.
+    pub(crate) fn new(look: L, waiting: Waiting, counters: ClientCounters) -> Self {
+        WaitingClaimer { looks: Looks { look, counters }, waiting }
     }
 }
 
 #[async_trait]
 impl<L: Look> Claimer for WaitingClaimer<L> {
     async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
+        let WaitingClaimer { looks, waiting } = self;
         // Within this process a look takes less time than the clock does: it is asked only where there is something to wait for.
-        let deadline = match self.waiting {
+        let mut deadline = match waiting {
             Waiting::Signal(_) => None,
             _ => Some(Instant::now() + wait),
         };
-        let looks_at_once = matches!(self.waiting, Waiting::Poll(_) | Waiting::Signal(_));
-        if looks_at_once && (self.look(limit, out).await? > 0 || wait.is_zero()) {
-            return Ok(());
+        loop {
+            let found = match waiting {
+                Waiting::Poll(_) | Waiting::Signal(_) => looks.look(limit, out).await?,
+                Waiting::Notified(notified) => {
+                    let until = deadline.filter(|_| !wait.is_zero());
+                    match looks.look_when_notified(notified, limit, until, out).await? {
+                        Some(found) => found,
+                        None => return Ok(()),
+                    }
+                }
+                Waiting::OnServer { looks_first } => {
+                    if (*looks_first || wait.is_zero()) && looks.look(limit, out).await? > 0 {
+                        return Ok(());
+                    }
+                    let left = deadline.map_or(wait, |deadline| deadline.saturating_duration_since(Instant::now()));
+                    if !left.is_zero() {
+                        looks.look_held(limit, left, out).await?;
+                    }
+                    return Ok(());
+                }
+            };
+            if found > 0 {
+                return Ok(());
+            }
+            let now = Instant::now();
+            let deadline = *deadline.get_or_insert(now + wait);
+            if now >= deadline {
+                return Ok(());
+            }
+            match waiting {
+                Waiting::Poll(interval) => sleep_until(deadline.min(now + *interval)).await,
+                Waiting::Signal(signal) if timeout_at(deadline, signal.received()).await.is_err() => return Ok(()),
+                // The next look waits by itself, or has been signalled.
+                Waiting::Notified(_) | Waiting::OnServer { .. } | Waiting::Signal(_) => {}
+            }
         }
-        // In a box of its own, so that the future of a claim which finds jobs at once stays small: null is that claim alone.
-        let deadline = deadline.unwrap_or_else(|| Instant::now() + wait);
-        Box::pin(self.claim_when_there_is_work(limit, wait, deadline, out)).await
     }
 
     async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        let before = out.len();
-        self.look.take_expired(limit, out).await?;
-        self.found(before, out);
-        Ok(())
+        self.looks.look_for_expired(limit, out).await.map(|_| ())
     }
 }
 
@@ -278,7 +278,7 @@ mod tests {
         let mut claimer = claimer(&[0, 1]);
         claimer.claim(5, Duration::ZERO, &mut out).await.expect("nothing fails here");
         assert!(out.is_empty());
-        assert_eq!(claimer.look.0.len(), 1);
+        assert_eq!(claimer.looks.look.0.len(), 1);
     }
 
     #[tokio::test]
@@ -322,7 +322,7 @@ mod tests {
             let look = Holding { asked: Vec::new(), found: found.into() };
             let mut claimer = WaitingClaimer::new(look, Waiting::OnServer { looks_first }, counters.clone());
             claimer.claim(1, Duration::from_millis(wait_ms), &mut Vec::new()).await.expect("nothing fails here");
-            assert_eq!(claimer.look.asked, asked);
+            assert_eq!(claimer.looks.look.asked, asked);
             assert_eq!(counters.wake().empty_claims, in_vain, "{asked:?}");
         }
     }

@@ -110,7 +110,7 @@ impl Stage {
     /// The same stage with an address where no server is. The password in it must never be seen.
     pub(super) fn at_a_dead_address(&self) -> Self {
         let mut other = self.clone();
-        other.config.url = Some(self.entry.engine.probe.dead_address());
+        other.config.url = self.entry.engine.probe.dead_address();
         other
     }
 

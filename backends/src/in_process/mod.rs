@@ -26,8 +26,4 @@ impl Probe for NothingToSee {
     async fn connect(&self, _url: &ServerUrl) -> Result<Box<dyn ServerProbe>> {
         Err(failed("there is no server to look at"))
     }
-
-    fn dead_address(&self) -> ServerUrl {
-        ServerUrl::new("redis://ann:s3cret@127.0.0.1:1")
-    }
 }

@@ -69,7 +69,7 @@ impl Admin for PgAdmin {
     async fn describe(&mut self) -> Result<Description> {
         let server = describe::describe(&mut self.link, &self.design.storage, self.settings.durability).await?;
         Ok(Description {
-            engine: "postgresql".to_owned(),
+            engine: crate::postgres::ENGINE.id.to_owned(),
             version: server.version,
             queue_type: self.design.queue_type,
             durability: server.durability,

@@ -16,8 +16,8 @@ impl Probe for PostgresProbe {
         Ok(Box::new(Postgres(PgConnection::connect(url.expose()).await.map_err(failed)?)))
     }
 
-    fn dead_address(&self) -> ServerUrl {
-        ServerUrl::new("postgres://ann:s3cret@127.0.0.1:1/queue")
+    fn dead_address(&self) -> Option<ServerUrl> {
+        Some(ServerUrl::new("postgres://ann:s3cret@127.0.0.1:1/queue"))
     }
 }
 

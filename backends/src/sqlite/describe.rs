@@ -41,7 +41,7 @@ pub(super) async fn describe(settings_of_queue: &Settings) -> Result<Description
     let (durability, why) = durability(settings.get("synchronous").map_or("", String::as_str));
     settings.insert("durability".to_owned(), why.to_owned());
     Ok(Description {
-        engine: "sqlite".to_owned(),
+        engine: crate::sqlite::ENGINE.id.to_owned(),
         version,
         queue_type: "embedded",
         durability,

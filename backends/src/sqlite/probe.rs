@@ -18,10 +18,6 @@ impl Probe for SqliteProbe {
     async fn connect(&self, url: &ServerUrl) -> Result<Box<dyn ServerProbe>> {
         Ok(Box::new(Files::of(url)?))
     }
-
-    fn dead_address(&self) -> ServerUrl {
-        ServerUrl::new("redis://ann:s3cret@127.0.0.1:1")
-    }
 }
 
 /// The directory. Somebody else's object in it is a database with a table of its own.

@@ -17,8 +17,8 @@ impl Probe for ValkeyProbe {
         Ok(Box::new(Valkey(client.get_multiplexed_async_connection().await.map_err(failed)?)))
     }
 
-    fn dead_address(&self) -> ServerUrl {
-        ServerUrl::new("redis://ann:s3cret@127.0.0.1:1")
+    fn dead_address(&self) -> Option<ServerUrl> {
+        Some(ServerUrl::new("redis://ann:s3cret@127.0.0.1:1"))
     }
 }
 

@@ -174,7 +174,7 @@ struct MemoryAdmin {
 impl Admin for MemoryAdmin {
     async fn describe(&mut self) -> Result<Description> {
         Ok(Description {
-            engine: "in_process".to_owned(),
+            engine: ENTRY.engine.id.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             queue_type: "memory",
             durability: Durability::D0,

@@ -117,7 +117,7 @@ struct NullAdmin {
 impl Admin for NullAdmin {
     async fn describe(&mut self) -> Result<Description> {
         Ok(Description {
-            engine: "in_process".to_owned(),
+            engine: ENTRY.engine.id.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             queue_type: "null",
             durability: Durability::D0,
