@@ -462,5 +462,5 @@ async fn a_panic_fails_its_case_and_no_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hang_ends_at_the_deadline() {
-    caught(faulty!(Hangs), "round_trip.one_job", "hung: no end within 120s").await;
+    caught(faulty!(Hangs), "round_trip.one_job", "hung: no end within 60s").await;
 }

@@ -50,9 +50,8 @@ pub use report::{CaseResult, Outcome, Report};
 pub use requirement::Requirement;
 use stage::{Checked, Stage};
 
-/// Longest time for one case. Generous: no case needs more than a few seconds of a machine's time, others may have most of that,
-/// and a hang must end.
-pub const CASE_DEADLINE: Duration = Duration::from_secs(120);
+/// Longest time for one case. Generous: no case needs more than a few seconds, and a hang must end.
+pub const CASE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Cases that run at once. The most demanding ones open about 20 connections each, and a PostgreSQL server that was given has
 /// room for 100 unless it was told otherwise.

@@ -17,8 +17,7 @@ use crate::job::{JobId, Lease, NewJob, ProducerId, WorkerId};
 use crate::probe::ServerProbe;
 use crate::seam::{AckStatus, Admin, Backend, Consumer, Producer};
 
-/// How long a case waits for something that must come, or for the next of several. Long, because it only costs time when the case
-/// fails.
+/// How long a case waits for something that must come. Long, because it only costs time when the case fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a case waits to see that nothing comes.
@@ -211,15 +210,13 @@ pub(super) async fn claim_one(consumer: &mut Consumer) -> Checked<Lease> {
 
 /// Claims, without acking, until `count` jobs are held.
 pub(super) async fn claim_all(consumer: &mut Consumer, count: usize) -> Checked<Vec<Lease>> {
-    let mut last = Instant::now();
+    let start = Instant::now();
     let mut held = Vec::new();
     while held.len() < count {
-        ensure(last.elapsed() < PATIENCE, || format!("{} of {count} jobs came within {PATIENCE:?}", held.len()))?;
+        ensure(start.elapsed() < PATIENCE, || format!("{} of {count} jobs came within {PATIENCE:?}", held.len()))?;
         let leases = claim(consumer, (count - held.len()) as u32, SILENCE).await?;
         if leases.is_empty() {
             tokio::time::sleep(BREATH).await;
-        } else {
-            last = Instant::now();
         }
         held.extend(leases);
     }
@@ -234,18 +231,16 @@ pub(super) async fn reclaim_one(consumer: &mut Consumer) -> Checked<Lease> {
 
 /// Reclaims in steps of `limit` until `count` jobs came.
 pub(super) async fn reclaim_all(consumer: &mut Consumer, count: usize, limit: u32) -> Checked<Vec<Lease>> {
-    let mut last = Instant::now();
+    let start = Instant::now();
     let mut leases = Vec::new();
     while leases.len() < count {
-        ensure(last.elapsed() < PATIENCE, || {
+        ensure(start.elapsed() < PATIENCE, || {
             format!("{} of {count} expired jobs came back within {PATIENCE:?}", leases.len())
         })?;
         let before = leases.len();
         consumer.claimer.reclaim(limit, &mut leases).await?;
         if leases.len() == before {
             tokio::time::sleep(Duration::from_millis(20)).await;
-        } else {
-            last = Instant::now();
         }
     }
     ensure(leases.len() == count, || format!("{} jobs came back, but only {count} were claimed", leases.len()))?;
@@ -271,16 +266,15 @@ pub(super) async fn ack_held(consumer: &mut Consumer, leases: &[Lease]) -> Check
 
 /// Claims in steps of `limit` and acks at once, until `count` jobs came.
 pub(super) async fn drain(consumer: &mut Consumer, count: usize, limit: u32) -> Checked<Vec<Lease>> {
-    let mut last = Instant::now();
+    let start = Instant::now();
     let mut done = Vec::new();
     while done.len() < count {
-        ensure(last.elapsed() < PATIENCE, || format!("{} of {count} jobs came within {PATIENCE:?}", done.len()))?;
+        ensure(start.elapsed() < PATIENCE, || format!("{} of {count} jobs came within {PATIENCE:?}", done.len()))?;
         let leases = claim(consumer, limit, SILENCE).await?;
         if leases.is_empty() {
             tokio::time::sleep(BREATH).await;
         } else {
             ack_held(consumer, &leases).await?;
-            last = Instant::now();
         }
         done.extend(leases);
     }
