@@ -65,12 +65,15 @@ pub struct Capabilities {
     pub one_claim_at_a_time: bool,
     /// Whether [`crate::Acker::nack`] puts a job back.
     pub nack: bool,
-    /// Whether a late ack is told from a good one: false where a lease cannot pass on.
+    /// Whether a late ack is told from a good one: false where a lease cannot pass on, and where the server takes an ack from
+    /// whoever sends it.
     pub detects_stale_ack: bool,
     /// Whether [`crate::Lease::attempt`] counts deliveries.
     pub counts_attempts: bool,
     /// Whether [`crate::Depth::in_flight`] sees claimed jobs; false where an open transaction hides them.
     pub sees_in_flight: bool,
+    /// Whether a job that was given back counts as ready at once; false where the server has it in flight until it is taken again.
+    pub counts_returned_as_ready: bool,
     /// Whether [`crate::Acker::ack_results`] can settle a job as failed, and [`crate::Census::dead`] counts those.
     pub records_failures: bool,
     /// The completion buffer that belongs to the design; the harness uses it where the user asks for no other.
@@ -95,6 +98,7 @@ impl Capabilities {
             detects_stale_ack: true,
             counts_attempts: true,
             sees_in_flight: true,
+            counts_returned_as_ready: true,
             records_failures: false,
             ack_buffer: AckBuffer::NONE,
             order: Order::Fifo,

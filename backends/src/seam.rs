@@ -112,7 +112,8 @@ pub trait Claimer: Send {
     async fn claim(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()>;
 
     /// Appends up to `limit` leases whose former holders let them expire. Never waits. Appends nothing where
-    /// [`crate::Capabilities::recovery`] is not [`crate::Recovery::LeaseExpiry`].
+    /// [`crate::Capabilities::recovery`] is not [`crate::Recovery::LeaseExpiry`]. A queue that cannot be asked for expired jobs alone
+    /// appends what waits after them.
     async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()>;
 }
 
@@ -121,7 +122,8 @@ pub trait Claimer: Send {
 pub trait Acker: Send {
     /// Confirms `leases` (1 to [`crate::Capabilities::max_ack_batch`]) as done and resolves when that is as durable as the
     /// configured class. Appends to `out` one status per lease, in the same order: whether it still held. A lease that has
-    /// expired holds until somebody else takes the job: an ack that is late but finds the job where it was counts.
+    /// expired holds until somebody else takes the job: an ack that is late but finds the job where it was counts. Where the
+    /// server cannot tell a late ack ([`crate::Capabilities::detects_stale_ack`]), every ack is said to have held.
     ///
     /// # Errors
     /// After an error the acker is usable again (it reconnects by itself), and the same leases may be acked again. After
@@ -153,7 +155,8 @@ pub trait Acker: Send {
         self.ack(leases, out).await
     }
 
-    /// Puts `leases` back, ready for anybody. A lease that did not hold any more is left alone.
+    /// Puts `leases` back, ready for anybody. A lease that did not hold any more is left alone, where late acks are told
+    /// ([`crate::Capabilities::detects_stale_ack`]).
     ///
     /// # Errors
     /// [`crate::ErrorKind::Config`] where [`crate::Capabilities::nack`] is false.

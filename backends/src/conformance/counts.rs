@@ -32,7 +32,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "counts.census_counts_a_nacked_job_once",
-        claim: "A job that was given back is still one job to the census.",
+        claim: "A job that was given back is still one job to census and depth: ready, or in flight where that is stated.",
         requires: &[Requirement::Nack],
         body: |stage| Box::pin(census_after_nack(stage)),
     },
@@ -138,7 +138,9 @@ async fn census_after_nack(stage: Stage) -> Checked {
     let mut consumer = queue.consumer().await?;
     let lease = queue.claim_new(0, &mut consumer).await?;
     consumer.acker.nack(&[lease]).await?;
-    ensure_census(&mut queue, 1, 0, 0).await?;
+    let (ready, in_flight) = if queue.capabilities.counts_returned_as_ready { (1, 0) } else { (0, 1) };
+    ensure_census(&mut queue, ready, in_flight, 0).await?;
+    ensure_depth(&mut queue, ready, in_flight).await?;
     drain(&mut consumer, 1, 1).await?;
     ensure_census(&mut queue, 0, 0, 1).await
 }

@@ -54,6 +54,7 @@ fn describe_capabilities(capabilities: &Capabilities) -> BTreeMap<String, String
         ("detects_stale_ack", capabilities.detects_stale_ack.to_string()),
         ("counts_attempts", capabilities.counts_attempts.to_string()),
         ("sees_in_flight", capabilities.sees_in_flight.to_string()),
+        ("counts_returned_as_ready", capabilities.counts_returned_as_ready.to_string()),
         ("records_failures", capabilities.records_failures.to_string()),
         ("ack_buffer", format!("{} jobs, {:?}", capabilities.ack_buffer.jobs, capabilities.ack_buffer.linger)),
         ("order", format!("{:?}", capabilities.order)),
