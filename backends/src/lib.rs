@@ -1,7 +1,7 @@
 //! Queue implementations behind one seam, the registry that knows them by name, and the suite that tells whether they are right.
 //!
 //! Reading order: [`job`] (what travels), [`seam`] (the traits), [`capability`] (what an implementation states about
-//! itself), [`entry`] (how it is known by name), then the room of any product: [`postgres`], [`valkey`], [`sqlite`],
+//! itself), [`entry`] (how it is known by name), then the room of any product: [`postgres`], [`valkey`], [`nats`], [`sqlite`],
 //! [`in_process`], or [`external`] for programs in other languages. [`registry`] finds entries by name, and [`conformance`]
 //! tells whether a backend is right. A new design is one file and one line in the list of its room; a new product is one
 //! folder and two lines here.
@@ -16,6 +16,7 @@ pub mod error;
 pub mod external;
 pub mod in_process;
 pub mod job;
+pub mod nats;
 pub mod postgres;
 pub mod probe;
 pub mod registry;
@@ -35,4 +36,4 @@ pub use seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Dept
 pub use url::ServerUrl;
 
 /// The rooms, in the order in which tables and charts show their queues.
-pub static ROOMS: &[&Room] = &[&postgres::ROOM, &valkey::ROOM, &sqlite::ROOM, &in_process::ROOM];
+pub static ROOMS: &[&Room] = &[&postgres::ROOM, &valkey::ROOM, &nats::ROOM, &sqlite::ROOM, &in_process::ROOM];

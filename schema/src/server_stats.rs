@@ -1,4 +1,4 @@
-//! `<run>_db_stats.csv` and `<run>_valkey_stats.csv`: a row a second from the server itself.
+//! `<run>_db_stats.csv`, `<run>_valkey_stats.csv` and `<run>_nats_stats.csv`: a row a second from the server itself.
 //!
 //! Columns named `_total` are the server's own counters less their value at the first sample, so every file starts at zero.
 
@@ -94,4 +94,47 @@ pub struct ValkeyStatsRow {
     pub xdel_us_total: u64,
     /// `XAUTOCLAIM` calls.
     pub xautoclaim_calls_total: u64,
+}
+
+/// One second of a NATS server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NatsStatsRow {
+    /// Instant of the sample, microseconds since the start of the run.
+    pub at_us: u64,
+    /// Messages in our stream: jobs that are not done.
+    pub messages: Option<u64>,
+    /// Their size, in bytes.
+    pub stream_bytes: Option<u64>,
+    /// Messages that were never delivered (`num_pending` of the consumer).
+    pub ready: Option<u64>,
+    /// Messages that were delivered and not acked (`num_ack_pending`).
+    pub ack_pending: Option<u64>,
+    /// Of these, delivered more than once (`num_redelivered`).
+    pub redelivered: Option<u64>,
+    /// Pull requests that wait for a message (`num_waiting`).
+    pub waiting_pulls: Option<u64>,
+    /// Connected clients.
+    pub connections: u64,
+    /// Memory of the server's process (`mem`), in bytes.
+    pub rss_bytes: u64,
+    /// CPU of the server's process as it tells it, where 100 is one core.
+    pub cpu_pct: Option<f64>,
+    /// JetStream's memory storage in use, in bytes.
+    pub memory_store_bytes: u64,
+    /// JetStream's file storage in use, in bytes.
+    pub file_store_bytes: u64,
+    /// Messages that the server received.
+    pub in_messages_total: u64,
+    /// Messages that the server sent.
+    pub out_messages_total: u64,
+    /// Payload received, in bytes.
+    pub in_bytes_total: u64,
+    /// Payload sent, in bytes.
+    pub out_bytes_total: u64,
+    /// Clients that did not keep up.
+    pub slow_consumers_total: u64,
+    /// Requests to JetStream.
+    pub api_requests_total: u64,
+    /// Of these, those that it refused.
+    pub api_errors_total: u64,
 }

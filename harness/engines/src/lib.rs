@@ -13,6 +13,7 @@ pub mod servers;
 pub mod services;
 
 pub mod in_process;
+pub mod nats;
 pub mod postgres;
 pub mod sqlite;
 pub mod valkey;
@@ -22,8 +23,13 @@ use qbench_backends::EngineKind;
 use engine::Engine;
 
 /// Every product. The one list of them: whoever asks all of them, or one by its kind, asks here.
-pub static ENGINES: &[&dyn Engine] =
-    &[&postgres::PostgresEngine, &valkey::ValkeyEngine, &sqlite::SqliteEngine, &in_process::InProcessEngine];
+pub static ENGINES: &[&dyn Engine] = &[
+    &postgres::PostgresEngine,
+    &valkey::ValkeyEngine,
+    &nats::NatsEngine,
+    &sqlite::SqliteEngine,
+    &in_process::InProcessEngine,
+];
 
 /// The product of this kind.
 ///

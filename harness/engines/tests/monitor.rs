@@ -7,21 +7,26 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use qbench_backends::{Admin, Census, Depth, Description, Result as BackendResult, ServerUrl};
+use qbench_backends::{
+    Admin, BackendConfig, Census, Depth, Description, JobId, NewJob, ProducerId, Result as BackendResult, ServerUrl,
+    WorkerId, registry,
+};
 use qbench_engines::background::{Pgbench, PgbenchConfig};
 use qbench_engines::engine::Engine;
 use qbench_engines::monitor::{MonitorConfig, MonitorSummary, Monitors, Roles, ServerTarget};
+use qbench_engines::nats::{NatsEngine, NatsServer};
 use qbench_engines::postgres::{PostgresEngine, PostgresServer};
 use qbench_engines::services::StartOptions;
 use qbench_engines::valkey::{ValkeyEngine, ValkeyServer};
 use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::Durability;
-use qbench_schema::server_stats::{DbStatsRow, ValkeyStatsRow};
+use qbench_schema::server_stats::{DbStatsRow, NatsStatsRow, ValkeyStatsRow};
 use qbench_schema::system::SystemRow;
 use serde::de::DeserializeOwned;
 use sqlx::{Connection, PgConnection};
@@ -511,6 +516,47 @@ async fn valkey_tells_what_it_did() {
     assert!(summary.cost.memory_growth_bytes.unwrap() > payloads_bytes as i64 / 2, "{:?}", summary.cost);
     assert_eq!((summary.cost.fsyncs, summary.cost.dead_tuples), (None, None));
     assert!(summary.rss_server_bytes.unwrap() > 1_000_000);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn nats_tells_what_it_did() {
+    let server = NatsServer::start(StartOptions::new(Durability::D0)).await.unwrap();
+    let config = BackendConfig { durability: Durability::D0, ..BackendConfig::new("q").at(server.url()) };
+    let backend = registry::find("nats_jetstream").unwrap().open(&config).unwrap();
+    let mut admin = backend.admin().await.unwrap();
+    let objects = admin.describe().await.unwrap().objects;
+    let target = on(&NatsEngine, server.url().clone(), objects);
+    let run = watch(Roles { server: vec![server.pid()], ..Roles::default() }, target, None);
+    let stats = run.files.server_stats("nats");
+    let first = wait_for_rows::<NatsStatsRow>(&stats, |rows| !rows.is_empty()).await.remove(0);
+    assert_eq!((first.messages, first.in_messages_total), (None, 0), "there is no stream yet");
+
+    admin.setup().await.unwrap();
+    run.monitors.measured_start();
+    wait_for_rows::<NatsStatsRow>(&stats, |rows| rows.last().is_some_and(|row| row.messages == Some(0))).await;
+    const PAYLOAD_BYTES: usize = 10_000;
+    let payload = Bytes::from(vec![b'x'; PAYLOAD_BYTES]);
+    let jobs: Vec<NewJob> = (0..50).map(|job| NewJob { job: JobId(job), payload: payload.clone() }).collect();
+    backend.producer(ProducerId(0)).await.unwrap().enqueue(&jobs).await.unwrap();
+    let mut leases = Vec::new();
+    let mut consumer = backend.consumer(WorkerId(0)).await.unwrap();
+    consumer.claimer.claim(20, PATIENCE, &mut leases).await.unwrap();
+    let rows = wait_for_rows::<NatsStatsRow>(&stats, |rows| {
+        rows.last().is_some_and(|row| (row.ready, row.ack_pending) == (Some(30), Some(20)))
+    })
+    .await;
+    let row = rows.last().unwrap();
+    assert_eq!((row.messages, row.redelivered, row.waiting_pulls), (Some(50), Some(0), Some(0)));
+    assert!(row.in_messages_total >= 51 && row.out_messages_total >= 70, "{row:?}");
+    assert!(row.in_bytes_total >= 50 * PAYLOAD_BYTES as u64 && row.connections >= 3, "{row:?}");
+    assert!(row.stream_bytes.unwrap() >= 50 * PAYLOAD_BYTES as u64 && row.rss_bytes > 1_000_000, "{row:?}");
+    assert_eq!((row.stream_bytes, row.file_store_bytes), (Some(row.memory_store_bytes), 0));
+    run.monitors.measured_end();
+    let summary = run.monitors.finish();
+    assert_eq!(trouble(&summary), Vec::<&str>::new());
+    assert!(summary.cost.memory_growth_bytes.unwrap() >= 50 * PAYLOAD_BYTES as i64, "{:?}", summary.cost);
+    assert_eq!((summary.cost.log_bytes, summary.cost.fsyncs, summary.cost.dead_tuples), (None, None, None));
     server.stop().await.unwrap();
 }
 

@@ -1,0 +1,105 @@
+//! Claim and reclaim: pull requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Message;
+
+use super::delivery;
+use super::progress::Progress;
+use crate::claimer::Look;
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::Lease;
+use crate::nats::connection::{Link, Next, Request};
+use crate::nats::failure::of_status;
+use crate::nats::settings::{Names, Settings};
+
+const OPERATION: &str = "claim from";
+
+pub(super) struct JetstreamLook {
+    /// Of its own: while a pull waits, nothing else gets through this link.
+    link: Link,
+    /// Where pull requests go.
+    subject: String,
+    /// Who keeps what we take; `None` lets every lease expire.
+    progress: Option<Arc<Progress>>,
+}
+
+impl JetstreamLook {
+    pub(super) async fn open(settings: &Settings, progress: Option<Arc<Progress>>) -> Result<Self> {
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", settings.names.stream, Names::CONSUMER);
+        Ok(JetstreamLook { link: Link::open(settings).await?, subject, progress })
+    }
+
+    /// One pull of up to `limit` jobs; the server may wait for the first of them as long as `wait`.
+    ///
+    /// With `no_wait` *and* `expires` the server delivers what is there, and waits only where there is nothing. For a single job
+    /// `expires` alone says the same; with `no_wait`, the server would refuse it while others wait for jobs that are on their way.
+    async fn fetch(&mut self, limit: u32, wait: Option<Duration>, out: &mut Vec<Lease>) -> Result<()> {
+        let payload = match wait.map(|wait| wait.as_nanos().max(1)) {
+            None => format!(r#"{{"batch":{limit},"no_wait":true}}"#),
+            Some(wait_ns) if limit == 1 => format!(r#"{{"batch":1,"expires":{wait_ns}}}"#),
+            Some(wait_ns) => format!(r#"{{"batch":{limit},"expires":{wait_ns},"no_wait":true}}"#),
+        };
+        let request = Request { subject: self.subject.clone(), payload: payload.into() };
+        let before = out.len();
+        let pulled = self
+            .link
+            .pull(OPERATION, request, wait.unwrap_or_default(), |message, context| {
+                match next(message, context)? {
+                    None => return Ok(Next::Done),
+                    Some(lease) => out.push(lease),
+                }
+                Ok(if out.len() - before < limit as usize { Next::More } else { Next::Done })
+            })
+            .await;
+        if let Some(progress) = &self.progress {
+            progress.keep(&out[before..]);
+        }
+        match pulled {
+            // What came before the trouble is ours; the trouble comes again with the next pull.
+            Err(error) if out.len() > before => {
+                tracing::debug!("{error}");
+                Ok(())
+            }
+            pulled => pulled,
+        }
+    }
+}
+
+/// The lease that `message` delivers; `None` for the end of what there was.
+fn next(message: Message, context: &dyn Fn() -> String) -> Result<Option<Lease>> {
+    match message.status.map(|status| status.as_u16()) {
+        None => {}
+        // Nothing there; the time is over, or others wait for what is there.
+        Some(404 | 408) => return Ok(None),
+        Some(status) => return Err(of_status(context(), status, &message)),
+    }
+    let address = message.reply.as_ref().map(|reply| reply.as_str()).unwrap_or_default();
+    match delivery::lease(message.payload, address) {
+        Some(lease) => Ok(Some(lease)),
+        None => {
+            let message = "the server delivered a message that is no job of ours: somebody else writes to this stream";
+            Err(Error::new(ErrorKind::Server, context(), message))
+        }
+    }
+}
+
+impl Look for JetstreamLook {
+    async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        self.fetch(limit, None, out).await
+    }
+
+    async fn take_held(&mut self, limit: u32, wait: Duration, out: &mut Vec<Lease>) -> Result<()> {
+        self.fetch(limit, Some(wait), out).await
+    }
+
+    /// The server cannot be asked for expired jobs alone; it delivers them first.
+    async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        match self.progress {
+            // Those of a silent worker come by ordinary claims.
+            Some(_) => Ok(()),
+            None => self.fetch(limit, None, out).await,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Enqueue: the jobs of a batch, published without waiting in between.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::delivery::message;
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::NewJob;
+use crate::nats::connection::{Answer, Link, Request};
+use crate::nats::failure::{api_error, of_api};
+use crate::nats::settings::{Names, Settings};
+use crate::seam::Producer;
+
+const OPERATION: &str = "enqueue into";
+
+pub(super) struct JetstreamProducer {
+    link: Link,
+    names: Names,
+}
+
+impl JetstreamProducer {
+    pub(super) async fn open(settings: &Settings) -> Result<Self> {
+        Ok(JetstreamProducer { link: Link::open(settings).await?, names: settings.names.clone() })
+    }
+
+    /// Refuses what the server would refuse by ending the connection.
+    async fn check_size(&mut self, jobs: &[NewJob]) -> Result<()> {
+        let limit = self.link.max_payload().await?;
+        match jobs.iter().map(|job| message(job).len()).find(|bytes| *bytes > limit) {
+            None => Ok(()),
+            Some(bytes) => {
+                let message = format!(
+                    "a message of {bytes} bytes is more than the server takes ({limit}): raise its max_payload"
+                );
+                Err(Error::new(ErrorKind::Config, self.link.context(OPERATION), message))
+            }
+        }
+    }
+
+    /// What the answer to one job says against it.
+    fn refusal(&self, answer: Answer) -> Option<Error> {
+        if let Some(error) = answer.error {
+            return Some(error);
+        }
+        let confirmed: Value = match serde_json::from_slice(&answer.payload) {
+            Ok(confirmed) => confirmed,
+            Err(_) => return Some(self.link.unexpected(OPERATION, "something else than a confirmation")),
+        };
+        match api_error(&confirmed) {
+            Some(error) => Some(of_api(self.link.context(OPERATION), &error)),
+            // A stream of somebody else that listens to every subject.
+            None if confirmed["stream"] != self.names.stream.as_str() => {
+                Some(self.link.unexpected(OPERATION, &format!("that the job is in the stream {}", confirmed["stream"])))
+            }
+            None => None,
+        }
+    }
+}
+
+#[async_trait]
+impl Producer for JetstreamProducer {
+    /// The server stores message after message, so a refusal in the middle leaves the others in the queue: that is reported as
+    /// unknown, and only a batch of which nothing was stored as refused.
+    async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<()> {
+        self.check_size(jobs).await?;
+        let requests = jobs
+            .iter()
+            .map(|job| Request { subject: self.names.subject.clone(), payload: message(job) })
+            .collect::<Vec<_>>();
+        let answers = self.link.ask(OPERATION, requests).await?;
+        let mut refusals = 0;
+        let mut first = None;
+        for refusal in answers.into_iter().filter_map(|answer| self.refusal(answer)) {
+            refusals += 1;
+            first.get_or_insert(refusal);
+        }
+        match first {
+            None => Ok(()),
+            Some(refusal) if refusals == jobs.len() => Err(refusal),
+            Some(refusal) => {
+                let accepted = jobs.len() - refusals;
+                let message = format!("{accepted} of {} jobs were accepted, then: {refusal}", jobs.len());
+                Err(Error::new(ErrorKind::Unknown, self.link.context(OPERATION), message)
+                    .with_code(refusal.count_key()))
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! A file per queue.
+
+pub(super) mod jetstream;

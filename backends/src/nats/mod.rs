@@ -1,0 +1,51 @@
+//! The queue on a NATS server with JetStream, and what a second one would share with it.
+//!
+//! * `settings`: what a queue is opened with, and the names of what it keeps on the server;
+//! * `address`: the parts of a URL; `monitoring`: the server's own account of itself, over HTTP;
+//! * `connection`: a connection that mends itself; `failure`: what an answer of the server means to the harness;
+//! * `ownership`: whose a stream is; `describe`: what the server is; `durability`: what it promises;
+//! * `designs/`: the queue.
+//!
+//! Everything of a queue is one stream, named `<namespace>-<id>`, with its only consumer. Nothing else on the server is touched,
+//! ever.
+
+mod address;
+mod connection;
+mod describe;
+mod designs;
+mod durability;
+mod failure;
+mod monitoring;
+mod ownership;
+mod probe;
+mod settings;
+
+use std::num::NonZeroU32;
+
+use crate::capability::Wake;
+use crate::entry::{EngineKind, Room};
+
+pub use address::Address;
+/// The client library, for the harness's side of this room.
+pub use async_nats as client;
+pub use connection::connect;
+pub use monitoring::read as read_monitoring;
+
+/// A NATS server, 2.10 or newer, with JetStream.
+pub const ENGINE: EngineKind = EngineKind {
+    id: "nats",
+    has_server: true,
+    has_objects: true,
+    for_other_processes: std::convert::identity,
+    probe: &probe::NatsProbe,
+};
+
+/// Its queue.
+pub static ROOM: Room = Room { engine: ENGINE, entries: &[designs::jetstream::ENTRY] };
+
+/// Most jobs per call: keeps one pipeline's requests and replies within some tens of megabytes at ordinary payloads, and within
+/// what the client library keeps of a subscription before it drops messages (65,536).
+const MAX_BATCH: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
+
+/// The ways to wait that the backends of this engine know.
+const WAKES: &[Wake] = &[Wake::Block, Wake::Poll];

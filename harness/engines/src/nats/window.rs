@@ -1,0 +1,33 @@
+//! A NATS server's counters at one end of the measured window.
+
+use async_trait::async_trait;
+use qbench_backends::ServerUrl;
+
+use super::jsz::look;
+use crate::monitor::server::{ServerCounters, WindowReader};
+
+/// Asks for them. Each question is a connection of its own.
+pub(super) struct NatsCounters {
+    url: ServerUrl,
+    streams: Vec<String>,
+}
+
+impl NatsCounters {
+    /// `streams` are the backend's.
+    pub(super) fn new(url: ServerUrl, streams: Vec<String>) -> Self {
+        NatsCounters { url, streams }
+    }
+}
+
+#[async_trait]
+impl WindowReader for NatsCounters {
+    async fn connect(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn read(&mut self, _at_us: u64) -> Result<ServerCounters, String> {
+        let answer = look(&self.url, &self.streams).await?;
+        let memory_bytes = answer.streams.map(|streams| streams.memory_bytes);
+        Ok(ServerCounters { memory_bytes, ..ServerCounters::default() })
+    }
+}
