@@ -155,11 +155,11 @@ impl Capacity {
         match self.capacity_jobs_s {
             Some(capacity) => format!(
                 "{workers} x {} / {} = {} jobs/s",
-                workload.concurrency,
+                workload.worker.concurrency,
                 format_duration(workload.work),
                 grouped(capacity)
             ),
-            None => format!("{workers} x {} without work", workload.concurrency),
+            None => format!("{workers} x {} without work", workload.worker.concurrency),
         }
     }
 }

@@ -53,17 +53,17 @@ pub const VARIABLE_PREFIX: &str = "QBENCH_";
 
 /// A [`KeySpec`] of one field: everything that differs between two settings, and nothing else.
 macro_rules! key {
-    ($name:literal, $value_name:expr, $field:ident, $parse:expr, $print:expr, $help:literal) => {
+    ($name:literal, $value_name:expr, $($field:ident).+, $parse:expr, $print:expr, $help:literal) => {
         KeySpec {
             name: $name,
             value_name: $value_name,
             help: $help,
             parse: |workload, text| {
-                workload.$field = $parse(text)?;
+                workload.$($field).+ = $parse(text)?;
                 Ok(())
             },
-            print: |workload| $print(workload.$field),
-            copy: |from, to| to.$field = from.$field,
+            print: |workload| $print(workload.$($field).+),
+            copy: |from, to| to.$($field).+ = from.$($field).+,
         }
     };
 }
@@ -132,7 +132,7 @@ pub static KEYS: &[KeySpec] = &[
     key!(
         "concurrency",
         Some("N"),
-        concurrency,
+        worker.concurrency,
         |text| positive(text, "jobs at a time per worker"),
         print,
         "Jobs that one worker works on at a time"
@@ -140,7 +140,7 @@ pub static KEYS: &[KeySpec] = &[
     key!(
         "claim-batch",
         Some("N"),
-        claim_batch,
+        worker.claim_batch,
         |text| positive(text, "jobs in one claim"),
         print,
         "Most jobs in one claim"
@@ -148,7 +148,7 @@ pub static KEYS: &[KeySpec] = &[
     key!(
         "prefetch",
         Some("N"),
-        prefetch,
+        worker.prefetch,
         |text| count(text, 0, "prefetched jobs"),
         print,
         "Jobs that a worker claims ahead of its free slots"
@@ -156,7 +156,7 @@ pub static KEYS: &[KeySpec] = &[
     key!(
         "refill",
         Some("N|auto"),
-        refill,
+        worker.refill,
         |text| unless_auto(text, |text| count(text, 0, "jobs left at a refill")),
         |refill: Option<u32>| refill.map_or(AUTO.to_owned(), print),
         "With --prefetch: claim again when no more than N claimed jobs wait; auto: half of --prefetch"
@@ -164,7 +164,7 @@ pub static KEYS: &[KeySpec] = &[
     key!(
         "ack-batch",
         Some("N|auto"),
-        ack_batch,
+        worker.ack_batch,
         |text| unless_auto(text, |text| positive(text, "jobs in one ack")),
         |batch: Option<NonZeroU32>| batch.map_or(AUTO.to_owned(), print),
         "Most jobs in one ack; auto: the backend's own completion buffer, and 1 where it has none"
@@ -172,7 +172,7 @@ pub static KEYS: &[KeySpec] = &[
     key!(
         "ack-linger",
         Some("D|auto"),
-        ack_linger,
+        worker.ack_linger,
         |text| unless_auto(text, |text| within(text, Duration::ZERO, Duration::from_secs(10), "the ack linger")),
         |linger: Option<Duration>| linger.map_or(AUTO.to_owned(), format_duration),
         "How long a finished job may wait for others to be acked with; auto: as the backend's own completion buffer"

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use qbench_schema::load::{Arrivals, Wake};
+use qbench_schema::load::{Arrivals, Wake, WorkerSettings};
 
 use crate::error::{Error, Result};
 use crate::units::{format_duration, grouped};
@@ -111,19 +111,8 @@ pub struct Workload {
     pub payload_bytes: u64,
     /// Workers, each with a consumer of its own.
     pub workers: NonZeroU32,
-    /// Jobs that one worker works on at a time.
-    pub concurrency: NonZeroU32,
-    /// Most jobs in one claim.
-    pub claim_batch: NonZeroU32,
-    /// Jobs that a worker claims ahead of its free slots.
-    pub prefetch: u32,
-    /// Jobs that may still wait in a worker's buffer when it claims again; `None` for half of `prefetch`.
-    pub refill: Option<u32>,
-    /// Most leases in one ack; `None` leaves it to the backend.
-    pub ack_batch: Option<NonZeroU32>,
-    /// How long a finished job may wait for others to be acked with; `None` leaves it to the backend where the batch is
-    /// left to it, too, and is no time else.
-    pub ack_linger: Option<Duration>,
+    /// How each of them handles jobs.
+    pub worker: WorkerSettings,
     /// Simulated work of one job.
     pub work: Duration,
     /// Share of the jobs whose work fails.
@@ -162,12 +151,7 @@ impl Default for Workload {
             enqueue_batch: NonZeroU32::MIN,
             payload_bytes: 512,
             workers: NonZeroU32::MIN,
-            concurrency: NonZeroU32::MIN,
-            claim_batch: NonZeroU32::MIN,
-            prefetch: 0,
-            refill: None,
-            ack_batch: None,
-            ack_linger: None,
+            worker: WorkerSettings::default(),
             work: Duration::ZERO,
             fail_pct: Percent::NONE,
             panic_pct: Percent::NONE,
@@ -187,12 +171,7 @@ impl Default for Workload {
 impl Workload {
     /// Jobs that all workers together work on at a time.
     pub fn slots(&self) -> u64 {
-        u64::from(self.workers.get()) * u64::from(self.concurrency.get())
-    }
-
-    /// Jobs that may still wait in a worker's buffer when it claims again.
-    pub fn refill_threshold(&self) -> u32 {
-        self.refill.unwrap_or(self.prefetch / 2)
+        u64::from(self.workers.get()) * u64::from(self.worker.concurrency.get())
     }
 
     /// Arrivals of the measured phase on a constant schedule; the expected number on a Poisson one.
@@ -205,17 +184,11 @@ impl Workload {
         self.warmup_rate.jobs_in(self.warmup)
     }
 
-    /// Most jobs that a worker holds at once, as its buffer counts them: those in work and those prefetched, or one whole
-    /// claim where that is more.
-    fn held_most(&self) -> u32 {
-        self.concurrency.get().saturating_add(self.prefetch).max(self.claim_batch.get())
-    }
-
     /// Longest time that a worker should hold a job that it claimed: it is the last of all that the worker holds, and waits
     /// for its ack.
     fn longest_hold(&self) -> Duration {
-        let rounds = self.held_most().div_ceil(self.concurrency.get());
-        self.work.saturating_mul(rounds) + self.ack_linger.unwrap_or_default()
+        let rounds = self.worker.held_most().div_ceil(self.worker.concurrency.get());
+        self.work.saturating_mul(rounds) + self.worker.linger()
     }
 
     /// Whether the work of some jobs is meant to fail or to panic.
@@ -252,7 +225,7 @@ impl Workload {
             return Err(Error::Together(format!(
                 "{} workers x {} is {} jobs in progress at once, and a run may have {}: lower --workers or --concurrency",
                 self.workers,
-                self.concurrency,
+                self.worker.concurrency,
                 grouped(self.slots() as f64),
                 grouped(MAX_SLOTS as f64)
             )));
@@ -264,11 +237,13 @@ impl Workload {
             )));
         }
         // Without prefetch there is nothing to refill, and the setting means nothing: it may stay while prefetch is varied.
-        if let Some(refill) = self.refill.filter(|refill| self.prefetch > 0 && *refill >= self.prefetch) {
+        if let Some(refill) =
+            self.worker.refill.filter(|refill| self.worker.prefetch > 0 && *refill >= self.worker.prefetch)
+        {
             return Err(Error::Together(format!(
                 "a buffer for {} prefetched jobs is refilled when {refill} are left in it, which is always: lower --refill \
                  below --prefetch",
-                self.prefetch
+                self.worker.prefetch
             )));
         }
         let hold = self.longest_hold();
@@ -278,12 +253,12 @@ impl Workload {
                  claim of {} where that is more), and on {2} slots with {} of work and {} of ack linger the last of them takes \
                  up to {}: raise --lease above it",
                 format_duration(self.lease),
-                self.held_most(),
-                self.concurrency,
-                self.prefetch,
-                self.claim_batch,
+                self.worker.held_most(),
+                self.worker.concurrency,
+                self.worker.prefetch,
+                self.worker.claim_batch,
                 format_duration(self.work),
-                format_duration(self.ack_linger.unwrap_or_default()),
+                format_duration(self.worker.linger()),
                 format_duration(hold)
             )));
         }

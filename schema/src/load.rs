@@ -1,5 +1,8 @@
 //! Words of a load, which settings, driver and backends have in common.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 /// How intended instants are spaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Arrivals {
@@ -44,6 +47,98 @@ impl Wake {
             Wake::Poll => "poll",
             Wake::Notify => "notify",
             Wake::Block => "block",
+        }
+    }
+}
+
+/// How a worker handles jobs. As a user asks for it, some of it is left open; a run decides that ([`WorkerSettings::decided`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// Jobs that it works on at a time.
+    pub concurrency: NonZeroU32,
+    /// Most jobs in one claim.
+    pub claim_batch: NonZeroU32,
+    /// Jobs that it claims ahead of its free slots.
+    pub prefetch: u32,
+    /// Jobs that may still wait in its buffer when it claims again; `None` for half of `prefetch`.
+    pub refill: Option<u32>,
+    /// Most leases in one ack; `None` leaves it to the backend.
+    pub ack_batch: Option<NonZeroU32>,
+    /// How long a finished job may wait for others to be acked with; `None` leaves it to the backend where the batch is
+    /// left to it, too, and is no time else.
+    pub ack_linger: Option<Duration>,
+}
+
+impl Default for WorkerSettings {
+    /// The smallest of everything: one job after the other.
+    fn default() -> Self {
+        WorkerSettings {
+            concurrency: NonZeroU32::MIN,
+            claim_batch: NonZeroU32::MIN,
+            prefetch: 0,
+            refill: None,
+            ack_batch: None,
+            ack_linger: None,
+        }
+    }
+}
+
+impl WorkerSettings {
+    /// The same with nothing left open, on a backend whose own completion buffer holds `jobs` for `linger`.
+    #[must_use]
+    pub fn decided(self, jobs: NonZeroU32, linger: Duration) -> Self {
+        let (ack_batch, linger) = match self.ack_batch {
+            None => (jobs, linger),
+            Some(asked) => (asked, Duration::ZERO),
+        };
+        WorkerSettings {
+            refill: Some(self.refill_threshold()),
+            ack_batch: Some(ack_batch),
+            ack_linger: Some(self.ack_linger.unwrap_or(linger)),
+            ..self
+        }
+    }
+
+    /// Jobs that may still wait in its buffer when it claims again.
+    pub fn refill_threshold(&self) -> u32 {
+        self.refill.unwrap_or(self.prefetch / 2)
+    }
+
+    /// Most leases in one ack, as decided.
+    pub fn ack_jobs(&self) -> u32 {
+        self.ack_batch.map_or(1, NonZeroU32::get)
+    }
+
+    /// How long a finished job may wait for others to be acked with, as decided.
+    pub fn linger(&self) -> Duration {
+        self.ack_linger.unwrap_or_default()
+    }
+
+    /// Most jobs that it holds at once, as its buffer counts them: those in work and those prefetched, or one whole claim
+    /// where that is more.
+    pub fn held_most(&self) -> u32 {
+        self.concurrency.get().saturating_add(self.prefetch).max(self.claim_batch.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_open_is_the_backend_s_and_a_batch_that_was_asked_for_does_not_linger() {
+        let (own_jobs, own_linger) = (NonZeroU32::new(10).expect("not zero"), Duration::from_millis(10));
+        let asked = NonZeroU32::new(3);
+        let second = Duration::from_secs(1);
+        for (ack_batch, ack_linger, jobs, linger) in [
+            (None, None, 10, own_linger),
+            (None, Some(second), 10, second),
+            (asked, None, 3, Duration::ZERO),
+            (asked, Some(second), 3, second),
+        ] {
+            let settings = WorkerSettings { ack_batch, ack_linger, prefetch: 9, ..WorkerSettings::default() };
+            let decided = settings.decided(own_jobs, own_linger);
+            assert_eq!((decided.ack_jobs(), decided.linger(), decided.refill), (jobs, linger, Some(4)));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use qbench_schema::load::WorkerSettings;
 use tokio::sync::{Notify, Semaphore};
 
 /// Jobs of one worker that were claimed and are not settled: those that wait, in their order, and a count of all.
@@ -34,11 +35,12 @@ struct Room {
 }
 
 impl<T> Buffer<T> {
-    /// Room for `concurrency` jobs in work and `prefetch` behind them, refilled when no more than `refill` of those are left;
-    /// where none is prefetched, when a slot is free. A claim may always be as large as `claim_batch`.
-    pub(super) fn new(concurrency: u32, prefetch: u32, refill: u32, claim_batch: u32) -> Self {
-        let most = (concurrency + prefetch).max(claim_batch) as usize;
-        let low = if prefetch == 0 { concurrency - 1 } else { concurrency + refill };
+    /// Room for the jobs in work and those prefetched behind them, refilled when no more than the refill threshold of those are
+    /// left; where none is prefetched, when a slot is free. A claim may always be as large as the claim batch.
+    pub(super) fn new(worker: &WorkerSettings) -> Self {
+        let most = worker.held_most() as usize;
+        let concurrency = worker.concurrency.get();
+        let low = if worker.prefetch == 0 { concurrency - 1 } else { concurrency + worker.refill_threshold() };
         Buffer {
             jobs: Mutex::new(VecDeque::with_capacity(most)),
             waiting: Semaphore::new(0),
@@ -140,11 +142,19 @@ impl<T> Buffer<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
     use std::time::Duration;
 
     use tokio::time::timeout;
 
     use super::*;
+
+    fn buffer(concurrency: u32, prefetch: u32, refill: u32, claim_batch: u32) -> Buffer<()> {
+        let jobs = |count| NonZeroU32::new(count).expect("not zero");
+        let (concurrency, claim_batch) = (jobs(concurrency), jobs(claim_batch));
+        let refill = Some(refill);
+        Buffer::new(&WorkerSettings { concurrency, claim_batch, prefetch, refill, ..WorkerSettings::default() })
+    }
 
     /// What a claim may bring now, or `None` when it is not time for one.
     async fn limit(buffer: &Buffer<()>) -> Option<usize> {
@@ -153,7 +163,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_worker_without_prefetch_claims_when_a_slot_is_free() {
-        let buffer = Buffer::new(2, 0, 0, 1);
+        let buffer = buffer(2, 0, 0, 1);
         assert_eq!(limit(&buffer).await, Some(2));
         buffer.claimed(1, 1);
         assert_eq!(limit(&buffer).await, Some(1));
@@ -165,7 +175,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_claimed_batch_is_worked_off_before_the_next_one() {
-        let buffer = Buffer::new(1, 0, 0, 10);
+        let buffer = buffer(1, 0, 0, 10);
         assert_eq!(limit(&buffer).await, Some(10));
         buffer.claimed(10, 10);
         buffer.settled(9);
@@ -176,7 +186,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_prefetching_worker_claims_again_at_its_refill_threshold_and_not_before() {
-        let buffer = Buffer::new(1, 10, 4, 5);
+        let buffer = buffer(1, 10, 4, 5);
         buffer.claimed(5, 5);
         assert_eq!(limit(&buffer).await, Some(6), "the queue gave all it was asked for, so there may be more");
         buffer.claimed(5, 5);
@@ -191,7 +201,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_ran_dry_is_not_asked_again_while_enough_jobs_wait_here() {
-        let buffer = Buffer::new(1, 10, 4, 10);
+        let buffer = buffer(1, 10, 4, 10);
         buffer.claimed(10, 7);
         assert_eq!(limit(&buffer).await, None);
         buffer.settled(2);
@@ -202,7 +212,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_worker_that_waits_for_room_learns_that_there_will_be_none() {
-        let buffer: Buffer<()> = Buffer::new(1, 0, 0, 1);
+        let buffer = buffer(1, 0, 0, 1);
         buffer.claimed(1, 1);
         let (claimed, ()) = tokio::join!(buffer.time_to_claim(), async { buffer.no_more_room() });
         assert_eq!(claimed, None);

@@ -1,10 +1,12 @@
 //! The tasks of a run: producers and workers on their threads, with what all parts of the run share.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use qbench_backends::{ProducerId, WorkerId};
+use qbench_schema::load::WorkerSettings;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -61,13 +63,16 @@ impl LoadRun<'_> {
             enqueue_batch: AtomicU32::new(plan.enqueue_batch),
         });
         // Where a consumer must settle a claim before the next one, every slot of a worker gets a consumer of its own.
-        let consumers_per_worker = if capabilities.one_claim_at_a_time { plan.concurrency } else { 1 };
+        let (consumers_per_worker, worker) = match capabilities.one_claim_at_a_time {
+            true => (plan.worker.concurrency.get(), WorkerSettings { concurrency: NonZeroU32::MIN, ..plan.worker }),
+            false => (1, plan.worker),
+        };
         let worker_context = Arc::new(WorkerContext {
             clock: self.clock,
             ledger: Arc::clone(&ledger),
             incidents: Arc::clone(&self.incidents),
             stop: Arc::clone(&stop),
-            plan: LoadPlan { concurrency: plan.concurrency / consumers_per_worker, ..plan.clone() },
+            plan: LoadPlan { worker, ..plan.clone() },
             recovery: capabilities.recovery,
             valve: Arc::clone(&valve),
         });

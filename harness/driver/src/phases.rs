@@ -349,7 +349,7 @@ impl LoadRun<'_> {
     ) -> Ended {
         let begun = Instant::now();
         // A worker may hold jobs that the server does not show any more; this long after the last ack it holds none.
-        let quiet = QUIET + self.plan.work + self.plan.ack_linger;
+        let quiet = QUIET + self.plan.work + self.plan.worker.linger();
         let mut last_progress = (shared.ledger.counts().settled(), begun);
         // Short at first, because coming to rest usually takes as long as one job.
         let mut pause = Duration::from_millis(2);

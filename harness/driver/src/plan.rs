@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use qbench_schema::load::WorkerSettings;
 use qbench_schema::result::Activity;
 
 use super::schedule::{Schedule, Segment};
@@ -27,18 +28,8 @@ pub struct LoadPlan {
     pub prefill_batch: u32,
     /// Workers.
     pub workers: u32,
-    /// Jobs that one worker works on at the same time.
-    pub concurrency: u32,
-    /// Most jobs in one claim.
-    pub claim_batch: u32,
-    /// Jobs claimed ahead of a free slot.
-    pub prefetch: u32,
-    /// Claimed jobs that may still wait for a slot when a worker claims again.
-    pub refill: u32,
-    /// Most jobs in one ack.
-    pub ack_batch: u32,
-    /// How long a finished job may wait for its ack batch to fill.
-    pub ack_linger: Duration,
+    /// How each of them handles jobs, with nothing left open.
+    pub worker: WorkerSettings,
     /// Simulated work.
     pub work: Duration,
     /// Which jobs' work does not succeed.

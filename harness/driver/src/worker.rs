@@ -66,9 +66,8 @@ enum Settled {
 pub async fn run(context: Arc<WorkerContext>, worker: u32, consumer: Consumer, sink: RecordSink) {
     let Consumer { claimer, acker } = consumer;
     let buffer =
-        Buffer::new(context.plan.concurrency, context.plan.prefetch, context.plan.refill, context.plan.claim_batch)
-            .holding_until_ack(context.plan.ack_batch == 1 && !acker.gathers());
-    let (settled, to_settle) = mpsc::channel(buffer.most() + context.plan.ack_batch as usize);
+        Buffer::new(&context.plan.worker).holding_until_ack(context.plan.worker.ack_jobs() == 1 && !acker.gathers());
+    let (settled, to_settle) = mpsc::channel(buffer.most() + context.plan.worker.ack_jobs() as usize);
     tokio::join!(
         ack_loop(&context, worker, acker, &buffer, to_settle, sink),
         work_loop(&context, &buffer, settled),
@@ -77,13 +76,13 @@ pub async fn run(context: Arc<WorkerContext>, worker: u32, consumer: Consumer, s
 }
 
 async fn claim_loop(context: &WorkerContext, mut claimer: Box<dyn Claimer>, buffer: &Buffer<ClaimedJob>) {
-    let mut leases = Vec::with_capacity(context.plan.claim_batch as usize);
+    let mut leases = Vec::with_capacity(context.plan.worker.claim_batch.get() as usize);
     let mut patience = Patience::default();
     let reclaim_every = context.plan.lease / 2;
     let mut reclaim_at = Instant::now() + reclaim_every;
     while !context.stop.load(Ordering::Acquire) {
         let Some(room) = buffer.time_to_claim().await else { break };
-        let limit = context.plan.claim_batch.min(u32::try_from(room).unwrap_or(u32::MAX));
+        let limit = context.plan.worker.claim_batch.get().min(u32::try_from(room).unwrap_or(u32::MAX));
         let pass = context.valve.enter().await;
         // Room and valve were waited for; a stop may have come meanwhile.
         if context.stop.load(Ordering::Acquire) {
@@ -123,7 +122,7 @@ async fn claim_loop(context: &WorkerContext, mut claimer: Box<dyn Claimer>, buff
 }
 
 async fn work_loop(context: &WorkerContext, buffer: &Buffer<ClaimedJob>, settled: mpsc::Sender<Settled>) {
-    join_all((0..context.plan.concurrency).map(|_| work_slot(context, buffer, &settled))).await;
+    join_all((0..context.plan.worker.concurrency.get()).map(|_| work_slot(context, buffer, &settled))).await;
     while let Some(job) = buffer.pop() {
         // The receiver outlives every sender; it fails only when the ack loop panicked, which ends the task anyway.
         let _ = settled.send(Settled::Unstarted(job.lease)).await;
@@ -203,12 +202,12 @@ async fn ack_loop(
     let mut outcomes = AckOutcomes::default();
     while let Some(first) = to_settle.recv().await {
         batch.add(first);
-        let deadline = tokio::time::Instant::now() + context.plan.ack_linger;
-        while batch.leases.len() < context.plan.ack_batch as usize {
+        let deadline = tokio::time::Instant::now() + context.plan.worker.linger();
+        while batch.leases.len() < context.plan.worker.ack_jobs() as usize {
             let next = match to_settle.try_recv() {
                 Ok(next) => Some(next),
                 // Jobs that were never begun mean a stop: nothing is waited for any more.
-                Err(_) if context.plan.ack_linger.is_zero() || !batch.unstarted.is_empty() => None,
+                Err(_) if context.plan.worker.linger().is_zero() || !batch.unstarted.is_empty() => None,
                 Err(_) => timeout_at(deadline, to_settle.recv()).await.ok().flatten(),
             };
             match next {

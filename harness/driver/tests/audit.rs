@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use qbench_driver::plan::LoadPlan;
 use qbench_driver::work::Failures;
+use qbench_schema::load::WorkerSettings;
 use qbench_schema::result::{Audit, Verdict};
-use support::{Driven, Fault, Faulty, drive, memory, on_schedule, plan};
+use support::{Driven, Fault, Faulty, drive, jobs, memory, on_schedule, plan};
 
 /// Slowly enough to watch.
 fn ten_a_second() -> LoadPlan {
@@ -23,9 +24,12 @@ fn fifty_thousand_a_second() -> LoadPlan {
     LoadPlan {
         schedule: Arc::new(on_schedule(50_000.0, Duration::from_secs(1))),
         enqueue_batch: 100,
-        claim_batch: 100,
-        ack_batch: 100,
-        concurrency: 100,
+        worker: WorkerSettings {
+            concurrency: jobs(100),
+            claim_batch: jobs(100),
+            ack_batch: Some(jobs(100)),
+            ..WorkerSettings::default()
+        },
         drain_deadline: Duration::from_secs(30),
         ..plan(1.0)
     }
@@ -99,7 +103,8 @@ async fn a_failed_job_that_the_queue_calls_done_makes_the_accounts_differ() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_beyond_its_limit_is_a_violation() {
     // A claim can only exceed its limit when more than one job waits, so the jobs arrive faster than claims return.
-    let busy = LoadPlan { workers: 1, concurrency: 1, work: Duration::from_millis(5), ..plan(400.0) };
+    let busy =
+        LoadPlan { workers: 1, worker: WorkerSettings::default(), work: Duration::from_millis(5), ..plan(400.0) };
     let audit = drive(Faulty::in_memory(Fault::Overclaims), busy, None).await.audit;
     assert_eq!(audit.verdict, Verdict::Violated);
     assert!(audit.overclaimed > 0);

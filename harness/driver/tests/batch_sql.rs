@@ -18,9 +18,10 @@ use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::work::Failures;
 use qbench_engines::postgres::PostgresServer;
 use qbench_engines::services::StartOptions;
+use qbench_schema::load::WorkerSettings;
 use qbench_schema::result::{Durability, Verdict};
 use sqlx::{Connection, PgConnection};
-use support::{drive, plan};
+use support::{drive, jobs, plan};
 
 /// A private server, and a connection past the backend.
 struct Rig {
@@ -199,10 +200,12 @@ fn flat_out(workers: u32) -> LoadPlan {
         max_backlog: 5_000,
         enqueue_batch: 20,
         workers,
-        concurrency: 1,
-        claim_batch: 10,
-        ack_batch: 10,
-        ack_linger: Duration::from_millis(10),
+        worker: WorkerSettings {
+            claim_batch: jobs(10),
+            ack_batch: Some(jobs(10)),
+            ack_linger: Some(Duration::from_millis(10)),
+            ..WorkerSettings::default()
+        },
         failures: Failures { failed_share: 0.05, panicked_share: 0.01, seed: 9 },
         drain_deadline: Duration::from_secs(60),
         ..plan(1.0)

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use qbench_driver::plan::LoadPlan;
 use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::work::{Failures, WorkEnd};
-use qbench_schema::load::Arrivals;
+use qbench_schema::load::{Arrivals, WorkerSettings};
 use qbench_schema::record::Stage;
 use qbench_schema::result::{Activity, Verdict};
-use support::{Driven, Fault, Faulty, drive, memory, plan};
+use support::{Driven, Fault, Faulty, drive, jobs, memory, plan};
 
 async fn drive_faulty(fault: Fault) -> Driven {
     drive(Faulty::in_memory(fault), plan(400.0), None).await
@@ -48,8 +48,10 @@ async fn a_rejected_enqueue_is_tried_again_and_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_finishes_what_runs_and_hands_back_what_was_never_begun() {
     let mut slow = plan(400.0);
-    (slow.workers, slow.concurrency, slow.prefetch, slow.claim_batch) = (2, 1, 20, 10);
-    (slow.ack_batch, slow.ack_linger, slow.work) = (5, Duration::from_millis(50), Duration::from_millis(40));
+    slow.workers = 2;
+    (slow.worker.concurrency, slow.worker.prefetch, slow.worker.claim_batch) = (jobs(1), 20, jobs(10));
+    (slow.worker.ack_batch, slow.worker.ack_linger) = (Some(jobs(5)), Some(Duration::from_millis(50)));
+    slow.work = Duration::from_millis(40);
     let driven = drive(memory(), slow, Some(Duration::from_millis(500))).await;
     assert!(driven.outcome.interrupted);
     let census = driven.outcome.census.unwrap();
@@ -65,7 +67,7 @@ async fn a_stop_finishes_what_runs_and_hands_back_what_was_never_begun() {
 async fn stopped_with_full_buffers(change: impl FnOnce(&mut LoadPlan)) -> (Driven, Duration) {
     const UNTIL_STOP: Duration = Duration::from_millis(700);
     let mut held = plan(400.0);
-    (held.workers, held.concurrency, held.claim_batch, held.prefetch, held.refill) = (2, 1, 1, 0, 0);
+    (held.workers, held.worker) = (2, WorkerSettings { refill: Some(0), ..WorkerSettings::default() });
     held.work = Duration::from_millis(100);
     change(&mut held);
     let begun = Instant::now();
@@ -77,15 +79,21 @@ async fn stopped_with_full_buffers(change: impl FnOnce(&mut LoadPlan)) -> (Drive
 async fn a_stop_is_quick_and_leaves_nothing_behind_whatever_a_worker_holds() {
     type Change = fn(&mut LoadPlan);
     let knobs: [(&str, Change); 5] = [
-        ("a claimed batch", |plan| plan.claim_batch = 50),
-        ("a buffer", |plan| (plan.claim_batch, plan.prefetch, plan.refill) = (10, 40, 20)),
-        ("many at a time", |plan| (plan.concurrency, plan.claim_batch, plan.prefetch) = (5, 20, 20)),
-        ("a completion buffer that would wait for long", |plan| {
-            (plan.ack_batch, plan.ack_linger) = (1_000, Duration::from_secs(10));
+        ("a claimed batch", |LoadPlan { worker, .. }| worker.claim_batch = jobs(50)),
+        ("a buffer", |LoadPlan { worker, .. }| {
+            (worker.claim_batch, worker.prefetch, worker.refill) = (jobs(10), 40, Some(20));
         }),
-        ("all of them", |plan| {
-            (plan.concurrency, plan.claim_batch, plan.prefetch, plan.refill) = (3, 10, 30, 5);
-            (plan.ack_batch, plan.ack_linger, plan.enqueue_batch) = (1_000, Duration::from_secs(10), 10);
+        ("many at a time", |LoadPlan { worker, .. }| {
+            (worker.concurrency, worker.claim_batch, worker.prefetch) = (jobs(5), jobs(20), 20);
+        }),
+        ("a completion buffer that would wait for long", |LoadPlan { worker, .. }| {
+            (worker.ack_batch, worker.ack_linger) = (Some(jobs(1_000)), Some(Duration::from_secs(10)));
+        }),
+        ("all of them", |LoadPlan { worker, enqueue_batch, .. }| {
+            *enqueue_batch = 10;
+            (worker.concurrency, worker.claim_batch) = (jobs(3), jobs(10));
+            (worker.prefetch, worker.refill) = (30, Some(5));
+            (worker.ack_batch, worker.ack_linger) = (Some(jobs(1_000)), Some(Duration::from_secs(10)));
         }),
     ];
     for (what, change) in knobs {
@@ -131,8 +139,9 @@ async fn a_backlog_is_worked_off_when_its_last_job_is_acked_not_when_that_is_not
 async fn jobs_that_wait_in_a_worker_s_buffer_have_a_local_wait_and_others_none() {
     let local_wait = async |claim_batch, prefetch| {
         let mut buffered = plan(300.0);
-        (buffered.workers, buffered.concurrency, buffered.work) = (1, 4, Duration::from_millis(10));
-        (buffered.claim_batch, buffered.prefetch, buffered.refill) = (claim_batch, prefetch, prefetch / 2);
+        (buffered.workers, buffered.worker.concurrency, buffered.work) = (1, jobs(4), Duration::from_millis(10));
+        (buffered.worker.claim_batch, buffered.worker.prefetch) = (jobs(claim_batch), prefetch);
+        buffered.worker.refill = None;
         buffered.schedule = Arc::new(Schedule::new(
             None,
             100,
@@ -156,7 +165,8 @@ async fn jobs_that_wait_in_a_worker_s_buffer_have_a_local_wait_and_others_none()
 async fn a_finished_job_waits_in_the_completion_buffer_for_the_linger_and_no_longer() {
     for linger_ms in [10.0, 100.0] {
         let mut sparse = plan(4.0);
-        (sparse.workers, sparse.ack_batch, sparse.ack_linger) = (1, 10, Duration::from_secs_f64(linger_ms / 1e3));
+        let linger = Duration::from_secs_f64(linger_ms / 1e3);
+        (sparse.workers, sparse.worker.ack_batch, sparse.worker.ack_linger) = (1, Some(jobs(10)), Some(linger));
         let driven = drive(memory(), sparse, None).await;
         assert_eq!(driven.audit.verdict, Verdict::Ok, "{:?}", driven.audit);
         let ack_time = driven.outcome.recording.histograms.percentiles_ms(Stage::AckTime);
@@ -167,7 +177,7 @@ async fn a_finished_job_waits_in_the_completion_buffer_for_the_linger_and_no_lon
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_completion_buffer_does_not_wait() {
     let mut busy = flat_out(Activity::Both, 0, 100_000_000);
-    busy.ack_linger = Duration::from_secs(2);
+    busy.worker.ack_linger = Some(Duration::from_secs(2));
     let driven = drive(memory(), busy, None).await;
     assert_eq!(driven.audit.verdict, Verdict::Ok, "{:?}", driven.audit);
     assert!(driven.outcome.totals.measured.completed > 1_000, "{:?}", driven.outcome.totals);
@@ -178,7 +188,7 @@ async fn a_full_completion_buffer_does_not_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_flushes_the_completion_buffer_at_once() {
     let mut patient = plan(400.0);
-    (patient.ack_batch, patient.ack_linger) = (1_000, Duration::from_secs(10));
+    (patient.worker.ack_batch, patient.worker.ack_linger) = (Some(jobs(1_000)), Some(Duration::from_secs(10)));
     let started = Instant::now();
     let driven = drive(memory(), patient, Some(Duration::from_millis(500))).await;
     assert!(started.elapsed() < Duration::from_secs(3), "it took {:?}", started.elapsed());
@@ -192,7 +202,9 @@ async fn failing_and_panicking_jobs_are_settled_and_their_workers_live_on() {
     let failures = Failures { failed_share: 0.3, panicked_share: 0.2, seed: 5 };
     let ends: Vec<WorkEnd> = (0..400).map(|job| failures.end_of(job)).collect();
     let count = |end| ends.iter().filter(|drawn| **drawn == end).count() as u64;
-    let driven = drive(memory(), LoadPlan { failures, ack_batch: 5, ..plan(400.0) }, None).await;
+    let mut failing = LoadPlan { failures, ..plan(400.0) };
+    failing.worker.ack_batch = Some(jobs(5));
+    let driven = drive(memory(), failing, None).await;
     assert_eq!(driven.audit.verdict, Verdict::Ok, "{:?}", driven.audit);
     let jobs = driven.outcome.totals.measured;
     assert_eq!((jobs.enqueued, jobs.completed), (400, count(WorkEnd::Succeeded)));
@@ -238,7 +250,8 @@ fn flat_out(activity: Activity, prefill: u64, jobs_max: u64) -> LoadPlan {
     let measured = MeasuredLoad::FlatOut { duration: Duration::from_millis(300), jobs_max };
     let mut flat_out = plan(1.0);
     flat_out.schedule = Arc::new(Schedule::new(None, prefill, measured));
-    (flat_out.activity, flat_out.enqueue_batch, flat_out.claim_batch, flat_out.ack_batch) = (activity, 10, 10, 10);
+    (flat_out.activity, flat_out.enqueue_batch) = (activity, 10);
+    (flat_out.worker.claim_batch, flat_out.worker.ack_batch) = (jobs(10), Some(jobs(10)));
     flat_out
 }
 
@@ -258,7 +271,7 @@ async fn flat_out_producers_stay_within_the_backlog_and_every_job_is_audited() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prefilled_queue_is_full_when_the_measured_phase_begins() {
     let mut filled = plan(200.0);
-    (filled.workers, filled.concurrency, filled.work) = (1, 1, Duration::from_millis(1));
+    (filled.workers, filled.worker.concurrency, filled.work) = (1, jobs(1), Duration::from_millis(1));
     let measured = MeasuredLoad::OnSchedule {
         rate_jobs_s: 200.0,
         duration: Duration::from_secs(1),

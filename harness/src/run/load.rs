@@ -1,11 +1,13 @@
 //! The load that a plan describes, as the driver takes it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use qbench_backends::{AckBuffer, Capabilities};
+use qbench_backends::Capabilities;
 use qbench_scenarios::{RunPlan, Workload};
+use qbench_schema::load::WorkerSettings;
 use qbench_schema::result::Activity;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,7 +18,7 @@ use qbench_driver::work::Failures;
 
 /// Most jobs in one call where the size of the batch is not under test: filling a queue, and emptying it after a phase
 /// without workers.
-const LARGE_BATCH: u32 = 500;
+const LARGE_BATCH: NonZeroU32 = NonZeroU32::new(500).expect("not zero");
 
 /// Jobs per second that no queue reaches: how many numbers a flat-out load may need.
 const FLAT_OUT_CEILING_JOBS_S: f64 = 4e6;
@@ -25,22 +27,16 @@ const FLAT_OUT_CEILING_JOBS_S: f64 = 4e6;
 pub(super) fn plan_of(plan: &RunPlan, capabilities: &Capabilities) -> LoadPlan {
     let workload = &plan.workload;
     let activity = plan.scenario.activity;
-    let large = |most: std::num::NonZeroU32| most.get().min(LARGE_BATCH);
-    let ack_buffer = ack_buffer(workload, capabilities.ack_buffer);
+    let own = capabilities.ack_buffer;
     let load = LoadPlan {
         schedule: Arc::new(schedule(workload, activity)),
         activity,
         max_backlog: workload.max_backlog,
         producers: workload.producers.get(),
         enqueue_batch: workload.enqueue_batch.get(),
-        prefill_batch: large(capabilities.max_enqueue_batch),
+        prefill_batch: capabilities.max_enqueue_batch.min(LARGE_BATCH).get(),
         workers: workload.workers.get(),
-        concurrency: workload.concurrency.get(),
-        claim_batch: workload.claim_batch.get(),
-        prefetch: workload.prefetch,
-        refill: workload.refill_threshold(),
-        ack_batch: ack_buffer.jobs.get(),
-        ack_linger: ack_buffer.linger,
+        worker: workload.worker.decided(own.jobs, own.linger),
         work: workload.work,
         failures: Failures {
             failed_share: workload.fail_pct.share(),
@@ -54,22 +50,13 @@ pub(super) fn plan_of(plan: &RunPlan, capabilities: &Capabilities) -> LoadPlan {
     match activity {
         Activity::Both | Activity::Drain => load,
         // Workers only empty the queue afterwards, for the audit: that is not measured, and should not take long.
-        Activity::Enqueue => LoadPlan {
-            claim_batch: large(capabilities.max_claim_batch).max(load.claim_batch),
-            ack_batch: large(capabilities.max_ack_batch).max(load.ack_batch),
-            work: Duration::ZERO,
-            ..load
-        },
+        Activity::Enqueue => {
+            let claim_batch = capabilities.max_claim_batch.min(LARGE_BATCH).max(load.worker.claim_batch);
+            let ack_batch = Some(capabilities.max_ack_batch.min(LARGE_BATCH)).max(load.worker.ack_batch);
+            let worker = WorkerSettings { claim_batch, ack_batch, ..load.worker };
+            LoadPlan { worker, work: Duration::ZERO, ..load }
+        }
     }
-}
-
-/// The completion buffer that `workload` asks for; `own` is that of the backend.
-fn ack_buffer(workload: &Workload, own: AckBuffer) -> AckBuffer {
-    let rest = match workload.ack_batch {
-        None => own,
-        Some(jobs) => AckBuffer { jobs, linger: Duration::ZERO },
-    };
-    AckBuffer { linger: workload.ack_linger.unwrap_or(rest.linger), ..rest }
 }
 
 fn schedule(workload: &Workload, activity: Activity) -> Schedule {

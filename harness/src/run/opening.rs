@@ -78,8 +78,8 @@ pub(super) fn open(
 fn check_limits(id: &str, workload: &Workload, capabilities: &Capabilities) -> Result<(), Usage> {
     for (flag, asked, most) in [
         ("--enqueue-batch", workload.enqueue_batch, capabilities.max_enqueue_batch),
-        ("--claim-batch", workload.claim_batch, capabilities.max_claim_batch),
-        ("--ack-batch", workload.ack_batch.unwrap_or(NonZeroU32::MIN), capabilities.max_ack_batch),
+        ("--claim-batch", workload.worker.claim_batch, capabilities.max_claim_batch),
+        ("--ack-batch", workload.worker.ack_batch.unwrap_or(NonZeroU32::MIN), capabilities.max_ack_batch),
     ] {
         if asked > most {
             return Err(Usage(format!("{flag} {asked}: backend {id} takes at most {most} in this configuration")));
@@ -91,10 +91,10 @@ fn check_limits(id: &str, workload: &Workload, capabilities: &Capabilities) -> R
             "{flag}: backend {id} cannot record that the work of a job failed in this configuration; leave it at 0"
         )));
     }
-    if capabilities.one_claim_at_a_time && workload.prefetch > 0 {
+    if capabilities.one_claim_at_a_time && workload.worker.prefetch > 0 {
         return Err(Usage(format!(
             "--prefetch {}: backend {id} must settle a claim before the next one in this configuration; leave it at 0",
-            workload.prefetch
+            workload.worker.prefetch
         )));
     }
     Ok(())

@@ -168,7 +168,9 @@ fn connections(request: &RunRequest, role: Role) -> u32 {
     const OF_THE_RUN: u32 = 7;
     let workload = &request.plan.workload;
     let of_the_queue = match role {
-        Role::Server => workload.producers.get() + OF_A_SLOT * workload.workers.get() * workload.concurrency.get(),
+        Role::Server => {
+            workload.producers.get() + OF_A_SLOT * workload.workers.get() * workload.worker.concurrency.get()
+        }
         Role::Background | Role::Harness => 0,
     };
     of_the_queue + OF_THE_RUN + request.plan.scenario.background.map_or(0, |pgbench| pgbench.clients.get())

@@ -45,7 +45,7 @@ pub(super) async fn run(
     let mut due_at = Instant::now();
     let mut open = true;
     while open || !batch.leases.is_empty() || !on_their_way.is_empty() {
-        let is_full = batch.leases.len() >= context.plan.ack_batch as usize;
+        let is_full = batch.leases.len() >= context.plan.worker.ack_jobs() as usize;
         let mut is_due = is_full || !open;
         if !is_due {
             tokio::select! {
@@ -54,7 +54,7 @@ pub(super) async fn run(
                 next = to_settle.recv() => match next {
                     Some(settled) => {
                         if batch.leases.is_empty() {
-                            due_at = Instant::now() + context.plan.ack_linger;
+                            due_at = Instant::now() + context.plan.worker.linger();
                         }
                         batch.add(settled);
                     }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test file uses its own part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::shards::threads_beside;
 use qbench_driver::work::Failures;
 use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
-use qbench_schema::load::Arrivals;
+use qbench_schema::load::{Arrivals, WorkerSettings};
 use qbench_schema::result::{Activity, Audit, Durability};
 
 /// The job that faults happen to.
@@ -227,6 +228,11 @@ pub fn on_schedule(rate_jobs_s: f64, duration: Duration) -> Schedule {
     Schedule::new(None, 0, MeasuredLoad::OnSchedule { rate_jobs_s, duration, arrivals: Arrivals::Constant, seed: 0 })
 }
 
+/// So many, which are not none.
+pub fn jobs(count: u32) -> NonZeroU32 {
+    NonZeroU32::new(count).unwrap()
+}
+
 /// A small load of one second without work.
 pub fn plan(rate_jobs_s: f64) -> LoadPlan {
     LoadPlan {
@@ -237,12 +243,7 @@ pub fn plan(rate_jobs_s: f64) -> LoadPlan {
         producers: 2,
         enqueue_batch: 1,
         workers: 4,
-        concurrency: 2,
-        claim_batch: 1,
-        prefetch: 0,
-        refill: 0,
-        ack_batch: 1,
-        ack_linger: Duration::ZERO,
+        worker: WorkerSettings { concurrency: jobs(2), refill: Some(0), ..WorkerSettings::default() },
         work: Duration::ZERO,
         failures: Failures::default(),
         payload: Bytes::from_static(b"payload"),

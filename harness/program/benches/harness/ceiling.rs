@@ -1,10 +1,12 @@
 //! What the harness itself can do when the queue costs nothing, and what every latency stage is then.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use anyhow::Context;
 use bytes::Bytes;
 use qbench_backends::ClientCounters;
 use qbench_driver::incidents::Incidents;
@@ -15,6 +17,7 @@ use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::shards::threads_beside;
 use qbench_driver::work::Failures;
 use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
+use qbench_schema::load::WorkerSettings;
 use qbench_schema::result::{Activity, Durability, Percentiles};
 
 use super::allocations;
@@ -81,6 +84,7 @@ pub fn measure() -> anyhow::Result<Vec<Table>> {
 /// Allocations of the whole process over jobs, for one second flat out.
 fn allocations_per_job(batch: u32) -> anyhow::Result<f64> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let jobs = NonZeroU32::new(batch).context("a batch of no jobs")?;
     runtime.block_on(async {
         let backend = peer::backend("null", None, Durability::D0, &[])?;
         let plan = LoadPlan {
@@ -95,12 +99,12 @@ fn allocations_per_job(batch: u32) -> anyhow::Result<f64> {
             enqueue_batch: batch,
             prefill_batch: batch,
             workers: 2,
-            concurrency: batch,
-            claim_batch: batch,
-            prefetch: 0,
-            refill: 0,
-            ack_batch: batch,
-            ack_linger: Duration::ZERO,
+            worker: WorkerSettings {
+                concurrency: jobs,
+                claim_batch: jobs,
+                ack_batch: Some(jobs),
+                ..WorkerSettings::default()
+            },
             work: Duration::ZERO,
             failures: Failures::default(),
             payload: Bytes::from(vec![0; 512]),

@@ -1,5 +1,6 @@
 //! Whether recording disturbs what it records (METHODOLOGY M3): job file, latency log and monitors, against histograms only.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use qbench_engines::postgres::{PostgresEngine, PostgresServer};
 use qbench_engines::services::StartOptions;
 use qbench_ground::clock::{PhaseCell, RunClock};
 use qbench_schema::files::RunFiles;
-use qbench_schema::load::Arrivals;
+use qbench_schema::load::{Arrivals, WorkerSettings};
 use qbench_schema::record::Stage;
 use qbench_schema::result::{Activity, Durability};
 
@@ -94,12 +95,7 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
         enqueue_batch: 1,
         prefill_batch: 1,
         workers: 10,
-        concurrency: 2,
-        claim_batch: 1,
-        prefetch: 0,
-        refill: 0,
-        ack_batch: 1,
-        ack_linger: Duration::ZERO,
+        worker: WorkerSettings { concurrency: NonZeroU32::MIN.saturating_add(1), ..WorkerSettings::default() },
         work: Duration::from_millis(1),
         failures: Failures::default(),
         payload: Bytes::from(vec![0xA5; 512]),
