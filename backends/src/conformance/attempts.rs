@@ -1,35 +1,17 @@
 //! Deliveries are counted.
 
-use super::Case;
-use super::requirement::Requirement;
 use super::stage::{Checked, Knobs, LEASE_EXPIRED, Stage, ack_held, claim_one, drain, ensure, jobs, reclaim_one};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "attempts.first_delivery_is_one",
-        claim: "The first delivery of every job is attempt 1.",
-        requires: &[],
-        body: |stage| Box::pin(first_is_one(stage)),
-    },
-    Case {
-        name: "attempts.reclaim_counts",
-        claim: "Every reclaim of a job counts its attempt up by one.",
-        requires: &[Requirement::Attempts, Requirement::LeaseExpiry],
-        body: |stage| Box::pin(reclaim_counts(stage)),
-    },
-    Case {
-        name: "attempts.nack_counts",
-        claim: "Every delivery after a nack counts the job's attempt up by one.",
-        requires: &[Requirement::Attempts, Requirement::Nack],
-        body: |stage| Box::pin(nack_counts(stage)),
-    },
-    Case {
-        name: "attempts.nack_and_reclaim_count_together",
-        claim: "Deliveries after nacks and after expired leases count as one series.",
-        requires: &[Requirement::Attempts, Requirement::Nack, Requirement::LeaseExpiry],
-        body: |stage| Box::pin(both_count(stage)),
-    },
-];
+cases! {
+    "attempts.first_delivery_is_one", first_is_one(), [],
+    "The first delivery of every job is attempt 1.";
+    "attempts.reclaim_counts", reclaim_counts(), [Attempts, LeaseExpiry],
+    "Every reclaim of a job counts its attempt up by one.";
+    "attempts.nack_counts", nack_counts(), [Attempts, Nack],
+    "Every delivery after a nack counts the job's attempt up by one.";
+    "attempts.nack_and_reclaim_count_together", both_count(), [Attempts, Nack, LeaseExpiry],
+    "Deliveries after nacks and after expired leases count as one series.";
+}
 
 async fn first_is_one(stage: Stage) -> Checked {
     let mut queue = stage.set_up(Knobs::default()).await?;

@@ -1,50 +1,24 @@
 //! Batches: whole on the way in, limited on the way out, answered one by one on ack.
 
-use super::Case;
-use super::requirement::Requirement;
 use super::stage::{
     Checked, Knobs, PATIENCE, SILENCE, Stage, ack, ack_held, claim, drain, ensure, ensure_empty, ensure_exactly, jobs,
 };
 use crate::seam::AckStatus;
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "batches.enqueue_arrives_whole",
-        claim: "A batch of n jobs arrives as n jobs, for small n and for the largest that is allowed (at most 1,000 tried).",
-        requires: &[],
-        body: |stage| Box::pin(enqueue_arrives_whole(stage)),
-    },
-    Case {
-        name: "batches.claim_keeps_its_limit",
-        claim: "A claim never returns more jobs than its limit.",
-        requires: &[],
-        body: |stage| Box::pin(claim_keeps_its_limit(stage)),
-    },
-    Case {
-        name: "batches.claim_with_the_largest_limit",
-        claim: "The largest limit that is allowed works, and gives what there is.",
-        requires: &[],
-        body: |stage| Box::pin(claim_with_the_largest_limit(stage)),
-    },
-    Case {
-        name: "batches.claim_appends",
-        claim: "A claim appends to the list that it is given and leaves what stood there.",
-        requires: &[],
-        body: |stage| Box::pin(claim_appends(stage)),
-    },
-    Case {
-        name: "batches.ack_settles_every_lease",
-        claim: "One ack settles a whole claim.",
-        requires: &[],
-        body: |stage| Box::pin(ack_settles_every_lease(stage)),
-    },
-    Case {
-        name: "batches.ack_answers_in_order",
-        claim: "An ack of good and stale leases says for each one, in their order, what became of it.",
-        requires: &[Requirement::StaleAck, Requirement::SeveralClaims],
-        body: |stage| Box::pin(ack_answers_in_order(stage)),
-    },
-];
+cases! {
+    "batches.enqueue_arrives_whole", enqueue_arrives_whole(), [],
+    "A batch of n jobs arrives as n jobs, for small n and for the largest that is allowed (at most 1,000 tried).";
+    "batches.claim_keeps_its_limit", claim_keeps_its_limit(), [],
+    "A claim never returns more jobs than its limit.";
+    "batches.claim_with_the_largest_limit", claim_with_the_largest_limit(), [],
+    "The largest limit that is allowed works, and gives what there is.";
+    "batches.claim_appends", claim_appends(), [],
+    "A claim appends to the list that it is given and leaves what stood there.";
+    "batches.ack_settles_every_lease", ack_settles_every_lease(), [],
+    "One ack settles a whole claim.";
+    "batches.ack_answers_in_order", ack_answers_in_order(), [StaleAck, SeveralClaims],
+    "An ack of good and stale leases says for each one, in their order, what became of it.";
+}
 
 async fn enqueue_arrives_whole(stage: Stage) -> Checked {
     let mut queue = stage.set_up(Knobs::default()).await?;

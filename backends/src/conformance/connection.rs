@@ -9,8 +9,6 @@ use qbench_schema::result::Delivery;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Case;
-use super::requirement::Requirement;
 use super::stage::{
     BREATH, Checked, Failure, Knobs, PATIENCE, SILENCE, Stage, ack_held, claim, drain, ensure, ensure_empty, jobs,
     numbers,
@@ -21,22 +19,14 @@ use crate::job::{Lease, ProducerId, WorkerId};
 use crate::seam::{AckStatus, Consumer, Depth};
 use crate::sync::lock;
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "connection.every_part_works_again",
-        claim: "After a cut each part fails at most once, with an unknown outcome, and then works again; what was held is \
-                acked or comes back, as the contract says, and every job is done once.",
-        requires: &[Requirement::Server, Requirement::OwnConnections],
-        body: |stage| Box::pin(every_part_works_again(stage)),
-    },
-    Case {
-        name: "connection.cuts_under_load",
-        claim: "While connections are cut amid enqueues, claims and acks, no confirmed job is lost (at least once) or \
-                delivered twice (at most once), and no job is acked twice.",
-        requires: &[Requirement::Server, Requirement::OwnConnections],
-        body: |stage| Box::pin(cuts_under_load(stage)),
-    },
-];
+cases! {
+    "connection.every_part_works_again", every_part_works_again(), [Server, OwnConnections],
+    "After a cut each part fails at most once, with an unknown outcome, and then works again; what was held is \
+     acked or comes back, as the contract says, and every job is done once.";
+    "connection.cuts_under_load", cuts_under_load(), [Server, OwnConnections],
+    "While connections are cut amid enqueues, claims and acks, no confirmed job is lost (at least once) or \
+     delivered twice (at most once), and no job is acked twice.";
+}
 
 /// Cuts every connection that backends of this stage have.
 async fn cut(stage: &Stage) -> Checked<usize> {

@@ -1,42 +1,20 @@
 //! Depth and census tell the truth.
 
-use super::Case;
-use super::requirement::Requirement;
 use super::stage::{Checked, Knobs, Queue, Stage, ack_held, claim_all, drain, ensure, jobs};
 use crate::seam::{Census, Depth};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "counts.depth_sees_ready_jobs",
-        claim: "Depth counts the jobs that wait, up with enqueues and down to zero with acks.",
-        requires: &[],
-        body: |stage| Box::pin(depth_sees_ready(stage)),
-    },
-    Case {
-        name: "counts.depth_sees_jobs_in_flight",
-        claim: "Depth moves a job from ready to in flight when it is claimed, and out of it when it is acked.",
-        requires: &[Requirement::InFlight, Requirement::SeveralClaims],
-        body: |stage| Box::pin(depth_sees_in_flight(stage)),
-    },
-    Case {
-        name: "counts.depth_of_a_large_backlog",
-        claim: "Depth is right within 5 % for a backlog of tens of thousands, and 0 only when the last job is done.",
-        requires: &[],
-        body: |stage| Box::pin(depth_of_a_large_backlog(stage)),
-    },
-    Case {
-        name: "counts.census_accounts_for_every_job",
-        claim: "The census finds every job in the state that it is in, before, amid and after the work.",
-        requires: &[],
-        body: |stage| Box::pin(census_accounts(stage)),
-    },
-    Case {
-        name: "counts.census_counts_a_nacked_job_once",
-        claim: "A job that was given back is still one job to census and depth: ready, or in flight where that is stated.",
-        requires: &[Requirement::Nack],
-        body: |stage| Box::pin(census_after_nack(stage)),
-    },
-];
+cases! {
+    "counts.depth_sees_ready_jobs", depth_sees_ready(), [],
+    "Depth counts the jobs that wait, up with enqueues and down to zero with acks.";
+    "counts.depth_sees_jobs_in_flight", depth_sees_in_flight(), [InFlight, SeveralClaims],
+    "Depth moves a job from ready to in flight when it is claimed, and out of it when it is acked.";
+    "counts.depth_of_a_large_backlog", depth_of_a_large_backlog(), [],
+    "Depth is right within 5 % for a backlog of tens of thousands, and 0 only when the last job is done.";
+    "counts.census_accounts_for_every_job", census_accounts(), [],
+    "The census finds every job in the state that it is in, before, amid and after the work.";
+    "counts.census_counts_a_nacked_job_once", census_after_nack(), [Nack],
+    "A job that was given back is still one job to census and depth: ready, or in flight where that is stated.";
+}
 
 async fn ensure_depth(queue: &mut Queue, ready: u64, in_flight: u64) -> Checked {
     let expected = Depth { ready, in_flight };

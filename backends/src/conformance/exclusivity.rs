@@ -7,39 +7,22 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Case;
 use super::stage::{BREATH, Checked, Failure, Knobs, PATIENCE, Stage, ensure, jobs};
 use crate::error::ErrorKind;
 use crate::job::{Lease, ProducerId, WorkerId};
 use crate::seam::{AckStatus, Consumer};
 use crate::sync::lock;
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "exclusivity.no_job_to_two_live_consumers",
-        claim: "While many consumers claim and acknowledge at once, no job is delivered to two of them.",
-        requires: &[],
-        body: |stage| Box::pin(no_job_twice(stage)),
-    },
-    Case {
-        name: "exclusivity.no_job_is_lost",
-        claim: "While many consumers claim and acknowledge at once, every job reaches one of them.",
-        requires: &[],
-        body: |stage| Box::pin(no_job_lost(stage)),
-    },
-    Case {
-        name: "exclusivity.claims_keep_their_limit",
-        claim: "While many consumers claim at once, no claim returns more than its limit (METHODOLOGY A5).",
-        requires: &[],
-        body: |stage| Box::pin(limits_kept(stage)),
-    },
-    Case {
-        name: "exclusivity.good_acks_hold",
-        claim: "While many consumers acknowledge at once, no ack of a live lease is called stale.",
-        requires: &[],
-        body: |stage| Box::pin(acks_hold(stage)),
-    },
-];
+cases! {
+    "exclusivity.no_job_to_two_live_consumers", no_job_twice(), [],
+    "While many consumers claim and acknowledge at once, no job is delivered to two of them.";
+    "exclusivity.no_job_is_lost", no_job_lost(), [],
+    "While many consumers claim and acknowledge at once, every job reaches one of them.";
+    "exclusivity.claims_keep_their_limit", limits_kept(), [],
+    "While many consumers claim at once, no claim returns more than its limit (METHODOLOGY A5).";
+    "exclusivity.good_acks_hold", acks_hold(), [],
+    "While many consumers acknowledge at once, no ack of a live lease is called stale.";
+}
 
 const CONSUMERS: u32 = 8;
 const PRODUCERS: u32 = 2;

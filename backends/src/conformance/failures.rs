@@ -1,7 +1,5 @@
 //! Jobs whose work failed.
 
-use super::Case;
-use super::requirement::Requirement;
 use super::stage::{
     Checked, Knobs, LEASE_EXPIRED, Stage, ack, ack_held, claim_all, ensure, ensure_empty, jobs, reclaim_one,
 };
@@ -9,38 +7,18 @@ use crate::error::ErrorKind;
 use crate::job::Lease;
 use crate::seam::{AckStatus, Consumer, WorkResult};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "failures.failed_jobs_are_dead",
-        claim: "Of a batch in which some jobs failed, those are dead and the others done, for the census to the last job.",
-        requires: &[Requirement::RecordsFailures, Requirement::SeveralClaims],
-        body: |stage| Box::pin(failed_are_dead(stage)),
-    },
-    Case {
-        name: "failures.failed_job_stays_away",
-        claim: "A job that was acked as failed is not delivered again, not even after its lease.",
-        requires: &[Requirement::RecordsFailures, Requirement::LeaseExpiry],
-        body: |stage| Box::pin(stays_away(stage)),
-    },
-    Case {
-        name: "failures.answers_in_order",
-        claim: "An ack of failed and other jobs, some of them settled before, answers for each lease in its place.",
-        requires: &[Requirement::RecordsFailures, Requirement::StaleAck, Requirement::SeveralClaims],
-        body: |stage| Box::pin(answers_in_order(stage)),
-    },
-    Case {
-        name: "failures.stale_failure_is_left_alone",
-        claim: "A failure told by a holder whose lease had passed on is stale, and the new holder can still complete the job.",
-        requires: &[Requirement::RecordsFailures, Requirement::StaleAck, Requirement::LeaseExpiry],
-        body: |stage| Box::pin(stale_is_left_alone(stage)),
-    },
-    Case {
-        name: "failures.refused_where_not_supported",
-        claim: "A backend that cannot record failures refuses them as a configuration error, and settles nothing.",
-        requires: &[Requirement::NoFailures],
-        body: |stage| Box::pin(refused(stage)),
-    },
-];
+cases! {
+    "failures.failed_jobs_are_dead", failed_are_dead(), [RecordsFailures, SeveralClaims],
+    "Of a batch in which some jobs failed, those are dead and the others done, for the census to the last job.";
+    "failures.failed_job_stays_away", stays_away(), [RecordsFailures, LeaseExpiry],
+    "A job that was acked as failed is not delivered again, not even after its lease.";
+    "failures.answers_in_order", answers_in_order(), [RecordsFailures, StaleAck, SeveralClaims],
+    "An ack of failed and other jobs, some of them settled before, answers for each lease in its place.";
+    "failures.stale_failure_is_left_alone", stale_is_left_alone(), [RecordsFailures, StaleAck, LeaseExpiry],
+    "A failure told by a holder whose lease had passed on is stale, and the new holder can still complete the job.";
+    "failures.refused_where_not_supported", refused(), [NoFailures],
+    "A backend that cannot record failures refuses them as a configuration error, and settles nothing.";
+}
 
 /// What became of `leases`.
 async fn ack_results(consumer: &mut Consumer, leases: &[Lease], results: &[WorkResult]) -> Checked<Vec<AckStatus>> {

@@ -4,69 +4,31 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Case;
-use super::requirement::Requirement;
 use super::stage::{
     Checked, Failure, Knobs, LEASE_EXPIRED, Stage, ack_held, claim_all, claim_one, ensure, ensure_empty,
     ensure_exactly, ensure_intact, jobs, numbers, reclaim_all, reclaim_one,
 };
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "lease.vanished_consumer_s_job_comes_back",
-        claim: "A job whose consumer vanished without an ack is reclaimed once its lease has expired, intact, and can be acked.",
-        requires: &[Requirement::LeaseExpiry],
-        body: |stage| Box::pin(comes_back(stage)),
-    },
-    Case {
-        name: "lease.live_lease_is_not_reclaimed",
-        claim: "A job whose lease has not expired is not reclaimed, whether its consumer lives or not.",
-        requires: &[Requirement::LeaseExpiry],
-        body: |stage| Box::pin(live_is_left_alone(stage)),
-    },
-    Case {
-        name: "lease.acked_job_is_not_reclaimed",
-        claim: "A job that was acked does not come back after its lease.",
-        requires: &[Requirement::LeaseExpiry],
-        body: |stage| Box::pin(acked_stays_away(stage)),
-    },
-    Case {
-        name: "lease.reclaim_keeps_its_limit",
-        claim: "A reclaim never returns more jobs than its limit, and repeated ones return every expired job once.",
-        requires: &[Requirement::LeaseExpiry],
-        body: |stage| Box::pin(reclaim_keeps_its_limit(stage)),
-    },
-    Case {
-        name: "lease.reclaim_starts_a_new_lease",
-        claim: "A reclaimed job is held as firmly as a claimed one.",
-        requires: &[Requirement::LeaseExpiry],
-        body: |stage| Box::pin(reclaim_starts_a_new_lease(stage)),
-    },
-    Case {
-        name: "lease.connection_loss_gives_the_job_back",
-        claim: "A job whose consumer's connection ended without an ack is ready again at once, intact.",
-        requires: &[Requirement::ConnectionLoss],
-        body: |stage| Box::pin(connection_loss(stage)),
-    },
-    Case {
-        name: "lease.silent_consumer_s_job_comes_back",
-        claim: "A job whose consumer vanished without an ack is claimed by another one after the lease, intact, and can be acked.",
-        requires: &[Requirement::Heartbeat],
-        body: |stage| Box::pin(comes_back_by_claim(stage)),
-    },
-    Case {
-        name: "lease.vanished_consumer_s_job_is_gone",
-        claim: "Where the contract is at most once, the job of a consumer that vanished is never delivered again.",
-        requires: &[Requirement::NoRecovery],
-        body: |stage| Box::pin(is_gone(stage)),
-    },
-    Case {
-        name: "lease.nothing_to_reclaim_without_leases",
-        claim: "Where leases do not expire, reclaim gives nothing, however long a job is held.",
-        requires: &[Requirement::NoLeaseExpiry],
-        body: |stage| Box::pin(nothing_to_reclaim(stage)),
-    },
-];
+cases! {
+    "lease.vanished_consumer_s_job_comes_back", comes_back(), [LeaseExpiry],
+    "A job whose consumer vanished without an ack is reclaimed once its lease has expired, intact, and can be acked.";
+    "lease.live_lease_is_not_reclaimed", live_is_left_alone(), [LeaseExpiry],
+    "A job whose lease has not expired is not reclaimed, whether its consumer lives or not.";
+    "lease.acked_job_is_not_reclaimed", acked_stays_away(), [LeaseExpiry],
+    "A job that was acked does not come back after its lease.";
+    "lease.reclaim_keeps_its_limit", reclaim_keeps_its_limit(), [LeaseExpiry],
+    "A reclaim never returns more jobs than its limit, and repeated ones return every expired job once.";
+    "lease.reclaim_starts_a_new_lease", reclaim_starts_a_new_lease(), [LeaseExpiry],
+    "A reclaimed job is held as firmly as a claimed one.";
+    "lease.connection_loss_gives_the_job_back", connection_loss(), [ConnectionLoss],
+    "A job whose consumer's connection ended without an ack is ready again at once, intact.";
+    "lease.silent_consumer_s_job_comes_back", comes_back_by_claim(), [Heartbeat],
+    "A job whose consumer vanished without an ack is claimed by another one after the lease, intact, and can be acked.";
+    "lease.vanished_consumer_s_job_is_gone", is_gone(), [NoRecovery],
+    "Where the contract is at most once, the job of a consumer that vanished is never delivered again.";
+    "lease.nothing_to_reclaim_without_leases", nothing_to_reclaim(), [NoLeaseExpiry],
+    "Where leases do not expire, reclaim gives nothing, however long a job is held.";
+}
 
 async fn comes_back(stage: Stage) -> Checked {
     let mut queue = stage.set_up(Knobs::short_lease()).await?;

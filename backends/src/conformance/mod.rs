@@ -10,8 +10,21 @@
 //! cut anything outside its namespace. A backend's own tests and `qbench verify` run the same cases. So a backend can be
 //! checked from its first method on: what is not written yet fails the cases that need it, and the others still run.
 //!
-//! To extend the suite, add a [`Case`] to the `CASES` of its topic. If a backend cannot meet it by design, that is a
+//! To extend the suite, add a case to the list of its topic. If a backend cannot meet it by design, that is a
 //! capability; add it to [`Requirement`].
+
+/// The `CASES` of a topic: of each its name, the function that tries it (with what it gets beside the stage), what a backend must
+/// have for it, and the claim as a sentence.
+macro_rules! cases {
+    ($($name:literal, $body:ident($($argument:expr),*), [$($requires:ident $(($way:expr))?),*], $claim:literal;)*) => {
+        pub(super) const CASES: &[super::Case] = &[$(super::Case {
+            name: $name,
+            claim: $claim,
+            requires: &[$(super::Requirement::$requires $(($way))?),*],
+            body: |stage| Box::pin($body(stage, $($argument),*)),
+        }),*];
+    };
+}
 
 mod attempts;
 mod batches;

@@ -1,39 +1,21 @@
 //! Giving a job back.
 
-use super::Case;
-use super::requirement::Requirement;
 use super::stage::{
     Checked, Knobs, LEASE_EXPIRED, Stage, ack, ack_held, claim_one, ensure, ensure_empty, ensure_intact, reclaim_one,
 };
 use crate::error::ErrorKind;
 use crate::seam::AckStatus;
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "nack.ready_for_anybody",
-        claim: "A job that was given back is delivered again, to any consumer, intact, and only once.",
-        requires: &[Requirement::Nack],
-        body: |stage| Box::pin(ready_for_anybody(stage)),
-    },
-    Case {
-        name: "nack.ends_the_lease",
-        claim: "After a nack, the old lease cannot be acked any more.",
-        requires: &[Requirement::Nack, Requirement::StaleAck],
-        body: |stage| Box::pin(ends_the_lease(stage)),
-    },
-    Case {
-        name: "nack.stale_is_left_alone",
-        claim: "A nack of a lease that had passed on changes nothing for its new holder.",
-        requires: &[Requirement::Nack, Requirement::StaleAck, Requirement::LeaseExpiry],
-        body: |stage| Box::pin(stale_is_left_alone(stage)),
-    },
-    Case {
-        name: "nack.refused_where_not_supported",
-        claim: "A backend that cannot take a job back refuses a nack as a configuration error.",
-        requires: &[Requirement::NoNack],
-        body: |stage| Box::pin(refused(stage)),
-    },
-];
+cases! {
+    "nack.ready_for_anybody", ready_for_anybody(), [Nack],
+    "A job that was given back is delivered again, to any consumer, intact, and only once.";
+    "nack.ends_the_lease", ends_the_lease(), [Nack, StaleAck],
+    "After a nack, the old lease cannot be acked any more.";
+    "nack.stale_is_left_alone", stale_is_left_alone(), [Nack, StaleAck, LeaseExpiry],
+    "A nack of a lease that had passed on changes nothing for its new holder.";
+    "nack.refused_where_not_supported", refused(), [NoNack],
+    "A backend that cannot take a job back refuses a nack as a configuration error.";
+}
 
 async fn ready_for_anybody(stage: Stage) -> Checked {
     let mut queue = stage.set_up(Knobs::default()).await?;

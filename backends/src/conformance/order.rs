@@ -1,23 +1,13 @@
 //! Order, as far as it is declared: seen by one consumer, with one producer, while nothing fails.
 
-use super::Case;
-use super::requirement::Requirement;
 use super::stage::{Checked, Knobs, Stage, drain, ensure, ensure_exactly, jobs, numbers};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "order.fifo",
-        claim: "Jobs come in the order in which they were enqueued, over batches of any size.",
-        requires: &[Requirement::Fifo],
-        body: |stage| Box::pin(fifo(stage)),
-    },
-    Case {
-        name: "order.fifo_per_partition",
-        claim: "Jobs come as if merged from at most 32 sequences, each of which keeps the order of enqueuing.",
-        requires: &[Requirement::FifoPerPartition],
-        body: |stage| Box::pin(fifo_per_partition(stage)),
-    },
-];
+cases! {
+    "order.fifo", fifo(), [Fifo],
+    "Jobs come in the order in which they were enqueued, over batches of any size.";
+    "order.fifo_per_partition", fifo_per_partition(), [FifoPerPartition],
+    "Jobs come as if merged from at most 32 sequences, each of which keeps the order of enqueuing.";
+}
 
 /// Most partitions that a backend may have (METHODOLOGY F3 offers 16 and 32).
 const PARTITIONS_MAX: usize = 32;

@@ -1,61 +1,27 @@
 //! What is ours on a server or in a directory, and what is not.
 
-use super::Case;
-use super::requirement::Requirement;
 use super::stage::{Checked, Knobs, Stage, drain, ensure, ensure_exactly, jobs};
 use crate::error::ErrorKind;
 use crate::job::ProducerId;
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "ownership.foreign_object_is_refused",
-        claim: "Setup refuses to replace somebody else's object of the same name, and neither setup nor teardown touches it.",
-        requires: &[Requirement::Objects],
-        body: |stage| Box::pin(foreign_is_refused(stage)),
-    },
-    Case {
-        name: "ownership.teardown_leaves_nothing",
-        claim: "After teardown, nothing of ours is left.",
-        requires: &[Requirement::Objects],
-        body: |stage| Box::pin(teardown_leaves_nothing(stage)),
-    },
-    Case {
-        name: "ownership.namespaces_are_apart",
-        claim: "Reset and teardown in one namespace do not touch another.",
-        requires: &[Requirement::Objects],
-        body: |stage| Box::pin(namespaces_are_apart(stage)),
-    },
-    Case {
-        name: "ownership.nothing_works_before_setup",
-        claim: "An enqueue without setup is an error, and does not make half a queue.",
-        requires: &[Requirement::Objects],
-        body: |stage| Box::pin(nothing_before_setup(stage)),
-    },
-    Case {
-        name: "ownership.teardown_of_nothing_is_fine",
-        claim: "Teardown where nothing was set up, and a second one, succeed.",
-        requires: &[],
-        body: |stage| Box::pin(teardown_of_nothing(stage)),
-    },
-    Case {
-        name: "ownership.setup_after_teardown",
-        claim: "A queue that was torn down can be set up again, and is empty.",
-        requires: &[],
-        body: |stage| Box::pin(setup_after_teardown(stage)),
-    },
-    Case {
-        name: "ownership.describes_itself_before_setup",
-        claim: "The control side tells product, version and objects before setup, and settling a fresh queue succeeds.",
-        requires: &[],
-        body: |stage| Box::pin(describes_itself(stage)),
-    },
-    Case {
-        name: "ownership.dead_address_is_a_clear_error",
-        claim: "An address without a server is a connection error that names the address and hides the password.",
-        requires: &[Requirement::Server],
-        body: |stage| Box::pin(dead_address(stage)),
-    },
-];
+cases! {
+    "ownership.foreign_object_is_refused", foreign_is_refused(), [Objects],
+    "Setup refuses to replace somebody else's object of the same name, and neither setup nor teardown touches it.";
+    "ownership.teardown_leaves_nothing", teardown_leaves_nothing(), [Objects],
+    "After teardown, nothing of ours is left.";
+    "ownership.namespaces_are_apart", namespaces_are_apart(), [Objects],
+    "Reset and teardown in one namespace do not touch another.";
+    "ownership.nothing_works_before_setup", nothing_before_setup(), [Objects],
+    "An enqueue without setup is an error, and does not make half a queue.";
+    "ownership.teardown_of_nothing_is_fine", teardown_of_nothing(), [],
+    "Teardown where nothing was set up, and a second one, succeed.";
+    "ownership.setup_after_teardown", setup_after_teardown(), [],
+    "A queue that was torn down can be set up again, and is empty.";
+    "ownership.describes_itself_before_setup", describes_itself(), [],
+    "The control side tells product, version and objects before setup, and settling a fresh queue succeeds.";
+    "ownership.dead_address_is_a_clear_error", dead_address(), [Server],
+    "An address without a server is a connection error that names the address and hides the password.";
+}
 
 async fn foreign_is_refused(stage: Stage) -> Checked {
     let mut probe = stage.probe().await?;

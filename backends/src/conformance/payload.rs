@@ -2,42 +2,21 @@
 
 use bytes::Bytes;
 
-use super::Case;
 use super::stage::{Checked, Knobs, Stage, drain, ensure};
 use crate::job::{JobId, NewJob};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "payload.empty",
-        claim: "A payload of no bytes comes back empty.",
-        requires: &[],
-        body: |stage| Box::pin(intact(stage, vec![Vec::new()])),
-    },
-    Case {
-        name: "payload.one_byte",
-        claim: "Every payload of a single byte comes back, 0x00 and 0xFF included.",
-        requires: &[],
-        body: |stage| Box::pin(intact(stage, (0..=255).map(|byte| vec![byte]).collect())),
-    },
-    Case {
-        name: "payload.64_kib",
-        claim: "A payload of 64 KiB comes back whole.",
-        requires: &[],
-        body: |stage| Box::pin(intact(stage, vec![scrambled(65_536)])),
-    },
-    Case {
-        name: "payload.arbitrary_bytes",
-        claim: "Payloads that are no text in any encoding come back byte for byte.",
-        requires: &[],
-        body: |stage| Box::pin(intact(stage, troublesome())),
-    },
-    Case {
-        name: "payload.mixed_in_one_batch",
-        claim: "Payloads of very different sizes keep their jobs when they travel in one batch.",
-        requires: &[],
-        body: |stage| Box::pin(intact(stage, [0, 1, 10_000, 3, 0, 512, 40_000, 2].map(scrambled).to_vec())),
-    },
-];
+cases! {
+    "payload.empty", intact(vec![Vec::new()]), [],
+    "A payload of no bytes comes back empty.";
+    "payload.one_byte", intact((0..=255).map(|byte| vec![byte]).collect()), [],
+    "Every payload of a single byte comes back, 0x00 and 0xFF included.";
+    "payload.64_kib", intact(vec![scrambled(65_536)]), [],
+    "A payload of 64 KiB comes back whole.";
+    "payload.arbitrary_bytes", intact(troublesome()), [],
+    "Payloads that are no text in any encoding come back byte for byte.";
+    "payload.mixed_in_one_batch", intact([0, 1, 10_000, 3, 0, 512, 40_000, 2].map(scrambled).to_vec()), [],
+    "Payloads of very different sizes keep their jobs when they travel in one batch.";
+}
 
 /// Bytes of every value in no order, the same in each run.
 fn scrambled(length: usize) -> Vec<u8> {

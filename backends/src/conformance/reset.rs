@@ -1,38 +1,20 @@
 //! Reset and setup leave nothing of earlier jobs, and a queue that works.
 
-use super::Case;
-use super::requirement::Requirement;
 use super::stage::{
     Checked, Knobs, LEASE_EXPIRED, Queue, Stage, ack, claim, drain, ensure, ensure_empty, ensure_exactly, jobs, numbers,
 };
 use crate::seam::{AckStatus, Depth};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "reset.leaves_nothing",
-        claim: "After a reset no earlier job is counted, claimed or reclaimed, whatever state it was in.",
-        requires: &[],
-        body: |stage| Box::pin(leaves_nothing(stage)),
-    },
-    Case {
-        name: "reset.makes_old_leases_stale",
-        claim: "An ack of a lease from before a reset is stale, even when jobs of the same numbers are there again.",
-        requires: &[Requirement::StaleAck, Requirement::SeveralClaims],
-        body: |stage| Box::pin(makes_old_leases_stale(stage)),
-    },
-    Case {
-        name: "reset.leaves_a_working_queue",
-        claim: "After a reset, connections opened before it go on working, with job numbers that were used before.",
-        requires: &[],
-        body: |stage| Box::pin(leaves_a_working_queue(stage)),
-    },
-    Case {
-        name: "reset.setup_replaces_an_earlier_run",
-        claim: "Setup over what an earlier run of ours left makes an empty queue.",
-        requires: &[],
-        body: |stage| Box::pin(setup_replaces(stage)),
-    },
-];
+cases! {
+    "reset.leaves_nothing", leaves_nothing(), [],
+    "After a reset no earlier job is counted, claimed or reclaimed, whatever state it was in.";
+    "reset.makes_old_leases_stale", makes_old_leases_stale(), [StaleAck, SeveralClaims],
+    "An ack of a lease from before a reset is stale, even when jobs of the same numbers are there again.";
+    "reset.leaves_a_working_queue", leaves_a_working_queue(), [],
+    "After a reset, connections opened before it go on working, with job numbers that were used before.";
+    "reset.setup_replaces_an_earlier_run", setup_replaces(), [],
+    "Setup over what an earlier run of ours left makes an empty queue.";
+}
 
 /// Puts jobs into every state: done, vanished with their consumer, in flight and ready.
 async fn leave_jobs_behind(queue: &mut Queue) -> Checked {

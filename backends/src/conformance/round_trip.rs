@@ -1,28 +1,15 @@
 //! Enqueue, claim, ack: the way that every job goes.
 
-use super::Case;
 use super::stage::{Checked, Knobs, Stage, ack_held, drain, ensure, ensure_empty, ensure_exactly, ensure_intact, jobs};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "round_trip.one_job",
-        claim: "A job that was enqueued is claimed with its number and payload, and acked.",
-        requires: &[],
-        body: |stage| Box::pin(one_job(stage)),
-    },
-    Case {
-        name: "round_trip.every_job_once",
-        claim: "Every job that was enqueued is delivered, and none twice.",
-        requires: &[],
-        body: |stage| Box::pin(every_job_once(stage)),
-    },
-    Case {
-        name: "round_trip.numbers_are_the_harness_s",
-        claim: "A job keeps its number, however large, and numbers may come in any order and with gaps.",
-        requires: &[],
-        body: |stage| Box::pin(numbers_are_kept(stage)),
-    },
-];
+cases! {
+    "round_trip.one_job", one_job(), [],
+    "A job that was enqueued is claimed with its number and payload, and acked.";
+    "round_trip.every_job_once", every_job_once(), [],
+    "Every job that was enqueued is delivered, and none twice.";
+    "round_trip.numbers_are_the_harness_s", numbers_are_kept(), [],
+    "A job keeps its number, however large, and numbers may come in any order and with gaps.";
+}
 
 async fn one_job(stage: Stage) -> Checked {
     let mut queue = stage.set_up(Knobs::default()).await?;

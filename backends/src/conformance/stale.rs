@@ -1,30 +1,16 @@
 //! An ack that comes too late says so.
 
-use super::Case;
-use super::requirement::Requirement;
 use super::stage::{Checked, Knobs, LEASE_EXPIRED, Stage, ack, ack_held, ensure, ensure_empty, reclaim_one};
 use crate::seam::AckStatus;
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "stale.lease_that_passed_on",
-        claim: "An ack of a lease that somebody else has reclaimed is stale, and the new holder's ack still counts.",
-        requires: &[Requirement::StaleAck, Requirement::LeaseExpiry],
-        body: |stage| Box::pin(passed_on(stage)),
-    },
-    Case {
-        name: "stale.second_ack",
-        claim: "Of two acks of one lease, the second is stale.",
-        requires: &[Requirement::StaleAck],
-        body: |stage| Box::pin(second_ack(stage)),
-    },
-    Case {
-        name: "stale.expired_lease_that_nobody_took",
-        claim: "An ack after the lease has run out still counts while nobody has reclaimed the job.",
-        requires: &[Requirement::StaleAck, Requirement::LeaseExpiry],
-        body: |stage| Box::pin(nobody_took_it(stage)),
-    },
-];
+cases! {
+    "stale.lease_that_passed_on", passed_on(), [StaleAck, LeaseExpiry],
+    "An ack of a lease that somebody else has reclaimed is stale, and the new holder's ack still counts.";
+    "stale.second_ack", second_ack(), [StaleAck],
+    "Of two acks of one lease, the second is stale.";
+    "stale.expired_lease_that_nobody_took", nobody_took_it(), [LeaseExpiry],
+    "An ack after the lease has run out still counts while nobody has reclaimed the job.";
+}
 
 async fn passed_on(stage: Stage) -> Checked {
     let mut queue = stage.set_up(Knobs::short_lease()).await?;

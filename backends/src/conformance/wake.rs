@@ -6,88 +6,38 @@ use futures_util::future::select_all;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::Case;
-use super::requirement::Requirement;
 use super::stage::{Checked, Failure, Knobs, SILENCE, Stage, ack_held, claim, ensure, jobs};
 use crate::capability::Wake;
 use crate::job::{Lease, ProducerId};
 use crate::seam::Consumer;
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "wake.poll",
-        claim: "A claim that waits by polling, after idle rounds, returns soon after a job was enqueued elsewhere.",
-        requires: &[Requirement::Wakes(Wake::Poll)],
-        body: |stage| Box::pin(wakes(stage, Wake::Poll)),
-    },
-    Case {
-        name: "wake.notify",
-        claim: "A claim that waits for a notification, after idle rounds, returns soon after a job was enqueued elsewhere.",
-        requires: &[Requirement::Wakes(Wake::Notify)],
-        body: |stage| Box::pin(wakes(stage, Wake::Notify)),
-    },
-    Case {
-        name: "wake.block",
-        claim: "A claim that blocks, after idle rounds, returns soon after a job was enqueued elsewhere.",
-        requires: &[Requirement::Wakes(Wake::Block)],
-        body: |stage| Box::pin(wakes(stage, Wake::Block)),
-    },
-    Case {
-        name: "wake.every_waiting_consumer_by_poll",
-        claim: "Several consumers that wait by polling all get one of several jobs soon.",
-        requires: &[Requirement::Wakes(Wake::Poll)],
-        body: |stage| Box::pin(all_wake(stage, Wake::Poll)),
-    },
-    Case {
-        name: "wake.every_waiting_consumer_by_notify",
-        claim: "Several consumers that wait for a notification all get one of several jobs soon.",
-        requires: &[Requirement::Wakes(Wake::Notify)],
-        body: |stage| Box::pin(all_wake(stage, Wake::Notify)),
-    },
-    Case {
-        name: "wake.every_waiting_consumer_by_block",
-        claim: "Several consumers that block all get one of several jobs soon.",
-        requires: &[Requirement::Wakes(Wake::Block)],
-        body: |stage| Box::pin(all_wake(stage, Wake::Block)),
-    },
-    Case {
-        name: "wake.notifications_after_the_listener_was_cut",
-        claim: "When the connection on which notifications arrive is cut while consumers wait, a job that is enqueued then is \
-                delivered soon, and so are jobs after it.",
-        requires: &[Requirement::Wakes(Wake::Notify), Requirement::Server, Requirement::OwnNotifications],
-        body: |stage| Box::pin(listener_is_cut(stage)),
-    },
-    Case {
-        name: "wake.lost_notification_costs_the_fallback",
-        claim: "A job of which no consumer was told is delivered by the fallback, to consumers that wait for notifications.",
-        requires: &[Requirement::Wakes(Wake::Notify), Requirement::Wakes(Wake::Poll), Requirement::Server],
-        body: |stage| Box::pin(nobody_is_told(stage)),
-    },
-    Case {
-        name: "wake.nack_notifies",
-        claim: "A job that is given back wakes a consumer that waits for a notification.",
-        requires: &[Requirement::Wakes(Wake::Notify), Requirement::Nack, Requirement::OwnNotifications],
-        body: |stage| Box::pin(nack_notifies(stage)),
-    },
-    Case {
-        name: "wake.one_by_one_by_notify",
-        claim: "Of consumers that wait for a notification, every job of many, enqueued one by one, soon reaches one.",
-        requires: &[Requirement::Wakes(Wake::Notify)],
-        body: |stage| Box::pin(one_by_one(stage)),
-    },
-    Case {
-        name: "wake.empty_queue_gives_nothing_after_the_wait",
-        claim: "A claim on an empty queue returns nothing after about its wait.",
-        requires: &[],
-        body: |stage| Box::pin(waits_in_vain(stage)),
-    },
-    Case {
-        name: "wake.no_wait_returns_at_once",
-        claim: "A claim without a wait returns at once, with jobs and without.",
-        requires: &[],
-        body: |stage| Box::pin(no_wait(stage)),
-    },
-];
+cases! {
+    "wake.poll", wakes(Wake::Poll), [Wakes(Wake::Poll)],
+    "A claim that waits by polling, after idle rounds, returns soon after a job was enqueued elsewhere.";
+    "wake.notify", wakes(Wake::Notify), [Wakes(Wake::Notify)],
+    "A claim that waits for a notification, after idle rounds, returns soon after a job was enqueued elsewhere.";
+    "wake.block", wakes(Wake::Block), [Wakes(Wake::Block)],
+    "A claim that blocks, after idle rounds, returns soon after a job was enqueued elsewhere.";
+    "wake.every_waiting_consumer_by_poll", all_wake(Wake::Poll), [Wakes(Wake::Poll)],
+    "Several consumers that wait by polling all get one of several jobs soon.";
+    "wake.every_waiting_consumer_by_notify", all_wake(Wake::Notify), [Wakes(Wake::Notify)],
+    "Several consumers that wait for a notification all get one of several jobs soon.";
+    "wake.every_waiting_consumer_by_block", all_wake(Wake::Block), [Wakes(Wake::Block)],
+    "Several consumers that block all get one of several jobs soon.";
+    "wake.notifications_after_the_listener_was_cut", listener_is_cut(), [Wakes(Wake::Notify), Server, OwnNotifications],
+    "When the connection on which notifications arrive is cut while consumers wait, a job that is enqueued then is \
+     delivered soon, and so are jobs after it.";
+    "wake.lost_notification_costs_the_fallback", nobody_is_told(), [Wakes(Wake::Notify), Wakes(Wake::Poll), Server],
+    "A job of which no consumer was told is delivered by the fallback, to consumers that wait for notifications.";
+    "wake.nack_notifies", nack_notifies(), [Wakes(Wake::Notify), Nack, OwnNotifications],
+    "A job that is given back wakes a consumer that waits for a notification.";
+    "wake.one_by_one_by_notify", one_by_one(), [Wakes(Wake::Notify)],
+    "Of consumers that wait for a notification, every job of many, enqueued one by one, soon reaches one.";
+    "wake.empty_queue_gives_nothing_after_the_wait", waits_in_vain(), [],
+    "A claim on an empty queue returns nothing after about its wait.";
+    "wake.no_wait_returns_at_once", no_wait(), [],
+    "A claim without a wait returns at once, with jobs and without.";
+}
 
 /// How long a claim may wait: far longer than [`SOON`], so that a claim that only ran out is told from one that woke.
 const LONG_WAIT: Duration = Duration::from_secs(20);

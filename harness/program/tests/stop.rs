@@ -107,54 +107,28 @@ fn stop_with_full_buffers(backend: &str, options: &[&str]) {
     assert!(result.local_wait_ms.p50 > 100.0, "{backend}: buffers were full: {:?}", result.local_wait_ms);
 }
 
-#[test]
-fn skip_locked_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("skip_locked", &[]);
+/// A test per line: its name, the backend, its flags.
+macro_rules! hands_back {
+    ($($test:ident: $backend:literal $flags:expr,)*) => {$(
+        #[test]
+        fn $test() {
+            stop_with_full_buffers($backend, $flags);
+        }
+    )*};
 }
 
-#[test]
-fn delete_returning_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("delete_returning", &[]);
-}
-
-#[test]
-fn partitioned_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("partitioned", &[]);
-}
-
-#[test]
-fn batch_sql_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("batch_sql", &[]);
-}
-
-#[test]
-fn advisory_lock_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("advisory_lock", &[]);
-}
-
-#[test]
-fn valkey_streams_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("valkey_streams", &[]);
-}
-
-#[test]
-fn valkey_list_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("valkey_list", &[]);
-}
-
-#[test]
-fn sqlite_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("sqlite", &[]);
-}
-
-#[test]
-fn a_pulling_adapter_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("external:echo", &["--set", "consume=pull"]);
-}
-
-#[test]
-fn a_pushing_adapter_hands_back_what_was_not_begun() {
-    stop_with_full_buffers("external:echo", &["--set", "consume=push"]);
+hands_back! {
+    skip_locked_hands_back_what_was_not_begun: "skip_locked" &[],
+    delete_returning_hands_back_what_was_not_begun: "delete_returning" &[],
+    partitioned_hands_back_what_was_not_begun: "partitioned" &[],
+    batch_sql_hands_back_what_was_not_begun: "batch_sql" &[],
+    advisory_lock_hands_back_what_was_not_begun: "advisory_lock" &[],
+    valkey_streams_hands_back_what_was_not_begun: "valkey_streams" &[],
+    valkey_list_hands_back_what_was_not_begun: "valkey_list" &[],
+    nats_jetstream_hands_back_what_was_not_begun: "nats_jetstream" &[],
+    sqlite_hands_back_what_was_not_begun: "sqlite" &[],
+    a_pulling_adapter_hands_back_what_was_not_begun: "external:echo" &["--set", "consume=pull"],
+    a_pushing_adapter_hands_back_what_was_not_begun: "external:echo" &["--set", "consume=push"],
 }
 
 /// The account is asked for when all is given back, and what arrives on a channel that is being closed is given back too.
