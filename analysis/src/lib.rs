@@ -26,6 +26,7 @@ use qbench_schema::files;
 use qbench_schema::summary::{DistributionRow, RunRow, SummaryRow};
 
 pub use error::{Error, Problem, Result};
+pub use order::SCENARIOS;
 pub use palette::{BackendStyle, Palette};
 
 /// What an analysis found and wrote.

@@ -11,3 +11,15 @@ pub fn palette() -> Palette {
         colour: entry.colour,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use qbench_scenarios::Scenario;
+
+    #[test]
+    fn tables_show_the_scenarios_in_the_order_in_which_they_are_shipped() {
+        let shipped = Scenario::shipped().expect("they are valid");
+        let ids: Vec<&str> = shipped.iter().map(|scenario| scenario.id.as_str()).collect();
+        assert_eq!(qbench_analysis::SCENARIOS, ids);
+    }
+}
