@@ -29,6 +29,7 @@ bench: ## Measure the harness beside pgbench and valkey-benchmark, its ceiling, 
 	cargo bench --locked -p qbench --bench harness -- $(ONLY)
 
 verify: build ## Run the conformance suite of every backend
+	@orchestration/install.sh --with all
 	$(QBENCH) verify --backend all
 
 lint: ## Check formatting, lints and documentation

@@ -65,8 +65,8 @@ pub struct Capabilities {
     pub one_claim_at_a_time: bool,
     /// Whether [`crate::Acker::nack`] puts a job back.
     pub nack: bool,
-    /// Whether a late ack is told from a good one: false where a lease cannot pass on, and where the server takes an ack from
-    /// whoever sends it.
+    /// Whether a late ack is told from a good one: false where a lease cannot pass on, and where the server believes every ack
+    /// ([`Capabilities::believes_every_ack`]).
     pub detects_stale_ack: bool,
     /// Whether [`crate::Lease::attempt`] counts deliveries.
     pub counts_attempts: bool,
@@ -83,6 +83,12 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// Whether the server takes an ack from whoever sends it, whenever it comes, and says that it held.
+    pub fn believes_every_ack(&self) -> bool {
+        let passes_on = matches!(self.recovery, Recovery::LeaseExpiry | Recovery::Heartbeat);
+        passes_on && !self.detects_stale_ack
+    }
+
     /// The common contract: jobs are held by leases that expire, deliveries are counted, late acks are told, nothing gets
     /// lost, and one consumer sees the jobs in their order. `max_batch` is for batches of any kind.
     pub const fn leased(wakes: &'static [Wake], max_batch: NonZeroU32) -> Self {

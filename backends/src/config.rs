@@ -67,8 +67,8 @@ pub struct BackendConfig {
     /// Address of the server, or `sqlite://` and the directory of an embedded database; `None` for backends that live in this
     /// process.
     pub url: Option<ServerUrl>,
-    /// PostgreSQL schema, Valkey key prefix, or name of a database file that holds everything the backend makes. Letters,
-    /// digits and `_` only.
+    /// PostgreSQL schema, Valkey key prefix, beginning of NATS stream names, or name of a database file that holds everything the
+    /// backend makes. Letters, digits and `_` only.
     pub namespace: String,
     /// Class that enqueue and ack must reach. The backend reads back what the server really gives ([`crate::Description`]).
     pub durability: Durability,

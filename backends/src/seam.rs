@@ -123,7 +123,7 @@ pub trait Acker: Send {
     /// Confirms `leases` (1 to [`crate::Capabilities::max_ack_batch`]) as done and resolves when that is as durable as the
     /// configured class. Appends to `out` one status per lease, in the same order: whether it still held. A lease that has
     /// expired holds until somebody else takes the job: an ack that is late but finds the job where it was counts. Where the
-    /// server cannot tell a late ack ([`crate::Capabilities::detects_stale_ack`]), every ack is said to have held.
+    /// server believes every ack ([`crate::Capabilities::believes_every_ack`]), all are said to have held, retries included.
     ///
     /// # Errors
     /// After an error the acker is usable again (it reconnects by itself), and the same leases may be acked again. After
@@ -155,8 +155,8 @@ pub trait Acker: Send {
         self.ack(leases, out).await
     }
 
-    /// Puts `leases` back, ready for anybody. A lease that did not hold any more is left alone, where late acks are told
-    /// ([`crate::Capabilities::detects_stale_ack`]).
+    /// Puts `leases` back, ready for anybody. A lease that did not hold any more is left alone, but where the server believes every ack
+    /// ([`crate::Capabilities::believes_every_ack`]).
     ///
     /// # Errors
     /// [`crate::ErrorKind::Config`] where [`crate::Capabilities::nack`] is false.
@@ -224,7 +224,7 @@ pub struct Census {
 /// A live server as it described itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// Product as it names itself: `postgresql`, `valkey`, `redis`, `sqlite`, `in_process`.
+    /// Product as it names itself: `postgresql`, `valkey`, `redis`, `nats`, `sqlite`, `in_process`.
     pub engine: String,
     /// Its version.
     pub version: String,

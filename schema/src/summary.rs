@@ -1,8 +1,8 @@
 //! `analysis/runs.csv`, `analysis/summary.csv` and `analysis/distribution.csv`: a row per run, a row per backend x
 //! scenario, and the quantiles of each of these.
 //!
-//! The list below is the one place that says what a column of the first two is: files, tables of a terminal and the page on
-//! formats are made from it. A new figure is a field of [`RunResult`] and an entry here.
+//! The list below is the one place that says what a column of the first two is: files and tables of a terminal are made from it,
+//! and a test holds the page on formats to it. A new figure is a field of [`RunResult`] and an entry here.
 
 mod columns;
 mod reduce;
@@ -225,7 +225,7 @@ columns! {
         cell Option<f64> = mean;
         shown Cost 6 "dead\ntuples";
     }
-    server_memory_bytes_per_job, "bytes/job", "Growth of Valkey's data memory per job." {
+    server_memory_bytes_per_job, "bytes/job", "Growth of the jobs' memory in Valkey, or in NATS where it stores in memory, per job." {
         run Option<f64> = |run| run.cost_per_job.server_memory_bytes;
         cell Option<f64> = mean;
         shown Cost 7 "memory\nbytes";

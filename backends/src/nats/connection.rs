@@ -1,5 +1,6 @@
 //! One connection that mends itself.
 
+use std::io;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -7,6 +8,8 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message, Subsc
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -20,6 +23,9 @@ use crate::url::ServerUrl;
 /// Attempts of the library to open a broken connection anew. It has to give up: what we had sent would otherwise arrive whenever
 /// the server comes back, and we open another connection by ourselves.
 const RECONNECTS: usize = 1;
+
+/// Longest first line of a server that is read.
+const GREETING_BYTES_MAX: u64 = 64 << 10;
 
 /// A connection to the server, opened anew on the next call after it broke.
 ///
@@ -47,8 +53,8 @@ struct Live {
     inbox: String,
     /// Requests so far: the number of the next one.
     sent: u64,
-    /// Changes when the connection breaks.
-    broken: watch::Receiver<()>,
+    /// What went wrong with the connection: the server's words, or none when it broke.
+    troubles: watch::Receiver<Option<String>>,
 }
 
 /// One message to the server that wants an answer.
@@ -71,7 +77,7 @@ impl Link {
     /// # Errors
     /// As [`Link::counting`].
     pub(super) async fn open(settings: &Settings) -> Result<Self> {
-        Link::counting(settings, settings.config.counters.clone()).await
+        Link::counting(settings, settings.config.counters.clone(), settings.config.timeout).await
     }
 
     /// Connects for the control side, whose requests are not the run's.
@@ -79,18 +85,26 @@ impl Link {
     /// # Errors
     /// As [`Link::counting`].
     pub(super) async fn open_admin(settings: &Settings) -> Result<Self> {
-        Link::counting(settings, ClientCounters::default()).await
+        Link::counting(settings, ClientCounters::default(), settings.config.timeout).await
+    }
+
+    /// Connects for what goes on beside a worker, and is given up after `limit`. It is no request of a job.
+    ///
+    /// # Errors
+    /// As [`Link::counting`].
+    pub(super) async fn open_beside(settings: &Settings, limit: Duration) -> Result<Self> {
+        Link::counting(settings, ClientCounters::default(), limit).await
     }
 
     /// Connects now, so that a wrong address is found before the measured window. Every call is counted in `counters`.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] when there is no URL; [`ErrorKind::Connect`] when the server cannot be reached, or refuses us.
-    async fn counting(settings: &Settings, counters: ClientCounters) -> Result<Self> {
+    async fn counting(settings: &Settings, counters: ClientCounters, limit: Duration) -> Result<Self> {
         let mut link = Link {
             url: settings.config.require_url()?.clone(),
             address: settings.address()?.clone(),
-            limit: settings.config.timeout,
+            limit,
             subject: settings.names.stream.clone(),
             name: settings.connection_name(),
             counters,
@@ -112,7 +126,7 @@ impl Link {
 
     /// An answer that the protocol does not allow here.
     pub(super) fn unexpected(&self, operation: &str, what: &str) -> Error {
-        let message = format!("the server answered {what}; is it a NATS 2.10 or newer, and is the stream ours?");
+        let message = format!("the server answered {what}; is it a NATS 2.12.2 or newer, and is the stream ours?");
         Error::new(ErrorKind::Server, self.context(operation), message)
     }
 
@@ -192,7 +206,7 @@ impl Link {
             }
             let mut missing = answers.len();
             while missing > 0 {
-                let message = live.receive().await.map_err(|what| unknown(context(), what))?;
+                let message = live.receive(context).await?;
                 let place = number_of(&message).and_then(|number| number.checked_sub(first));
                 // Anything else is an answer to a call that was given up.
                 if let Some(answer) = place.and_then(|place| answers.get_mut(usize::try_from(place).ok()?))
@@ -232,7 +246,7 @@ impl Link {
         let exchange = async {
             live.send(request).await.map_err(|error| unknown(context(), &error))?;
             loop {
-                let message = live.receive().await.map_err(|what| unknown(context(), what))?;
+                let message = live.receive(context).await?;
                 if let Next::Done = take(message, &context)? {
                     return Ok::<(), Error>(());
                 }
@@ -240,24 +254,9 @@ impl Link {
         };
         match timeout(limit, exchange).await {
             Ok(Ok(())) => {}
-            // What `take` refused was the end of an answer: nothing more of it is on the way.
-            Ok(Err(error)) if error.kind() != ErrorKind::Unknown => {
-                self.live = Some(live);
-                return Err(error);
-            }
+            // After what `take` refused, more may be on the way.
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(no_answer(context(), limit)),
-        }
-        self.live = Some(live);
-        Ok(())
-    }
-
-    /// Sends `requests` and waits for nothing but that they are on their way.
-    pub(super) async fn tell(&mut self, requests: impl IntoIterator<Item = Request>) -> Result<()> {
-        let live = self.take_live().await?;
-        for Request { subject, payload } in requests {
-            let sent = live.client.publish(subject, payload).await;
-            sent.map_err(|error| unknown(self.context("tell"), &error.to_string()))?;
         }
         self.live = Some(live);
         Ok(())
@@ -268,7 +267,7 @@ impl Link {
         match self.live.take() {
             Some(mut live) if live.client.connection_state() == State::Connected => {
                 // What broke before is mended; from here on a break is ours.
-                live.broken.mark_unchanged();
+                live.troubles.mark_unchanged();
                 Ok(live)
             }
             _ => self.connect().await,
@@ -276,28 +275,15 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Live> {
-        let (breaks, broken) = watch::channel(());
-        let (client, answers, inbox) = match timeout(self.limit, async {
-            let client = options(&self.name, self.address.login.as_ref(), self.limit, breaks)
-                .connect(self.address.server.clone())
-                .await
-                .map_err(|error| self.connect_error(error.kind(), &error))?;
-            let inbox = client.new_inbox();
-            let answers = client.subscribe(format!("{inbox}.*")).await.map_err(|error| {
-                Error::new(ErrorKind::Connect, format!("connect to {}", self.url), error.to_string())
-            })?;
-            Ok((client, answers, inbox))
-        })
-        .await
-        {
-            Ok(connected) => connected?,
-            Err(_) => return Err(self.connect_error(ConnectErrorKind::TimedOut, &"no answer")),
-        };
-        Ok(Live { client, answers, inbox, sent: 0, broken })
-    }
-
-    fn connect_error(&self, kind: ConnectErrorKind, said: &dyn std::fmt::Display) -> Error {
-        connect_error(&self.url, self.limit, kind, said)
+        let (trouble, troubles) = watch::channel(None);
+        let login = self.address.login.as_ref();
+        let client = open(&self.url, &self.address, login, &self.name, self.limit, trouble).await?;
+        let inbox = client.new_inbox();
+        let answers = client
+            .subscribe(format!("{inbox}.*"))
+            .await
+            .map_err(|error| Error::new(ErrorKind::Connect, format!("connect to {}", self.url), error.to_string()))?;
+        Ok(Live { client, answers, inbox, sent: 0, troubles })
     }
 }
 
@@ -307,17 +293,19 @@ impl Link {
 /// [`ErrorKind::Config`] for a URL that is none; [`ErrorKind::Connect`] when the server cannot be reached, or refuses us.
 pub async fn connect(url: &ServerUrl, name: &str, limit: Duration) -> Result<Client> {
     let address = Address::parse(url)?;
-    let (breaks, _) = watch::channel(());
-    let connecting = options(name, address.login.as_ref(), limit, breaks).connect(address.server);
-    match timeout(limit, connecting).await {
-        Ok(Ok(client)) => Ok(client),
-        Ok(Err(error)) => Err(connect_error(url, limit, error.kind(), &error)),
-        Err(_) => Err(connect_error(url, limit, ConnectErrorKind::TimedOut, &"no answer")),
-    }
+    open(url, &address, address.login.as_ref(), name, limit, watch::Sender::default()).await
 }
 
-/// How every connection of ours is opened. `breaks` is changed whenever it breaks.
-pub(super) fn options(name: &str, login: Option<&Login>, limit: Duration, breaks: watch::Sender<()>) -> ConnectOptions {
+/// How every connection of ours is opened. What goes wrong with it later is said to `trouble`: the server's own words, or none when
+/// it breaks.
+pub(super) async fn open(
+    url: &ServerUrl,
+    address: &Address,
+    login: Option<&Login>,
+    name: &str,
+    limit: Duration,
+    trouble: watch::Sender<Option<String>>,
+) -> Result<Client> {
     let options = ConnectOptions::new()
         .name(name)
         .connection_timeout(limit)
@@ -325,29 +313,55 @@ pub(super) fn options(name: &str, login: Option<&Login>, limit: Duration, breaks
         // One server is measured, not a cluster.
         .ignore_discovered_servers()
         .event_callback(move |event| {
-            if matches!(event, Event::Disconnected | Event::Closed) {
-                breaks.send_replace(());
+            match event {
+                Event::Disconnected | Event::Closed => drop(trouble.send_replace(None)),
+                Event::ServerError(error) => drop(trouble.send_replace(Some(error.to_string()))),
+                _ => {}
             }
             async {}
         });
-    match login {
+    let options = match login {
         Some(login) => options.user_and_password(login.user.clone(), login.password.clone()),
         None => options,
-    }
-}
-
-fn connect_error(url: &ServerUrl, limit: Duration, kind: ConnectErrorKind, said: &dyn std::fmt::Display) -> Error {
-    let message = match kind {
-        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-            "the server refuses the user name or password; give the right ones in the URL (nats://user:password@host:port)"
-                .to_owned()
+    };
+    let connecting = async {
+        // The library would begin with TLS, which it was built without, and end the program.
+        if asks_for_tls(address).await.map_err(unreachable)? {
+            return Err("the server asks for TLS, and only plain TCP connections are supported".to_owned());
         }
-        ConnectErrorKind::TimedOut => format!(
+        options.connect(address.server.clone()).await.map_err(|error| match error.kind() {
+            ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                "the server refuses the user name or password; give the right ones in the URL (nats://user:password@host:port)"
+                    .to_owned()
+            }
+            _ => unreachable(url.conceal_in(&error.to_string())),
+        })
+    };
+    let message = match timeout(limit, connecting).await {
+        Ok(Ok(client)) => return Ok(client),
+        Ok(Err(message)) => message,
+        Err(_) => format!(
             "no answer within {limit:?}; check that the address and port are right and that no firewall is in between"
         ),
-        _ => format!("{}; check that the server runs and that address and port are right", url.conceal_in(&said.to_string())),
     };
-    Error::new(ErrorKind::Connect, format!("connect to {url}"), message)
+    Err(Error::new(ErrorKind::Connect, format!("connect to {url}"), message))
+}
+
+/// That there is no way to the server, with what to look at.
+fn unreachable(said: impl std::fmt::Display) -> String {
+    format!("{said}; check that the server runs and that address and port are right")
+}
+
+/// Whether a server wants TLS: it says so in its first line, before anything else.
+async fn asks_for_tls(address: &Address) -> io::Result<bool> {
+    let stream = TcpStream::connect((address.host().trim_matches(['[', ']']), address.port())).await?;
+    let mut line = String::new();
+    BufReader::new(stream.take(GREETING_BYTES_MAX)).read_line(&mut line).await?;
+    let info = line.strip_prefix("INFO ").and_then(|info| serde_json::from_str::<Value>(info.trim()).ok());
+    match info {
+        Some(info) => Ok(info["tls_required"] == true),
+        None => Err(io::Error::other("what answers there is no NATS server")),
+    }
 }
 
 impl Live {
@@ -358,12 +372,20 @@ impl Live {
     }
 
     /// The next message, or why there will be none.
-    async fn receive(&mut self) -> Result<Message, &'static str> {
+    async fn receive(&mut self, context: impl Fn() -> String) -> Result<Message> {
         tokio::select! {
             // What has come is taken, even of a connection that broke afterwards.
             biased;
-            message = self.answers.next() => message.ok_or("the connection ended"),
-            _ = self.broken.changed() => Err("the connection broke"),
+            message = self.answers.next() => message.ok_or_else(|| unknown(context(), "the connection ended")),
+            _ = self.troubles.changed() => match self.troubles.borrow_and_update().as_deref() {
+                None => Err(unknown(context(), "the connection broke")),
+                // Of what we may not send or hear, nothing happened.
+                Some(said) if said.to_lowercase().contains("permissions violation") => {
+                    let message = format!("the server answered: {said}; the user in the URL lacks the permission");
+                    Err(Error::new(ErrorKind::Connect, context(), message))
+                }
+                Some(said) => Err(unknown(context(), said)),
+            },
         }
     }
 }

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Oldest version: streams have metadata since 2.10, by which we know ours.
-const OLDEST: (u32, u32) = (2, 10);
+/// Oldest version: before it, a pull that does not wait could stay without an answer while others wait.
+const OLDEST: [u32; 3] = [2, 12, 2];
 
 /// Fields of `/varz` that can move a number.
 const VARZ_FIELDS: &[&str] =
@@ -16,20 +16,24 @@ const VARZ_FIELDS: &[&str] =
 /// Fields of `/varz` about JetStream.
 const JETSTREAM_FIELDS: &[&str] = &["max_memory", "max_storage", "sync_always", "sync_interval"];
 
+/// Whether a server of this version (`2.15.1`) has what we use.
+pub fn is_new_enough(version: &str) -> bool {
+    let number = version.split('-').next().unwrap_or_default();
+    let parts: Option<Vec<u32>> = number.split('.').map(|part| part.parse().ok()).collect();
+    parts.is_some_and(|parts| parts.as_slice() >= &OLDEST[..])
+}
+
 /// Refuses a server that lacks what we use.
 ///
 /// # Errors
 /// [`ErrorKind::Connect`] for a version that is too old, or is none.
 pub(super) fn check_version(context: String, version: &str) -> Result<()> {
-    let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
-    let found = parts.next().flatten().zip(parts.next().flatten());
-    match found {
-        Some(found) if found >= OLDEST => Ok(()),
-        _ => {
-            let message = format!("the server is nats {version}; use NATS {}.{} or newer", OLDEST.0, OLDEST.1);
-            Err(Error::new(ErrorKind::Connect, context, message))
-        }
+    if is_new_enough(version) {
+        return Ok(());
     }
+    let [major, minor, patch] = OLDEST;
+    let message = format!("the server is nats {version}; use NATS {major}.{minor}.{patch} or newer");
+    Err(Error::new(ErrorKind::Connect, context, message))
 }
 
 /// The settings in a `/varz` that can move a number.
@@ -52,13 +56,13 @@ mod tests {
 
     #[test]
     fn an_old_or_unknown_server_is_refused_with_what_to_use() {
-        for version in ["2.10.0", "2.15.1", "3.0.0-dev"] {
+        for version in ["2.12.2", "2.15.1", "3.0.0-dev"] {
             check_version(String::new(), version).expect(version);
         }
-        for version in ["2.9.25", "1.4", "", "new"] {
+        for version in ["2.12.1", "2.10.27", "1.4", "", "new"] {
             let error = check_version("describe".to_owned(), version).expect_err(version);
             assert_eq!(error.kind(), ErrorKind::Connect);
-            assert!(error.to_string().contains("use NATS 2.10 or newer"), "{error}");
+            assert!(error.to_string().contains("use NATS 2.12.2 or newer"), "{error}");
         }
     }
 

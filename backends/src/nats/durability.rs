@@ -21,7 +21,9 @@ pub(super) fn durability(storage: &str, varz: Result<&Value, &str>) -> (Durabili
     let config = match varz {
         Ok(varz) => &varz["jetstream"]["config"],
         Err(reason) => {
-            let why = format!("file storage, when it is synced is unknown ({reason}): the weaker class is assumed");
+            let why = format!(
+                "file storage; it is not known when the server syncs it ({reason}), so the weaker class is assumed"
+            );
             return (Durability::D1, why);
         }
     };

@@ -19,10 +19,16 @@ const SUBJECTS_OVERLAP: u64 = 10065;
 /// `JSNotEnabledErr` and `JSNotEnabledForAccountErr`.
 const NOT_ENABLED: [u64; 2] = [10076, 10039];
 
+/// `JSAccountResourcesExceededErr`.
+const RESOURCES_EXCEEDED: u64 = 10002;
+/// `JSStreamTooManyRequests`.
+const TOO_MANY_REQUESTS: u64 = 10167;
+
 /// `error` in an answer of JetStream.
 #[derive(Debug, Deserialize)]
 pub(super) struct ApiError {
     /// In the manner of HTTP.
+    #[serde(default)]
     code: u16,
     /// Which of NATS's own errors.
     #[serde(default)]
@@ -33,7 +39,9 @@ pub(super) struct ApiError {
 
 /// The error in an answer of JetStream, where it is one.
 pub(super) fn api_error(answer: &Value) -> Option<ApiError> {
-    serde_json::from_value(answer.get("error")?.clone()).ok()
+    let error = answer.get("error")?;
+    let unread = || ApiError { code: 0, err_code: 0, description: error.to_string() };
+    Some(serde_json::from_value(error.clone()).unwrap_or_else(|_| unread()))
 }
 
 /// Such an error as ours.
@@ -49,7 +57,7 @@ pub(super) fn of_api(context: String, error: &ApiError) -> Error {
             (ErrorKind::Connect, "; start the server with JetStream (`jetstream {}` in its configuration, or -js)")
         }
         // Out of memory, storage or other resources: the one request was refused.
-        (_, 503 | 500) => (ErrorKind::Rejected, ""),
+        (RESOURCES_EXCEEDED | TOO_MANY_REQUESTS, _) | (_, 503 | 500) => (ErrorKind::Rejected, ""),
         _ => (ErrorKind::Server, ""),
     };
     let message = format!("the server answered: {}{hint}", error.description);
@@ -63,8 +71,8 @@ pub(super) fn of_status(context: String, status: u16, message: &Message) -> Erro
         (NO_RESPONDERS, _) => {
             (ErrorKind::Server, "nobody answers there: the queue is not set up, or was removed meanwhile")
         }
-        // It has too many waiting requests, or gives this one no leave: nothing happened.
-        (409, "Exceeded MaxWaiting") => (ErrorKind::Rejected, said),
+        // It has too much to do or to wait for: nothing happened.
+        (429, _) | (409, "Exceeded MaxWaiting") => (ErrorKind::Rejected, said),
         _ => (ErrorKind::Server, said),
     };
     Error::new(kind, context, format!("the server answered {status} {said}")).with_code(status.to_string())

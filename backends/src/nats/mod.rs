@@ -6,8 +6,8 @@
 //! * `ownership`: whose a stream is; `describe`: what the server is; `durability`: what it promises;
 //! * `designs/`: the queue.
 //!
-//! Everything of a queue is one stream, named `<namespace>-<id>`, with its only consumer. Nothing else on the server is touched,
-//! ever.
+//! Everything of a queue is one stream, named `<namespace>-<id>`, with its only consumer. The lock of a run on a server that was given
+//! is another one, `<namespace>-lock`. Nothing else on the server is touched, ever.
 
 mod address;
 mod connection;
@@ -29,23 +29,24 @@ pub use address::Address;
 /// The client library, for the harness's side of this room.
 pub use async_nats as client;
 pub use connection::connect;
+pub use describe::is_new_enough;
 pub use monitoring::read as read_monitoring;
 
-/// A NATS server, 2.10 or newer, with JetStream.
+/// A NATS server, 2.12.2 or newer, with JetStream.
 pub const ENGINE: EngineKind = EngineKind {
     id: "nats",
     has_server: true,
     has_objects: true,
-    for_other_processes: std::convert::identity,
+    for_other_processes: Address::without_system,
     probe: &probe::NatsProbe,
 };
 
 /// Its queue.
 pub static ROOM: Room = Room { engine: ENGINE, entries: &[designs::jetstream::ENTRY] };
 
-/// Most jobs per call: keeps one pipeline's requests and replies within some tens of megabytes at ordinary payloads, and within
-/// what the client library keeps of a subscription before it drops messages (65,536).
-const MAX_BATCH: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
+/// Most jobs per call. In D2 the server syncs message by message, so that a call of thousands would outlast its limit; and the
+/// server takes only some thousands of messages that it has not stored yet.
+const MAX_BATCH: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
 
 /// The ways to wait that the backends of this engine know.
 const WAKES: &[Wake] = &[Wake::Block, Wake::Poll];

@@ -1,21 +1,24 @@
 //! The server's account of itself: the JSON documents of its monitoring endpoint, over HTTP.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::address::Address;
 
 /// Largest answer that is read: a server with thousands of streams has megabytes to tell.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
-/// Reads one document, for instance `/varz` or `/jsz?streams=true`.
+/// Reads one document, for instance `/varz` or `/jsz?streams=true`, within `limit`.
 ///
 /// HTTP/1.0 closes the connection after one answer and knows no chunks, so nothing more than this is needed of it.
 ///
 /// # Errors
 /// Why there is no such document: no monitoring port in the URL, nobody there, or another answer.
-pub async fn read(address: &Address, path: &str) -> Result<Value, String> {
+pub async fn read(address: &Address, path: &str, limit: Duration) -> Result<Value, String> {
     let Some((host, port)) = address.monitor() else {
         return Err("the URL names no monitoring port (?monitor=8222)".to_owned());
     };
@@ -26,7 +29,10 @@ pub async fn read(address: &Address, path: &str) -> Result<Value, String> {
         stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
         std::io::Result::Ok(answer)
     };
-    let answer = exchange.await.map_err(|error| format!("http://{host}:{port}{path}: {error}"))?;
+    let answer = match timeout(limit, exchange).await {
+        Ok(answer) => answer.map_err(|error| format!("http://{host}:{port}{path}: {error}"))?,
+        Err(_) => return Err(format!("http://{host}:{port}{path}: no answer within {limit:?}")),
+    };
     body(&answer).ok_or_else(|| format!("http://{host}:{port}{path} is not what a NATS server answers"))
 }
 
@@ -57,6 +63,6 @@ mod tests {
     #[tokio::test]
     async fn without_a_port_it_says_how_to_name_one() {
         let address = Address::parse(&crate::url::ServerUrl::new("nats://127.0.0.1")).unwrap();
-        assert!(read(&address, "/varz").await.unwrap_err().contains("?monitor=8222"));
+        assert!(read(&address, "/varz", Duration::from_secs(1)).await.unwrap_err().contains("?monitor=8222"));
     }
 }

@@ -7,13 +7,15 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::address::{Address, Login};
-use super::connection::options;
+use super::address::Address;
+use super::connection::open;
 use crate::error::Result;
 use crate::probe::{NOTE, Probe, ServerProbe, failed};
 use crate::url::ServerUrl;
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// Name of its connections, which are not those that it cuts.
+const NAME: &str = "qbench probe";
 
 /// How a NATS server is looked at.
 pub(super) struct NatsProbe;
@@ -22,18 +24,13 @@ pub(super) struct NatsProbe;
 impl Probe for NatsProbe {
     async fn connect(&self, url: &ServerUrl) -> Result<Box<dyn ServerProbe>> {
         let address = Address::parse(url)?;
-        let client = connect(&address, address.login.as_ref()).await?;
-        Ok(Box::new(Nats { address, client }))
+        let client = open(url, &address, address.login.as_ref(), NAME, LIMIT, watch::Sender::default()).await?;
+        Ok(Box::new(Nats { url: url.clone(), address, client }))
     }
 
     fn dead_address(&self) -> Option<ServerUrl> {
         Some(ServerUrl::new("nats://ann:s3cret@127.0.0.1:1"))
     }
-}
-
-async fn connect(address: &Address, login: Option<&Login>) -> Result<Client> {
-    let (breaks, _) = watch::channel(());
-    options("qbench probe", login, LIMIT, breaks).connect(address.server.clone()).await.map_err(failed)
 }
 
 /// Asks a service of the server.
@@ -48,6 +45,7 @@ async fn ask(client: &Client, subject: String, request: &Value) -> Result<Value>
 }
 
 struct Nats {
+    url: ServerUrl,
     address: Address,
     client: Client,
 }
@@ -96,7 +94,7 @@ impl ServerProbe for Nats {
         let Some(login) = &self.address.system else {
             return Err(failed("the URL names no system_user, who alone may cut connections"));
         };
-        let system = connect(&self.address, Some(login)).await?;
+        let system = open(&self.url, &self.address, Some(login), NAME, LIMIT, watch::Sender::default()).await?;
         let server = system.server_info().server_id;
         let connections = ask(&system, format!("$SYS.REQ.SERVER.{server}.CONNZ"), &json!({"limit": 10_000})).await?;
         let connections = connections["data"]["connections"].as_array().cloned().unwrap_or_default();

@@ -18,6 +18,7 @@ use qbench_engines::nats::{NatsEngine, NatsServer};
 use qbench_engines::services::lock::Taken;
 use qbench_engines::services::{GivenServer, Server as _, StartOptions};
 use qbench_schema::result::Durability;
+use tokio::io::AsyncWriteExt;
 
 const LEASE: Duration = Duration::from_millis(400);
 const LEASE_EXPIRED: Duration = Duration::from_millis(600);
@@ -116,13 +117,70 @@ async fn work_in_progress_keeps_a_job_as_long_as_its_worker_lives() {
     rig.server.stop().await.expect("NATS ends");
 }
 
+/// The conformance suite leaves the connections of a library alone, and counts these as such.
+#[tokio::test]
+async fn connections_that_are_cut_lose_neither_jobs_nor_those_that_are_kept() {
+    let rig = Rig::start(&[("in_progress", "yes")]).await;
+    let mut consumer = rig.consumer().await;
+    let mut other = rig.consumer().await;
+    rig.enqueue(0..2).await;
+    let held = claim(&mut consumer, 2, SECOND).await;
+    let entry = registry::find("nats_jetstream").unwrap();
+    let mut probe = entry.engine.probe.connect(rig.server.url()).await.unwrap();
+    // Claimer, acker and what tells of work in progress, of two workers.
+    assert_eq!(probe.cut_connections("qbench_test").await.unwrap(), 6);
+    let mut leases = Vec::new();
+    // The first call may find out what has happened.
+    if other.claimer.claim(2, 4 * LEASE, &mut leases).await.is_err() {
+        other.claimer.claim(2, 4 * LEASE, &mut leases).await.unwrap();
+    }
+    assert!(leases.is_empty(), "a job went to another worker while its own one lived");
+    let mut statuses = Vec::new();
+    if consumer.acker.ack(&held, &mut statuses).await.is_err() {
+        statuses.clear();
+        consumer.acker.ack(&held, &mut statuses).await.unwrap();
+    }
+    assert_eq!((statuses, rig.census().await.done), (vec![AckStatus::Acked; 2], Some(2)));
+    rig.server.stop().await.expect("NATS ends");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_tls_is_refused_before_the_library_tries() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = ServerUrl::new(format!("nats://ann:s3cret@{}", listener.local_addr().unwrap()));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"INFO {\"server_id\":\"x\",\"tls_required\":true}\r\n").await;
+        }
+    });
+    let error = connect(&url, "test", SECOND).await.expect_err("there is no TLS here");
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(error.to_string().contains("asks for TLS") && !error.to_string().contains("s3cret"), "{error}");
+}
+
+#[tokio::test]
+async fn the_monitoring_port_of_another_server_says_nothing_about_this_one() {
+    let (server, other) =
+        (NatsServer::start(StartOptions::new(Durability::D1)), NatsServer::start(StartOptions::new(Durability::D2)));
+    let (server, other) = (server.await.unwrap(), other.await.unwrap());
+    let (_, port) = Address::parse(other.url()).unwrap().monitor().map(|(host, port)| (host.to_owned(), port)).unwrap();
+    let base = server.url().expose().split('?').next().unwrap().to_owned();
+    let mixed = ServerUrl::new(format!("{base}?monitor={port}"));
+    let described =
+        open(&BackendConfig::new("qbench_test").at(&mixed)).admin().await.unwrap().describe().await.unwrap();
+    assert_eq!(described.durability, Durability::D1, "{}", described.settings["durability"]);
+    assert!(described.settings["durability"].contains("another server"), "{}", described.settings["durability"]);
+    server.stop().await.expect("NATS ends");
+    other.stop().await.expect("NATS ends");
+}
+
 #[tokio::test]
 async fn a_job_that_is_too_large_is_refused_before_it_is_sent() {
     let rig = Rig::start(&[]).await;
     let mut producer = rig.backend.producer(ProducerId(0)).await.unwrap();
     let error = producer.enqueue(&[new_job(0, 4), new_job(1, 9 << 20)]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("raise its max_payload"), "{error}");
+    assert!(error.to_string().contains("lower --payload, or raise the max_payload"), "{error}");
     producer.enqueue(&[new_job(2, 7 << 20)]).await.unwrap();
     assert_eq!(rig.depth().await, Depth { ready: 1, in_flight: 0 });
     rig.server.stop().await.expect("NATS ends");
@@ -155,6 +213,7 @@ async fn the_class_is_read_back_from_the_live_server() {
         assert_eq!(described.durability, asked);
         assert!(described.settings["durability"].contains(said), "{asked:?}: {}", described.settings["durability"]);
         assert_eq!(described.version, server.version().to_string());
+        assert!(!described.settings.contains_key("consumer.ack_wait"), "there is no consumer yet");
         let tells_the_interval = described.notes.iter().any(|note| note.contains("every 120 s"));
         assert_eq!(tells_the_interval, asked == Durability::D1, "beside the figures of D1: {:?}", described.notes);
 
@@ -184,7 +243,7 @@ async fn it_starts_answers_keeps_its_password_and_leaves_nothing() {
     let options = StartOptions { base_dir: Some(base.path().to_owned()), ..StartOptions::new(Durability::D1) };
     let server = NatsServer::start(options).await.unwrap();
 
-    let varz = read_monitoring(&Address::parse(server.url()).unwrap(), "/varz").await.unwrap();
+    let varz = read_monitoring(&Address::parse(server.url()).unwrap(), "/varz", SECOND).await.unwrap();
     assert_eq!(varz["version"], server.version().to_string());
     assert!(varz["host"] == "127.0.0.1" && varz["http_host"] == "127.0.0.1", "it listens elsewhere: {varz}");
     assert!(fs::read_link(format!("/proc/{}/cwd", server.pid())).unwrap().starts_with(base.path()));
@@ -235,6 +294,6 @@ async fn one_run_at_a_time_has_the_lock_and_nothing_of_it_is_left() {
     again.unlock().await;
     beside.unlock().await;
     let address = Address::parse(server.url()).unwrap();
-    assert_eq!(read_monitoring(&address, "/jsz").await.unwrap()["streams"], 0, "a stream of the lock is left");
+    assert_eq!(read_monitoring(&address, "/jsz", SECOND).await.unwrap()["streams"], 0, "a stream of the lock is left");
     server.stop().await.expect("NATS ends");
 }

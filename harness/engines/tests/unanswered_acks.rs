@@ -164,10 +164,7 @@ async fn retries_tell_the_truth(entry: &'static Entry, url: &ServerUrl, server: 
         // It had happened: the retry must not make it happen again, and must not claim that it did, where the server can tell.
         let lease = claim_prepared(&mut consumer, most, &mut acked).await;
         let retry = ack_twice(&name, &proxy, Loss::Answer, &mut consumer, &lease).await;
-        // Where a lease can pass on and late acks are not told, the server believes every ack.
-        let passes_on = matches!(capabilities.recovery, Recovery::LeaseExpiry | Recovery::Heartbeat);
-        let believes_all = passes_on && !capabilities.detects_stale_ack;
-        let told = if believes_all { AckStatus::Acked } else { AckStatus::Stale };
+        let told = if capabilities.believes_every_ack() { AckStatus::Acked } else { AckStatus::Stale };
         assert_eq!(retry, told, "{name}: the ack had happened");
         acked += 1;
         assert_eq!(done(admin.as_mut()).await, acked, "{name}");

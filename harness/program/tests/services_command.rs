@@ -96,7 +96,7 @@ async fn kept_servers_answer_until_they_are_stopped() {
     assert!(said(&again).starts_with("qbench: servers are kept already: "), "{}", said(&again));
     let shown = place.services(&["status"]);
     let text = String::from_utf8(shown.stdout).unwrap();
-    assert_eq!(text, format!("QBENCH_PG_URL={}\nQBENCH_VALKEY_URL={}\n", postgresql.url, valkey.url));
+    assert_eq!(text, format!("QBENCH_PG_URL='{}'\nQBENCH_VALKEY_URL='{}'\n", postgresql.url, valkey.url));
     assert_eq!(kept(&place.services(&["status", "--json"])), started);
     for entry in fs::read_dir(place.state.path().join("qbench")).unwrap() {
         let entry = entry.unwrap();

@@ -135,7 +135,8 @@ fn print(kept: &Kept, json: bool) -> anyhow::Result<()> {
     }
     for (engine, flag) in server_engines() {
         if let Some(Some(server)) = kept.servers.get(engine.kind().id) {
-            println!("{}={}", flag.variable, server.url);
+            // As a shell takes it: an address may hold `&`.
+            println!("{}='{}'", flag.variable, server.url);
         }
     }
     Ok(())

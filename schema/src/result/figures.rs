@@ -140,7 +140,8 @@ pub struct CostPerJob {
     pub round_trips: Option<f64>,
     /// Row versions that PostgreSQL will have to clean up (updates and deletes).
     pub dead_tuples: Option<f64>,
-    /// Growth of Valkey's data memory over the phase, per job, in bytes; near zero where done jobs are deleted.
+    /// Growth of the memory of the jobs in Valkey, or in NATS where it stores in memory, over the phase, per job, in bytes; near zero
+    /// where done jobs are deleted.
     pub server_memory_bytes: Option<f64>,
     /// Context switches of the server's processes.
     pub server_ctx_switches: Option<f64>,

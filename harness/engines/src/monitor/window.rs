@@ -28,7 +28,7 @@ pub struct WindowCost {
     pub fsyncs: Option<u64>,
     /// Updates and deletes of rows in the backend's tables, each of which leaves a row version to clean up.
     pub dead_tuples: Option<u64>,
-    /// Growth of the backend's keys in Valkey (`MEMORY USAGE`). The whole server's `used_memory_dataset` would hold the
+    /// Growth of the backend's keys in Valkey (`MEMORY USAGE`), or of its stream in NATS where that is in memory. Valkey's whole server's `used_memory_dataset` would hold the
     /// buffers of the clients too, which move by more than a short run's jobs.
     pub memory_growth_bytes: Option<i64>,
     /// Context switches of the server's processes.

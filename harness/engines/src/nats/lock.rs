@@ -24,7 +24,11 @@ const EXPECTED_LAST: &str = "Nats-Expected-Last-Sequence";
 /// JetStream's error when that does not hold (`JSStreamWrongLastSequenceErrF`).
 const WRONG_LAST: u64 = 10071;
 
+/// Name of its connections.
+const NAME: &str = "qbench lock";
+
 /// A stream of one message, which says who holds the lock.
+#[derive(Clone)]
 struct Stream {
     client: Client,
     name: String,
@@ -88,12 +92,14 @@ impl Stream {
         Ok(String::from_utf8_lossy(&answer.payload).into_owned())
     }
 
-    /// Takes the lock, unless somebody has it; returns the place of our message.
+    /// Takes the lock, unless somebody else has it; returns the place of our message.
     async fn take(&self) -> Result<Option<u64>, String> {
         self.make().await?;
         match self.last().await? {
-            (_, true) => Ok(None),
             (last, false) => self.publish(last).await,
+            // A renewal whose answer was lost.
+            (last, true) if self.found().await? == self.holder => Ok(Some(last)),
+            (_, true) => Ok(None),
         }
     }
 }
@@ -108,12 +114,12 @@ struct StreamLock {
 
 #[async_trait]
 impl ServerLock for StreamLock {
-    /// A run that waits for the lock asks anew for everything, so the stream can go between two of its steps.
+    /// Whoever tries to take the lock between the two steps is told of an error and goes on without one, as where there is no lock.
     async fn unlock(self: Box<Self>) {
         let StreamLock { stream, place, renewal } = *self;
         drop(renewal);
         if stream.last().await == Ok((place.load(Ordering::Relaxed), true)) {
-            // What cannot be removed expires; the empty stream then stays.
+            // The message of a run that is killed expires, and its empty stream stays.
             let _ = stream.api("STREAM.DELETE", &Value::Null).await;
         }
     }
@@ -121,29 +127,37 @@ impl ServerLock for StreamLock {
 
 /// Locks the objects of `namespace` on the server at `url`.
 pub(super) async fn take(url: &ServerUrl, namespace: &str) -> Result<Taken, String> {
-    let client = connect(url, "qbench lock", CONNECT_LIMIT).await.map_err(said)?;
+    let client = connect(url, NAME, CONNECT_LIMIT).await.map_err(said)?;
     // Two runs of one process would otherwise be one holder.
     let holder = format!("{}, number {:08x}", holder(), rand::random::<u32>());
     let (name, subject) = (format!("{namespace}-lock"), format!("{namespace}.lock"));
     let stream = Arc::new(Stream { client, name, subject, holder });
     let Some(place) = stream.take().await? else { return Ok(Taken::Other(stream.found().await?)) };
     let place = Arc::new(AtomicU64::new(place));
-    let renewal = Renewal(tokio::spawn(renew(Arc::clone(&stream), Arc::clone(&place))));
+    let renewal = Renewal(tokio::spawn(renew(url.clone(), Arc::clone(&stream), Arc::clone(&place))));
     Ok(Taken::Ours(Box::new(StreamLock { stream, place, renewal })))
 }
 
-/// Renews the message for as long as it is asked. A server that was away or restarted is asked again.
-async fn renew(stream: Arc<Stream>, place: Arc<AtomicU64>) {
+/// Renews the message for as long as it is asked. A server that was away or restarted is asked again, over a new connection: the
+/// library gives up an old one for good.
+async fn renew(url: ServerUrl, stream: Arc<Stream>, place: Arc<AtomicU64>) {
     loop {
         tokio::time::sleep(RENEWAL).await;
         let renewed = match stream.publish(place.load(Ordering::Relaxed)).await {
-            Err(_) => stream.take().await,
-            renewed => renewed,
+            Ok(Some(place)) => Ok(Some(place)),
+            _ => take_anew(&url, &stream).await,
         };
-        if let Ok(Some(renewed)) = renewed {
-            place.store(renewed, Ordering::Relaxed);
+        match renewed {
+            Ok(Some(renewed)) => place.store(renewed, Ordering::Relaxed),
+            Ok(None) => tracing::warn!("another run has the lock of {} now: both measure each other", stream.name),
+            Err(error) => tracing::debug!("{error}"),
         }
     }
+}
+
+async fn take_anew(url: &ServerUrl, stream: &Stream) -> Result<Option<u64>, String> {
+    let client = connect(url, NAME, CONNECT_LIMIT).await.map_err(said)?;
+    Stream { client, ..stream.clone() }.take().await
 }
 
 /// A task that ends with this value.

@@ -45,6 +45,20 @@ const RESERVED: &[(&str, &str)] = &[
     ("system_account", "a random password is chosen"),
     ("include", "the settings that apply must be in the manifest"),
     ("log_file", "the log is in the private directory"),
+    ("logfile", "the log is in the private directory"),
+    ("net", "private servers listen on 127.0.0.1 only"),
+    ("monitor_port", "the monitoring endpoint is on 127.0.0.1 and a free port"),
+    ("https", "the monitoring endpoint is on 127.0.0.1 and a free port"),
+    ("https_port", "the monitoring endpoint is on 127.0.0.1 and a free port"),
+    ("prof_port", "nothing else is to listen"),
+    ("store_dir", "the data is in the private directory"),
+    ("storedir", "the data is in the private directory"),
+    ("system", "a random password is chosen"),
+    ("no_auth_user", "a random password is chosen"),
+    ("jetstream.sync", "it follows from the durability class"),
+    ("jetstream.store", "the data is in the private directory"),
+    ("jetstream.storedir", "the data is in the private directory"),
+    ("jetstream.enabled", "there is no queue without it"),
 ];
 
 /// A running private NATS server.
@@ -115,7 +129,8 @@ fn url(port: u16, monitor: u16, password: &str) -> ServerUrl {
 fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
     refuse_reserved("NATS", RESERVED, &options.settings)?;
     for (key, value) in &options.settings {
-        if format!("{key}{value}").contains(['\n', '\r', '{', '}', '#', ';', ',']) {
+        let is_plain = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'));
+        if !is_plain || value.contains(['\n', '\r', '{', '}', '#', ';', ',']) {
             let message = format!(
                 "the setting {key} of a private NATS has a line break or punctuation of its configuration in it"
             );

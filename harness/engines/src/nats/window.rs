@@ -27,7 +27,7 @@ impl WindowReader for NatsCounters {
 
     async fn read(&mut self, _at_us: u64) -> Result<ServerCounters, String> {
         let answer = look(&self.url, &self.streams).await?;
-        let memory_bytes = answer.streams.map(|streams| streams.memory_bytes);
+        let memory_bytes = answer.streams.and_then(|streams| streams.memory_bytes);
         Ok(ServerCounters { memory_bytes, ..ServerCounters::default() })
     }
 }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::flag::URL_FLAG;
-use crate::services::programs::{Programs, Version, find_executable, is_executable, not_found, output_of, search_path};
+use crate::services::programs::{
+    INSTALLER, Programs, Version, find_executable, is_executable, not_found, output_of, search_path,
+};
 use crate::services::{Result, Server};
 
 /// Oldest PostgreSQL that every backend and collector works with.
@@ -69,7 +71,7 @@ impl PostgresPrograms {
             }
         }
         let needed = format!("PostgreSQL {MIN_MAJOR} or newer with initdb and pgbench");
-        Err(not_found(&needed, &refused, URL_FLAG.flag))
+        Err(not_found(&needed, &refused, INSTALLER, URL_FLAG.flag))
     }
 }
 

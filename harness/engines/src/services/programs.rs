@@ -43,20 +43,23 @@ pub trait Programs: Send + Sync {
     fn server(&self) -> &Path;
 }
 
+/// What installs the products that belong to every installation.
+pub(crate) const INSTALLER: &str = "orchestration/install.sh";
+
 /// The directories of PATH, in order.
 pub(crate) fn search_path() -> Vec<PathBuf> {
     std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
 }
 
-/// That no usable program was found: `needed` says which, `refused` what was found instead, `flag` takes the address of a
-/// server that runs already.
-pub(crate) fn not_found(needed: &str, refused: &[String], flag: &str) -> Error {
+/// That no usable program was found: `needed` says which, `refused` what was found instead, `installer` what installs it, `flag` takes
+/// the address of a server that runs already.
+pub(crate) fn not_found(needed: &str, refused: &[String], installer: &str, flag: &str) -> Error {
     let found = match refused {
         [] => "none was found".to_owned(),
         _ => format!("only this was found: {}", refused.join(", ")),
     };
     Error::Programs(format!(
-        "{needed} is needed and {found}; orchestration/install.sh installs it, and {flag} uses a server that runs already"
+        "{needed} is needed and {found}; {installer} installs it, and {flag} uses a server that runs already"
     ))
 }
 

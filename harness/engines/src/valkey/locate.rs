@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::flag::URL_FLAG;
 use crate::services::Result;
-use crate::services::programs::{Programs, Version, is_executable, not_found, output_of, search_path};
+use crate::services::programs::{INSTALLER, Programs, Version, is_executable, not_found, output_of, search_path};
 
 /// Oldest Valkey accepted.
 const VALKEY_MIN_MAJOR: u32 = 8;
@@ -59,7 +59,7 @@ impl ValkeyProgram {
             }
         }
         let needed = format!("Valkey {VALKEY_MIN_MAJOR} or newer (or Redis {REDIS_MIN_MAJOR} or newer)");
-        Err(not_found(&needed, &refused, URL_FLAG.flag))
+        Err(not_found(&needed, &refused, INSTALLER, URL_FLAG.flag))
     }
 }
 

@@ -26,6 +26,10 @@ impl JetstreamAcker {
 
     /// Sends `verb` for each lease and waits until the server has confirmed all.
     async fn settle(&mut self, operation: &str, verb: &'static [u8], leases: &[Lease]) -> Result<Vec<Answer>> {
+        // The work is over, whatever comes of this: what cannot be settled is to come back.
+        if let Some(progress) = &self.progress {
+            progress.release(leases);
+        }
         let request = |lease| Request { subject: ack_address(&self.names, lease), payload: Bytes::from_static(verb) };
         let requests: Vec<Request> = leases.iter().map(request).collect();
         let answers = self.link.ask(operation, requests).await?;
@@ -38,9 +42,6 @@ impl JetstreamAcker {
                 let message = format!("{refused} of {} were refused, then: {refusal}", answers.len());
                 return Err(Error::new(ErrorKind::Unknown, self.link.context(operation), message));
             }
-        }
-        if let Some(progress) = &self.progress {
-            progress.release(leases);
         }
         Ok(answers)
     }

@@ -1,5 +1,6 @@
 //! Control side: setup, reset and counts.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -33,6 +34,40 @@ impl JetstreamAdmin {
 
     fn stream(&self) -> &str {
         &self.settings.names.stream
+    }
+
+    /// `/varz` of the server that we are connected to; a URL may name the monitoring port of another one.
+    async fn varz(&self, server_id: &str) -> Result<Value, String> {
+        let varz = monitoring::read(self.link.address(), "/varz", self.settings.config.timeout).await?;
+        match varz["server_id"] == server_id {
+            true => Ok(varz),
+            false => Err("the monitoring port in the URL is another server's".to_owned()),
+        }
+    }
+
+    /// What stream and consumer are really like, once they are there.
+    async fn read_back(&mut self) -> Result<BTreeMap<String, String>> {
+        const OPERATION: &str = "describe";
+        let mut settings = BTreeMap::new();
+        let consumer = format!("{}.{}", self.stream(), Names::CONSUMER);
+        for (what, method, fields) in [
+            ("stream", format!("STREAM.INFO.{}", self.stream()), &["retention", "storage", "num_replicas"][..]),
+            (
+                "consumer",
+                format!("CONSUMER.INFO.{consumer}"),
+                &["ack_policy", "ack_wait", "max_ack_pending", "max_waiting"],
+            ),
+        ] {
+            let info = self.link.try_api(OPERATION, &method, &Value::Null).await?;
+            for field in fields {
+                match &info["config"][*field] {
+                    Value::Null => {}
+                    Value::String(value) => drop(settings.insert(format!("{what}.{field}"), value.clone())),
+                    value => drop(settings.insert(format!("{what}.{field}"), value.to_string())),
+                }
+            }
+        }
+        Ok(settings)
     }
 
     /// One request about the stream: `verb` is for instance `STREAM.INFO`.
@@ -79,7 +114,12 @@ impl JetstreamAdmin {
             },
         });
         let method = format!("CONSUMER.CREATE.{}.{}", self.stream(), Names::CONSUMER);
-        self.link.api(OPERATION, &method, &consumer).await.map(|_| ())
+        let made = self.link.api(OPERATION, &method, &consumer).await;
+        if made.is_err() {
+            // Half a queue is none.
+            let _ = self.call(OPERATION, "STREAM.DELETE", &Value::Null).await;
+        }
+        made.map(|_| ())
     }
 
     /// Both counts, and what the stream said.
@@ -107,7 +147,7 @@ impl Admin for JetstreamAdmin {
     async fn describe(&mut self) -> Result<Description> {
         let server = self.link.server().await?;
         describe::check_version(self.link.context("describe the server of"), &server.version)?;
-        let varz = monitoring::read(self.link.address(), "/varz").await;
+        let varz = self.varz(&server.server_id).await;
         let asked = storage(self.settings.config.durability);
         let (class, why) = durability(asked, varz.as_ref().map_err(String::as_str));
         let mut settings = varz.as_ref().map(describe::settings).unwrap_or_default();
@@ -115,13 +155,10 @@ impl Admin for JetstreamAdmin {
             ("durability", why.clone()),
             ("go", server.go.clone()),
             ("max_payload", server.max_payload.to_string()),
-            ("stream.retention", "workqueue".to_owned()),
             ("stream.storage", asked.to_owned()),
-            ("stream.num_replicas", "1".to_owned()),
-            ("consumer.ack_wait", format!("{:?}", self.settings.config.lease)),
-            ("consumer.max_ack_pending", "-1".to_owned()),
         ];
         settings.extend(own.map(|(key, value)| (key.to_owned(), value)));
+        settings.extend(self.read_back().await?);
         let mut notes = vec![
             "JetStream takes a late ack of a lease that has passed on, and that of its new holder as well: such a job \
              is acked twice."

@@ -17,10 +17,15 @@ const NUMBER_BYTES: usize = 8;
 
 /// The message of a job.
 pub(super) fn message(job: &NewJob) -> Bytes {
-    let mut message = BytesMut::with_capacity(NUMBER_BYTES + job.payload.len());
+    let mut message = BytesMut::with_capacity(message_bytes(job));
     message.put_u64_le(job.job.0);
     message.put_slice(&job.payload);
     message.freeze()
+}
+
+/// The size of that message.
+pub(super) fn message_bytes(job: &NewJob) -> usize {
+    NUMBER_BYTES + job.payload.len()
 }
 
 /// The lease of a delivery: its message, and the address for its ack. `None` when it is not one of our jobs.

@@ -31,24 +31,39 @@ impl JetstreamLook {
         Ok(JetstreamLook { link: Link::open(settings).await?, subject, progress })
     }
 
-    /// One pull of up to `limit` jobs; the server may wait for the first of them as long as `wait`.
+    /// Up to `limit` jobs; the server may wait for the first of them as long as `wait`.
     ///
-    /// With `no_wait` *and* `expires` the server delivers what is there, and waits only where there is nothing. For a single job
-    /// `expires` alone says the same; with `no_wait`, the server would refuse it while others wait for jobs that are on their way.
+    /// With `no_wait` *and* `expires` the server delivers what is there, and waits only where there is nothing. It refuses that while
+    /// others wait for jobs that are on their way; then one job is waited for, as for a limit of one.
     async fn fetch(&mut self, limit: u32, wait: Option<Duration>, out: &mut Vec<Lease>) -> Result<()> {
-        let payload = match wait.map(|wait| wait.as_nanos().max(1)) {
-            None => format!(r#"{{"batch":{limit},"no_wait":true}}"#),
-            Some(wait_ns) if limit == 1 => format!(r#"{{"batch":1,"expires":{wait_ns}}}"#),
-            Some(wait_ns) => format!(r#"{{"batch":{limit},"expires":{wait_ns},"no_wait":true}}"#),
+        let expires_ns = wait.map(|wait| wait.as_nanos().max(1));
+        let end = match expires_ns {
+            None => self.pull(limit, None, format!(r#"{{"batch":{limit},"no_wait":true}}"#), out).await?,
+            Some(ns) if limit > 1 => {
+                self.pull(limit, wait, format!(r#"{{"batch":{limit},"expires":{ns},"no_wait":true}}"#), out).await?
+            }
+            Some(_) => End::OthersWait,
         };
+        if let (End::OthersWait, Some(ns)) = (end, expires_ns) {
+            self.pull(1, wait, format!(r#"{{"batch":1,"expires":{ns}}}"#), out).await?;
+        }
+        Ok(())
+    }
+
+    /// One pull request of up to `limit` jobs.
+    async fn pull(&mut self, limit: u32, wait: Option<Duration>, payload: String, out: &mut Vec<Lease>) -> Result<End> {
         let request = Request { subject: self.subject.clone(), payload: payload.into() };
         let before = out.len();
+        let mut end = End::Reached;
         let pulled = self
             .link
             .pull(OPERATION, request, wait.unwrap_or_default(), |message, context| {
                 match next(message, context)? {
-                    None => return Ok(Next::Done),
-                    Some(lease) => out.push(lease),
+                    Ok(lease) => out.push(lease),
+                    Err(ended) => {
+                        end = ended;
+                        return Ok(Next::Done);
+                    }
                 }
                 Ok(if out.len() - before < limit as usize { Next::More } else { Next::Done })
             })
@@ -60,24 +75,34 @@ impl JetstreamLook {
             // What came before the trouble is ours; the trouble comes again with the next pull.
             Err(error) if out.len() > before => {
                 tracing::debug!("{error}");
-                Ok(())
+                Ok(End::Reached)
             }
-            pulled => pulled,
+            pulled => pulled.map(|()| end),
         }
     }
 }
 
-/// The lease that `message` delivers; `None` for the end of what there was.
-fn next(message: Message, context: &dyn Fn() -> String) -> Result<Option<Lease>> {
-    match message.status.map(|status| status.as_u16()) {
-        None => {}
-        // Nothing there; the time is over, or others wait for what is there.
-        Some(404 | 408) => return Ok(None),
-        Some(status) => return Err(of_status(context(), status, &message)),
+/// How a pull ended.
+#[derive(Clone, Copy)]
+enum End {
+    /// There was no more, or it was enough, or the time was over.
+    Reached,
+    /// What was there is for others, who were first.
+    OthersWait,
+}
+
+/// The lease that `message` delivers, or the end of what there was.
+fn next(message: Message, context: &dyn Fn() -> String) -> Result<Result<Lease, End>> {
+    match (message.status.map(|status| status.as_u16()), message.description.as_deref()) {
+        (None, _) => {}
+        (Some(408), Some("Requests Pending")) => return Ok(Err(End::OthersWait)),
+        // Nothing there, or the time is over.
+        (Some(404 | 408), _) => return Ok(Err(End::Reached)),
+        (Some(status), _) => return Err(of_status(context(), status, &message)),
     }
     let address = message.reply.as_ref().map(|reply| reply.as_str()).unwrap_or_default();
     match delivery::lease(message.payload, address) {
-        Some(lease) => Ok(Some(lease)),
+        Some(lease) => Ok(Ok(lease)),
         None => {
             let message = "the server delivered a message that is no job of ours: somebody else writes to this stream";
             Err(Error::new(ErrorKind::Server, context(), message))

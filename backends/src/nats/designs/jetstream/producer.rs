@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::delivery::message;
+use super::delivery::{message, message_bytes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::NewJob;
 use crate::nats::connection::{Answer, Link, Request};
@@ -26,11 +26,12 @@ impl JetstreamProducer {
     /// Refuses what the server would refuse by ending the connection.
     async fn check_size(&mut self, jobs: &[NewJob]) -> Result<()> {
         let limit = self.link.max_payload().await?;
-        match jobs.iter().map(|job| message(job).len()).find(|bytes| *bytes > limit) {
+        match jobs.iter().map(message_bytes).find(|bytes| *bytes > limit) {
             None => Ok(()),
             Some(bytes) => {
                 let message = format!(
-                    "a message of {bytes} bytes is more than the server takes ({limit}): raise its max_payload"
+                    "a message of {bytes} bytes is more than the server takes ({limit}): lower --payload, or raise the \
+                     max_payload of a server of yours"
                 );
                 Err(Error::new(ErrorKind::Config, self.link.context(OPERATION), message))
             }
@@ -68,17 +69,13 @@ impl Producer for JetstreamProducer {
             .map(|job| Request { subject: self.names.subject.clone(), payload: message(job) })
             .collect::<Vec<_>>();
         let answers = self.link.ask(OPERATION, requests).await?;
-        let mut refusals = 0;
-        let mut first = None;
-        for refusal in answers.into_iter().filter_map(|answer| self.refusal(answer)) {
-            refusals += 1;
-            first.get_or_insert(refusal);
-        }
-        match first {
+        let refusals: Vec<Error> = answers.into_iter().filter_map(|answer| self.refusal(answer)).collect();
+        let all_alike = refusals.len() == jobs.len() && refusals.windows(2).all(|two| two[0].kind() == two[1].kind());
+        match refusals.first() {
             None => Ok(()),
-            Some(refusal) if refusals == jobs.len() => Err(refusal),
+            Some(refusal) if all_alike => Err(refusal.clone()),
             Some(refusal) => {
-                let accepted = jobs.len() - refusals;
+                let accepted = jobs.len() - refusals.len();
                 let message = format!("{accepted} of {} jobs were accepted, then: {refusal}", jobs.len());
                 Err(Error::new(ErrorKind::Unknown, self.link.context(OPERATION), message)
                     .with_code(refusal.count_key()))

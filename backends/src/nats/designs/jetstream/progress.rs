@@ -28,9 +28,10 @@ pub(super) struct Progress {
 impl Progress {
     /// Every third of the lease the server is told. Over a connection of its own, because those of the worker wait for answers.
     pub(super) async fn open(settings: &Settings) -> Result<Self> {
-        let link = Link::open_admin(settings).await?;
+        let every = settings.config.lease / 3;
+        let link = Link::open_beside(settings, every).await?;
         let held = Held::default();
-        let task = tokio::spawn(tell(link, Arc::clone(&held), settings.config.lease / 3));
+        let task = tokio::spawn(tell(link, Arc::clone(&held), every));
         Ok(Progress { names: settings.names.clone(), held, task })
     }
 
@@ -61,8 +62,8 @@ async fn tell(mut link: Link, held: Held, every: Duration) {
         ticks.tick().await;
         let kept = |subject: &String| Request { subject: subject.clone(), payload: Bytes::from_static(b"+WPI") };
         let requests: Vec<Request> = lock(&held).values().map(kept).collect();
-        // Told again at the next tick; two of them fit into a lease.
-        if let Err(error) = link.tell(requests).await {
+        // Without an answer it is told again at the next tick, over another connection; two of them fit into a lease.
+        if let Err(error) = link.ask("keep jobs of", requests).await {
             tracing::debug!("{error}");
         }
     }
