@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 /// What kind of trouble it is; decides what the driver does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The user asked for something impossible. Never retried.
     Config,
@@ -18,6 +21,7 @@ pub enum ErrorKind {
     /// The server answered with something that it should not answer, or failed for good.
     Server,
     /// What we talked to has ended for good, before this was asked of it: nothing happened, and nothing will. Never retried.
+    #[serde(skip)]
     Gone,
 }
 

@@ -51,10 +51,11 @@ pub(crate) fn variable(name: &str) -> String {
 /// What every variable of ours begins with.
 pub const VARIABLE_PREFIX: &str = "QBENCH_";
 
-/// A [`KeySpec`] of one field: everything that differs between two settings, and nothing else.
-macro_rules! key {
-    ($name:literal, $value_name:expr, $($field:ident).+, $parse:expr, $print:expr, $help:literal) => {
-        KeySpec {
+/// [`KeySpec`]s: of each its name, what stands for the value in the help text, the field, how a text is read and how the value is
+/// written, and the sentence.
+macro_rules! keys {
+    ($($name:literal, $value_name:expr, $($field:ident).+, $parse:expr, $print:expr, $help:literal;)*) => {
+        &[$(KeySpec {
             name: $name,
             value_name: $value_name,
             help: $help,
@@ -64,208 +65,82 @@ macro_rules! key {
             },
             print: |workload| $print(workload.$($field).+),
             copy: |from, to| to.$($field).+ = from.$($field).+,
-        }
+        }),*]
     };
 }
 
 /// Every setting, in the order in which help and manifest show them.
-pub static KEYS: &[KeySpec] = &[
-    key!("rate", Some("N"), rate, rate, print, "Jobs per second asked of the queue in the measured phase"),
-    key!(
-        "duration",
-        Some("D"),
-        duration,
-        |text| within(text, Duration::from_nanos(1), MAX_DURATION, "the measured phase"),
-        format_duration,
-        "Length of the measured phase"
-    ),
-    key!(
-        "warmup",
-        Some("D"),
-        warmup,
-        |text| within(text, Duration::ZERO, Duration::from_secs(3600), "the warm-up"),
-        format_duration,
-        "Length of the warm-up, in scenarios that have one"
-    ),
-    key!("warmup-rate", Some("N"), warmup_rate, rate, print, "Jobs per second in the warm-up"),
-    key!(
-        "arrivals",
-        Some("constant|poisson"),
-        arrivals,
-        |text| choice(text, &Arrivals::ALL, Arrivals::name),
-        |arrivals: Arrivals| arrivals.name().to_owned(),
-        "How arrivals are spaced"
-    ),
-    key!(
-        "seed",
-        Some("N"),
-        seed,
+pub static KEYS: &[KeySpec] = keys! {
+    "rate", Some("N"), rate, rate, print,
+        "Jobs per second asked of the queue in the measured phase";
+    "duration", Some("D"), duration,
+        |text| within(text, Duration::from_nanos(1), MAX_DURATION, "the measured phase"), format_duration,
+        "Length of the measured phase";
+    "warmup", Some("D"), warmup,
+        |text| within(text, Duration::ZERO, Duration::from_secs(3600), "the warm-up"), format_duration,
+        "Length of the warm-up, in scenarios that have one";
+    "warmup-rate", Some("N"), warmup_rate, rate, print,
+        "Jobs per second in the warm-up";
+    "arrivals", Some("constant|poisson"), arrivals,
+        |text| choice(text, &Arrivals::ALL, Arrivals::name), |arrivals: Arrivals| arrivals.name().to_owned(),
+        "How arrivals are spaced";
+    "seed", Some("N"), seed,
         |text: &str| text.parse::<u64>().map_err(|_| "the seed must be a whole number from 0 to 2^64 - 1".to_owned()),
         print,
-        "Seed of everything random: Poisson arrivals and the order of runs"
-    ),
-    key!(
-        "producers",
-        Some("N"),
-        producers,
-        |text| positive(text, "producers"),
-        print,
-        "Concurrent producers; at least rate x enqueue time"
-    ),
-    key!(
-        "enqueue-batch",
-        Some("N"),
-        enqueue_batch,
-        |text| positive(text, "jobs in one enqueue"),
-        print,
-        "Most jobs in one enqueue"
-    ),
-    key!("payload", Some("BYTES"), payload_bytes, payload, format_size, "Payload of a job, such as 512 or 64KiB"),
-    key!(
-        "workers",
-        Some("N"),
-        workers,
-        |text| positive(text, "workers"),
-        print,
-        "Workers, each with its own connection"
-    ),
-    key!(
-        "concurrency",
-        Some("N"),
-        worker.concurrency,
-        |text| positive(text, "jobs at a time per worker"),
-        print,
-        "Jobs that one worker works on at a time"
-    ),
-    key!(
-        "claim-batch",
-        Some("N"),
-        worker.claim_batch,
-        |text| positive(text, "jobs in one claim"),
-        print,
-        "Most jobs in one claim"
-    ),
-    key!(
-        "prefetch",
-        Some("N"),
-        worker.prefetch,
-        |text| count(text, 0, "prefetched jobs"),
-        print,
-        "Jobs that a worker claims ahead of its free slots"
-    ),
-    key!(
-        "refill",
-        Some("N|auto"),
-        worker.refill,
+        "Seed of everything random: Poisson arrivals and the order of runs";
+    "producers", Some("N"), producers, |text| positive(text, "producers"), print,
+        "Concurrent producers; at least rate x enqueue time";
+    "enqueue-batch", Some("N"), enqueue_batch, |text| positive(text, "jobs in one enqueue"), print,
+        "Most jobs in one enqueue";
+    "payload", Some("BYTES"), payload_bytes, payload, format_size,
+        "Payload of a job, such as 512 or 64KiB";
+    "workers", Some("N"), workers, |text| positive(text, "workers"), print,
+        "Workers, each with its own connection";
+    "concurrency", Some("N"), worker.concurrency, |text| positive(text, "jobs at a time per worker"), print,
+        "Jobs that one worker works on at a time";
+    "claim-batch", Some("N"), worker.claim_batch, |text| positive(text, "jobs in one claim"), print,
+        "Most jobs in one claim";
+    "prefetch", Some("N"), worker.prefetch, |text| count(text, 0, "prefetched jobs"), print,
+        "Jobs that a worker claims ahead of its free slots";
+    "refill", Some("N|auto"), worker.refill,
         |text| unless_auto(text, |text| count(text, 0, "jobs left at a refill")),
         |refill: Option<u32>| refill.map_or(AUTO.to_owned(), print),
-        "With --prefetch: claim again when no more than N claimed jobs wait; auto: half of --prefetch"
-    ),
-    key!(
-        "ack-batch",
-        Some("N|auto"),
-        worker.ack_batch,
+        "With --prefetch: claim again when no more than N claimed jobs wait; auto: half of --prefetch";
+    "ack-batch", Some("N|auto"), worker.ack_batch,
         |text| unless_auto(text, |text| positive(text, "jobs in one ack")),
         |batch: Option<NonZeroU32>| batch.map_or(AUTO.to_owned(), print),
-        "Most jobs in one ack; auto: the backend's own completion buffer, and 1 where it has none"
-    ),
-    key!(
-        "ack-linger",
-        Some("D|auto"),
-        worker.ack_linger,
+        "Most jobs in one ack; auto: the backend's own completion buffer, and 1 where it has none";
+    "ack-linger", Some("D|auto"), worker.ack_linger,
         |text| unless_auto(text, |text| within(text, Duration::ZERO, Duration::from_secs(10), "the ack linger")),
         |linger: Option<Duration>| linger.map_or(AUTO.to_owned(), format_duration),
-        "How long a finished job may wait for others to be acked with; auto: as the backend's own completion buffer"
-    ),
-    key!(
-        "work",
-        Some("D"),
-        work,
-        |text| within(text, Duration::ZERO, Duration::from_secs(3600), "the work"),
-        format_duration,
-        "Simulated work of one job"
-    ),
-    key!(
-        "fail-pct",
-        Some("P"),
-        fail_pct,
-        |text| percent(text, "the share of jobs whose work fails"),
-        print,
-        "Percentage of the jobs whose work fails, chosen by the job's number and the seed"
-    ),
-    key!(
-        "panic-pct",
-        Some("P"),
-        panic_pct,
-        |text| percent(text, "the share of jobs whose work panics"),
-        print,
-        "Percentage of the jobs whose work panics, chosen likewise"
-    ),
-    key!(
-        "wake",
-        Some("poll|notify|block|auto"),
-        wake,
-        wake,
-        print_wake,
-        "How workers learn of work; auto: the backend's own way"
-    ),
-    key!(
-        "poll-interval",
-        Some("D|auto"),
-        poll_interval,
-        poll_interval,
-        print_poll_interval,
-        "Interval of polling, and of the fallback beside notifications; auto: 10ms, and 5s beside notifications"
-    ),
-    key!(
-        "lease",
-        Some("D"),
-        lease,
-        |text| within(text, Duration::from_millis(1), Duration::from_secs(24 * 3600), "the lease"),
-        format_duration,
-        "How long a claim stays with a worker that vanished"
-    ),
-    key!(
-        "drain-deadline",
-        Some("D"),
-        drain_deadline,
+        "How long a finished job may wait for others to be acked with; auto: as the backend's own completion buffer";
+    "work", Some("D"), work,
+        |text| within(text, Duration::ZERO, Duration::from_secs(3600), "the work"), format_duration,
+        "Simulated work of one job";
+    "fail-pct", Some("P"), fail_pct, |text| percent(text, "the share of jobs whose work fails"), print,
+        "Percentage of the jobs whose work fails, chosen by the job's number and the seed";
+    "panic-pct", Some("P"), panic_pct, |text| percent(text, "the share of jobs whose work panics"), print,
+        "Percentage of the jobs whose work panics, chosen likewise";
+    "wake", Some("poll|notify|block|auto"), wake, wake, print_wake,
+        "How workers learn of work; auto: the backend's own way";
+    "poll-interval", Some("D|auto"), poll_interval, poll_interval, print_poll_interval,
+        "Interval of polling, and of the fallback beside notifications; auto: 10ms, and 5s beside notifications";
+    "lease", Some("D"), lease,
+        |text| within(text, Duration::from_millis(1), Duration::from_secs(24 * 3600), "the lease"), format_duration,
+        "How long a claim stays with a worker that vanished";
+    "drain-deadline", Some("D"), drain_deadline,
         |text| within(text, Duration::from_secs(1), Duration::from_secs(24 * 3600), "the drain deadline"),
         format_duration,
-        "How long to wait for the last completion after the last arrival"
-    ),
-    key!(
-        "allow-overload",
-        None,
-        allow_overload,
-        switch,
-        print,
-        "Permit a utilisation of 0.9 or more; the result is marked"
-    ),
-    key!(
-        "saturate",
-        None,
-        saturate,
-        switch,
-        print,
-        "Producers and workers go as fast as they can, for figures of capacity; --rate is not used"
-    ),
-    key!(
-        "max-backlog",
-        Some("N"),
-        max_backlog,
-        |text| jobs(text, 1, "backlog"),
-        print,
-        "With --saturate: jobs in the system at which producers wait for workers"
-    ),
-    key!(
-        "prefill",
-        Some("N"),
-        prefill,
-        |text| jobs(text, 0, "prefill"),
-        print,
-        "Jobs put into the queue before the measured phase"
-    ),
-];
+        "How long to wait for the last completion after the last arrival";
+    "allow-overload", None, allow_overload, switch, print,
+        "Permit a utilisation of 0.9 or more; the result is marked";
+    "saturate", None, saturate, switch, print,
+        "Producers and workers go as fast as they can, for figures of capacity; --rate is not used";
+    "max-backlog", Some("N"), max_backlog, |text| jobs(text, 1, "backlog"), print,
+        "With --saturate: jobs in the system at which producers wait for workers";
+    "prefill", Some("N"), prefill, |text| jobs(text, 0, "prefill"), print,
+        "Jobs put into the queue before the measured phase";
+};
 
 /// Most producers, workers, jobs in a batch and the like.
 const MAX_COUNT: u32 = 10_000;

@@ -22,31 +22,13 @@ use reduce::{Mean, Reduce};
 pub type Column = columns::Column<RunRow, SummaryRow>;
 
 columns! {
-    run_id, "", "Unique name of the execution." {
-        run String = |run| run.identity.run_id.clone();
-    }
-    engine, "", "Server product." {
-        run String = |run| run.identity.engine.clone();
-        cell String = the_same;
-    }
-    backend, "", "Backend id." {
-        run String = |run| run.identity.backend.clone();
-        cell String = the_same;
-    }
-    queue_type, "", "Queue design." {
-        run String = |run| run.identity.queue_type.clone();
-        cell String = the_same;
-    }
-    scenario, "", "Scenario id." {
-        run String = |run| run.identity.scenario.clone();
-        cell String = the_same;
-    }
-    block, "", "Block of the matrix, counted from 1." {
-        run u32 = |run| run.identity.block;
-    }
-    status, "", "`finished`, `interrupted`, `failed` or `running` (killed)." {
-        run RunStatus = |run| run.status;
-    }
+    run_id, "", "Unique name of the execution." { run String = |run| run.identity.run_id.clone(); }
+    engine, "", "Server product." { run String = |run| run.identity.engine.clone(); cell String = the_same; }
+    backend, "", "Backend id." { run String = |run| run.identity.backend.clone(); cell String = the_same; }
+    queue_type, "", "Queue design." { run String = |run| run.identity.queue_type.clone(); cell String = the_same; }
+    scenario, "", "Scenario id." { run String = |run| run.identity.scenario.clone(); cell String = the_same; }
+    block, "", "Block of the matrix, counted from 1." { run u32 = |run| run.identity.block; }
+    status, "", "`finished`, `interrupted`, `failed` or `running` (killed)." { run RunStatus = |run| run.status; }
     runs, "runs", "Finished runs of the cell. Where it is 0 every figure is 0 and means nothing." {
         cell u32 = ("their number", |cell| cell.finished.len() as u32);
     }
@@ -60,12 +42,8 @@ columns! {
         better More;
         shown Scenario 1 "jobs/s", Capacity 1 "jobs/s", Ladder 1 "jobs/s", Scaling 1 "jobs/s";
     }
-    jobs_intended, "jobs", "Measured arrivals." {
-        run u64 = |run| run.jobs.intended;
-    }
-    jobs_completed, "jobs", "Measured jobs completed." {
-        run u64 = |run| run.jobs.completed;
-    }
+    jobs_intended, "jobs", "Measured arrivals." { run u64 = |run| run.jobs.intended; }
+    jobs_completed, "jobs", "Measured jobs completed." { run u64 = |run| run.jobs.completed; }
     latency_p50_ms, "ms", "End-to-end latency, median." {
         run f64 = |run| run.end_to_end_ms.p50;
         cell f64 = ("of the merged histograms", |cell| cell.latency.p50);
@@ -108,9 +86,7 @@ columns! {
         run Option<f64> = |run| run.rss_server_bytes.map(|bytes| bytes as f64 / 1e6);
         cell Option<f64> = largest;
     }
-    verdict, "", "The auditor's word." {
-        run Verdict = |run| run.audit.verdict;
-    }
+    verdict, "", "The auditor's word." { run Verdict = |run| run.audit.verdict; }
     lost, "jobs", "Jobs lost." {
         run u64 = |run| run.audit.lost;
         cell u64 = sum;
@@ -121,9 +97,7 @@ columns! {
         cell u64 = sum;
         shown Scenario 101 "dup", Capacity 8 "dup";
     }
-    redelivered, "deliveries", "Deliveries beyond the first." {
-        run u64 = |run| run.audit.redelivered;
-    }
+    redelivered, "deliveries", "Deliveries beyond the first." { run u64 = |run| run.audit.redelivered; }
     valid, "", "Whether the figures may be ranked: no gate tripped, the audit is `ok`, and nothing failed." {
         run bool = |run| run.status == RunStatus::Finished && run.validity.valid;
         cell bool = ("all of them, and under the same conditions", |cell| cell.valid);
@@ -193,10 +167,7 @@ columns! {
         run Activity = |run| run.identity.activity;
         cell Activity = the_same;
     }
-    host, "", "Name of the machine." {
-        run String = |run| run.identity.host.clone();
-        cell String = the_same;
-    }
+    host, "", "Name of the machine." { run String = |run| run.identity.host.clone(); cell String = the_same; }
     configuration_hash, "", "Short hash of the settings; runs are pooled only where it is the same." {
         run String = |run| run.identity.configuration_hash.clone();
         cell String = the_same;
@@ -243,11 +214,7 @@ columns! {
         cell #[serde(default)] Option<f64> = mean;
         shown Ladder 6 "idle\nqueries/s";
     }
-    drain_s, "s", "Time to drain." {
-        run f64 = |run| run.drain_s;
-        cell f64 = largest;
-        shown Capacity 6 "drain\ns";
-    }
+    drain_s, "s", "Time to drain." { run f64 = |run| run.drain_s; cell f64 = largest; shown Capacity 6 "drain\ns"; }
     notifications_sent, "notifications", "Notifications sent in the measured phase." {
         run Option<u64> = |run| run.wake.map(|wake| wake.notifications_sent);
     }

@@ -25,7 +25,7 @@ cases! {
      acked or comes back, as the contract says, and every job is done once.";
     "connection.cuts_under_load", cuts_under_load(), [Server, OwnConnections],
     "While connections are cut amid enqueues, claims and acks, no confirmed job is lost (at least once) or \
-     delivered twice (at most once), and no job is acked twice.";
+     delivered twice (at most once), and no job is acked twice, but for one that went to two holders where every ack is believed.";
 }
 
 /// Cuts every connection that backends of this stage have.
@@ -242,7 +242,8 @@ async fn cuts_under_load(stage: Stage) -> Checked {
     ensure(emptied, || format!("jobs were left in the queue after {PATIENCE:?}"))?;
 
     let account = shared.note(std::mem::take);
-    let twice = account.acked.values().filter(|count| **count > 1).count();
+    let may_be_twice = |number: &u64| queue.capabilities.believes_every_ack() && account.deliveries[number] > 1;
+    let twice = account.acked.iter().filter(|(number, count)| **count > 1 && !may_be_twice(number)).count();
     ensure(twice == 0, || format!("{twice} jobs were acked twice"))?;
     match queue.capabilities.delivery {
         Delivery::AtLeastOnce => {

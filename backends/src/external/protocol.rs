@@ -216,35 +216,16 @@ pub(super) enum IncomingPayload<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireError {
-    kind: WireErrorKind,
+    kind: ErrorKind,
     message: String,
     #[serde(default)]
     code: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WireErrorKind {
-    Config,
-    Connect,
-    Foreign,
-    Rejected,
-    Unknown,
-    Server,
-}
-
 impl WireError {
     /// The same as an error of `context`, with its words as `conceal` makes them.
     pub(super) fn into_error(self, context: &str, conceal: impl Fn(&str) -> String) -> Error {
-        let kind = match self.kind {
-            WireErrorKind::Config => ErrorKind::Config,
-            WireErrorKind::Connect => ErrorKind::Connect,
-            WireErrorKind::Foreign => ErrorKind::Foreign,
-            WireErrorKind::Rejected => ErrorKind::Rejected,
-            WireErrorKind::Unknown => ErrorKind::Unknown,
-            WireErrorKind::Server => ErrorKind::Server,
-        };
-        let error = Error::new(kind, context, conceal(&self.message));
+        let error = Error::new(self.kind, context, conceal(&self.message));
         match self.code {
             Some(code) => error.with_code(conceal(&code)),
             None => error,

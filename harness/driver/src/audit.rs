@@ -75,8 +75,11 @@ pub fn judge(
                 ));
             }
             reconciliation = reconcile_stopped(totals, census);
-            if census.in_flight > 0 {
-                doubts.push(format!("{} jobs were not handed back: they wait for their leases", census.in_flight));
+            // Some servers have a job in flight until it is taken again, also when it was given back.
+            let returned = if capabilities.counts_returned_as_ready { 0 } else { totals.handed_back };
+            let held = census.in_flight.saturating_sub(returned);
+            if held > 0 {
+                doubts.push(format!("{held} jobs were not handed back: they wait for their leases"));
             }
         }
     }
@@ -229,6 +232,18 @@ mod tests {
         let audit = stopped(Census { ready: 37, in_flight: 3, ..Census::default() });
         assert_eq!((audit.verdict, audit.lost), (Verdict::Inconclusive, 0));
         assert!(audit.reasons[0].contains("3 jobs were not handed back"), "{:?}", audit.reasons);
+    }
+
+    #[test]
+    fn a_server_that_has_a_job_in_flight_until_it_is_taken_again_is_believed_as_far_as_jobs_were_handed_back() {
+        let capabilities = Capabilities { counts_returned_as_ready: false, ..capabilities(Delivery::AtLeastOnce) };
+        let totals = Totals { completed: 60, lost: 40, handed_back: 3, ..clean() };
+        for (in_flight, expected) in [(3, Verdict::Ok), (4, Verdict::Inconclusive)] {
+            let census =
+                Census { enqueued: Some(100), done: Some(60), ready: 40 - in_flight, in_flight, ..Census::default() };
+            let audit = judge(&totals, &Incidents::default(), &Ok(census), End::Stopped, &capabilities);
+            assert_eq!(audit.verdict, expected, "{:?}", audit.reasons);
+        }
     }
 
     #[test]

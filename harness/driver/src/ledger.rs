@@ -329,6 +329,7 @@ impl Ledger {
             totals.duplicated += u64::from(settlements > 1);
             totals.unknown_acks += u64::from(unknown_ack);
             totals.lost += u64::from(is_unaccounted_for(slot) && !unknown_ack);
+            totals.handed_back += u64::from(settlements == 0 && handed_back > 0 && deliveries == handed_back);
             totals.redelivered += u64::from(deliveries.saturating_sub(handed_back).saturating_sub(1));
             if job >= measured.first_job() {
                 totals.measured.sent += u64::from(state != Enqueue::NotAttempted as u8);

@@ -25,6 +25,8 @@ pub struct Totals {
     pub duplicated: u64,
     /// Deliveries beyond each job's first.
     pub redelivered: u64,
+    /// Jobs that are not settled, and whose every delivery was handed back.
+    pub handed_back: u64,
     /// Deliveries of numbers that were never attempted.
     pub unexpected: u64,
     /// Counts of the measured phase; `intended` is what the schedule asked for, or what was sent where there is none.
