@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use program::{qbench, result_in};
+use qbench_backends::registry;
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::{RunStatus, Verdict};
 
@@ -109,12 +110,23 @@ fn stop_with_full_buffers(backend: &str, options: &[&str]) {
 
 /// A test per line: its name, the backend, its flags.
 macro_rules! hands_back {
-    ($($test:ident: $backend:literal $flags:expr,)*) => {$(
+    ($($test:ident: $backend:literal $flags:expr,)*) => {
+        const TRIED: &[&str] = &[$($backend),*];
+
+        $(
         #[test]
         fn $test() {
             stop_with_full_buffers($backend, $flags);
         }
-    )*};
+        )*
+    };
+}
+
+#[test]
+fn every_queue_outside_this_process_is_tried() {
+    for entry in registry::backends().filter(|entry| entry.engine.has_objects) {
+        assert!(TRIED.contains(&entry.id), "{} has no line", entry.id);
+    }
 }
 
 hands_back! {
