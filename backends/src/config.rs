@@ -117,7 +117,12 @@ impl BackendConfig {
     /// # Errors
     /// [`crate::ErrorKind::Config`] when none was given.
     pub fn require_url(&self) -> Result<&ServerUrl> {
-        self.url.as_ref().ok_or_else(|| Error::config("this backend needs a server address and none was given"))
+        self.url.as_ref().ok_or_else(Self::no_url)
+    }
+
+    /// That there is no address.
+    pub(crate) fn no_url() -> Error {
+        Error::config("this backend needs a server address and none was given")
     }
 
     /// The namespace, which a backend uses as `role`, for instance its key prefix.

@@ -1,6 +1,7 @@
 //! One connection that mends itself.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::address::{Address, Login};
+use super::describe::OLDEST;
 use super::failure::{api_error, of_api, of_status};
 use super::settings::Settings;
 use crate::counters::ClientCounters;
@@ -61,14 +63,6 @@ struct Live {
 pub(super) struct Request {
     pub(super) subject: String,
     pub(super) payload: Bytes,
-}
-
-/// Whether a call goes on.
-pub(super) enum Next {
-    /// There is more to come.
-    More,
-    /// That was all.
-    Done,
 }
 
 impl Link {
@@ -126,7 +120,7 @@ impl Link {
 
     /// An answer that the protocol does not allow here.
     pub(super) fn unexpected(&self, operation: &str, what: &str) -> Error {
-        let message = format!("the server answered {what}; is it a NATS 2.12.2 or newer, and is the stream ours?");
+        let message = format!("the server answered {what}; is it a NATS {OLDEST} or newer, and is the stream ours?");
         Error::new(ErrorKind::Server, self.context(operation), message)
     }
 
@@ -135,10 +129,7 @@ impl Link {
     /// # Errors
     /// As [`Link::counting`].
     pub(super) async fn server(&mut self) -> Result<async_nats::ServerInfo> {
-        let live = self.take_live().await?;
-        let info = live.client.server_info();
-        self.live = Some(live);
-        Ok(info)
+        Ok(self.client().await?.server_info())
     }
 
     /// Largest payload that the server takes in one message.
@@ -146,10 +137,13 @@ impl Link {
     /// # Errors
     /// As [`Link::counting`].
     pub(super) async fn max_payload(&mut self) -> Result<usize> {
+        Ok(self.client().await?.max_payload())
+    }
+
+    /// The open connection as the library has it.
+    async fn client(&mut self) -> Result<&Client> {
         let live = self.take_live().await?;
-        let bytes = live.client.max_payload();
-        self.live = Some(live);
-        Ok(bytes)
+        Ok(&self.live.insert(live).client)
     }
 
     /// One request of JetStream's own interface, for instance `STREAM.INFO.<stream>`, and its answer.
@@ -173,9 +167,8 @@ impl Link {
         let request = Request { subject: format!("$JS.API.{method}"), payload: payload.into() };
         let answers = self.ask(operation, [request]).await?;
         let answer = match answers.first() {
-            Some(Answer { status: None, payload, .. }) => payload,
-            Some(Answer { status: Some(_), error, .. }) => {
-                let said = error.as_ref().map(Error::to_string).unwrap_or_default();
+            Some(Ok(answer)) => answer,
+            Some(Err(said)) => {
                 let message = format!("{said}; is JetStream on there (`jetstream {{}}` in its configuration, or -js)?");
                 return Err(Error::new(ErrorKind::Connect, self.context(operation), message));
             }
@@ -184,7 +177,7 @@ impl Link {
         serde_json::from_slice(answer).map_err(|_| self.unexpected(operation, "something else than JSON"))
     }
 
-    /// Sends all `requests` and waits until each has its answer; the answers come in the order of the requests.
+    /// Sends all `requests` and waits until each has its answer, or a status in place of one; they come in the order of the requests.
     ///
     /// # Errors
     /// [`ErrorKind::Unknown`] when not all answers came: any of the requests may have been carried out.
@@ -192,11 +185,11 @@ impl Link {
         &mut self,
         operation: &str,
         requests: impl IntoIterator<Item = Request>,
-    ) -> Result<Vec<Answer>> {
+    ) -> Result<Vec<Result<Bytes>>> {
         let mut live = self.take_live().await?;
         let first = live.sent;
         let context = || self.context(operation);
-        let mut answers: Vec<Option<Answer>> = Vec::new();
+        let mut answers: Vec<Option<Result<Bytes>>> = Vec::new();
         let limit = self.limit;
         self.counters.add_request();
         let exchange = async {
@@ -212,33 +205,32 @@ impl Link {
                 if let Some(answer) = place.and_then(|place| answers.get_mut(usize::try_from(place).ok()?))
                     && answer.is_none()
                 {
-                    *answer = Some(Answer::of(message, context));
+                    *answer = Some(match message.status {
+                        None => Ok(message.payload),
+                        Some(status) => Err(of_status(context(), status.as_u16(), &message)),
+                    });
                     missing -= 1;
                 }
             }
             Ok(())
         };
-        match timeout(limit, exchange).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(error),
-            Err(_) => return Err(no_answer(context(), limit)),
-        }
+        timeout(limit, exchange).await.unwrap_or_else(|_| Err(no_answer(context(), limit)))?;
         self.live = Some(live);
         Ok(answers.into_iter().flatten().collect())
     }
 
-    /// Sends `request` and hands every message that comes to `take`, until that has enough. `waits_for` is how long the server itself
-    /// may hold messages back.
+    /// Sends `request` and hands every message that comes to `take`, until that breaks off; returns what it says then. `waits_for` is how
+    /// long the server itself may hold messages back.
     ///
     /// # Errors
     /// [`ErrorKind::Unknown`] when the end of it did not come; else what `take` says.
-    pub(super) async fn pull(
+    pub(super) async fn pull<E>(
         &mut self,
         operation: &str,
         request: Request,
         waits_for: Duration,
-        mut take: impl FnMut(Message, &dyn Fn() -> String) -> Result<Next>,
-    ) -> Result<()> {
+        mut take: impl FnMut(Message, &dyn Fn() -> String) -> Result<ControlFlow<E>>,
+    ) -> Result<E> {
         let mut live = self.take_live().await?;
         let context = || self.context(operation);
         let limit = self.limit + waits_for;
@@ -247,19 +239,15 @@ impl Link {
             live.send(request).await.map_err(|error| unknown(context(), &error))?;
             loop {
                 let message = live.receive(context).await?;
-                if let Next::Done = take(message, &context)? {
-                    return Ok::<(), Error>(());
+                if let ControlFlow::Break(end) = take(message, &context)? {
+                    return Ok(end);
                 }
             }
         };
-        match timeout(limit, exchange).await {
-            Ok(Ok(())) => {}
-            // After what `take` refused, more may be on the way.
-            Ok(Err(error)) => return Err(error),
-            Err(_) => return Err(no_answer(context(), limit)),
-        }
+        // After what `take` refused, more may be on the way.
+        let end = timeout(limit, exchange).await.unwrap_or_else(|_| Err(no_answer(context(), limit)))?;
         self.live = Some(live);
-        Ok(())
+        Ok(end)
     }
 
     /// The open connection, or a new one. Whoever takes it gives it back when nothing of the call is left on the way.
@@ -387,23 +375,6 @@ impl Live {
                 Some(said) => Err(unknown(context(), said)),
             },
         }
-    }
-}
-
-/// What came back for one request.
-pub(super) struct Answer {
-    pub(super) payload: Bytes,
-    /// The status that came in place of an answer.
-    pub(super) status: Option<u16>,
-    /// The same as an error.
-    pub(super) error: Option<Error>,
-}
-
-impl Answer {
-    fn of(message: Message, context: impl Fn() -> String) -> Self {
-        let status = message.status.map(|status| status.as_u16());
-        let error = status.map(|status| of_status(context(), status, &message));
-        Answer { payload: message.payload, status, error }
     }
 }
 

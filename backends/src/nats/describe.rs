@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Oldest version: before it, a pull that does not wait could stay without an answer while others wait.
-const OLDEST: [u32; 3] = [2, 12, 2];
+pub const OLDEST: &str = "2.12.2";
 
 /// Fields of `/varz` that can move a number.
 const VARZ_FIELDS: &[&str] =
@@ -18,9 +18,8 @@ const JETSTREAM_FIELDS: &[&str] = &["max_memory", "max_storage", "sync_always", 
 
 /// Whether a server of this version (`2.15.1`) has what we use.
 pub fn is_new_enough(version: &str) -> bool {
-    let number = version.split('-').next().unwrap_or_default();
-    let parts: Option<Vec<u32>> = number.split('.').map(|part| part.parse().ok()).collect();
-    parts.is_some_and(|parts| parts.as_slice() >= &OLDEST[..])
+    let number = |text: &str| -> Option<Vec<u32>> { text.split('.').map(|part| part.parse().ok()).collect() };
+    number(version.split('-').next().unwrap_or_default()).is_some_and(|found| Some(found) >= number(OLDEST))
 }
 
 /// Refuses a server that lacks what we use.
@@ -31,8 +30,7 @@ pub(super) fn check_version(context: String, version: &str) -> Result<()> {
     if is_new_enough(version) {
         return Ok(());
     }
-    let [major, minor, patch] = OLDEST;
-    let message = format!("the server is nats {version}; use NATS {major}.{minor}.{patch} or newer");
+    let message = format!("the server is nats {version}; use NATS {OLDEST} or newer");
     Err(Error::new(ErrorKind::Connect, context, message))
 }
 

@@ -4,7 +4,7 @@ use async_nats::Message;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Nobody listens on the subject that we sent to.
 pub(super) const NO_RESPONDERS: u16 = 503;
@@ -78,9 +78,36 @@ pub(super) fn of_status(context: String, status: u16, message: &Message) -> Erro
     Error::new(kind, context, format!("the server answered {status} {said}")).with_code(status.to_string())
 }
 
+/// What becomes of a batch of `all` parts of which these were refused: it happened, it did not, or nobody can say of the whole.
+///
+/// # Errors
+/// The refusal itself when all parts were refused in the same way; else [`ErrorKind::Unknown`].
+pub(super) fn of_parts(context: String, all: usize, refusals: &[Error]) -> Result<()> {
+    let Some(first) = refusals.first() else { return Ok(()) };
+    if refusals.len() == all && refusals.iter().all(|refusal| refusal.kind() == first.kind()) {
+        return Err(first.clone());
+    }
+    let message = format!("{} of {all} were accepted, then: {first}", all - refusals.len());
+    Err(Error::new(ErrorKind::Unknown, context, message).with_code(first.count_key()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_is_refused_only_where_all_of_it_was_and_in_one_way() {
+        let refusal = |kind| Error::new(kind, "", "no");
+        let (rejected, server) = (refusal(ErrorKind::Rejected), refusal(ErrorKind::Server));
+        for (refusals, kind) in [
+            (vec![], None),
+            (vec![rejected.clone(), rejected.clone()], Some(ErrorKind::Rejected)),
+            (vec![rejected.clone(), server], Some(ErrorKind::Unknown)),
+            (vec![rejected], Some(ErrorKind::Unknown)),
+        ] {
+            assert_eq!(of_parts(String::new(), 2, &refusals).err().map(|error| error.kind()), kind, "{refusals:?}");
+        }
+    }
 
     #[test]
     fn an_error_of_jetstream_says_what_to_do() {

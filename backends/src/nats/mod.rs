@@ -29,7 +29,7 @@ pub use address::Address;
 /// The client library, for the harness's side of this room.
 pub use async_nats as client;
 pub use connection::connect;
-pub use describe::is_new_enough;
+pub use describe::{OLDEST, is_new_enough};
 pub use monitoring::read as read_monitoring;
 
 /// A NATS server, 2.12.2 or newer, with JetStream.

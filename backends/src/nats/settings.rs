@@ -60,13 +60,12 @@ impl Settings {
     /// # Errors
     /// [`crate::ErrorKind::Config`] when no URL was given.
     pub(super) fn address(&self) -> Result<&Address> {
-        self.config.require_url()?;
-        self.address.as_ref().ok_or_else(|| Error::config("no address was given"))
+        self.address.as_ref().ok_or_else(BackendConfig::no_url)
     }
 
     /// Name under which our connections show themselves on the server: tells runs in different namespaces apart.
     pub(super) fn connection_name(&self) -> String {
-        connection_name(self.id, &self.config.namespace)
+        format!("qbench:{}:{}", self.id, self.config.namespace)
     }
 
     /// The claimer of a consumer of this queue that looks so.
@@ -77,9 +76,4 @@ impl Settings {
         };
         Box::new(WaitingClaimer::new(look, waiting, self.config.counters.clone()))
     }
-}
-
-/// `qbench:<id>:<namespace>`.
-fn connection_name(id: &str, namespace: &str) -> String {
-    format!("qbench:{id}:{namespace}")
 }

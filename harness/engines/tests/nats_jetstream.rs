@@ -2,16 +2,19 @@
 //! settings promise, and that nothing of a server or a lock is left.
 #![allow(clippy::unwrap_used)] // A test that meets the unexpected stops there.
 
+mod consuming;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use consuming::{ack, claim};
 use qbench_backends::nats::{Address, connect, read_monitoring};
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, Census, Consumer, Depth, ErrorKind, JobId, Lease, NewJob,
-    ProducerId, ServerUrl, Wake, WorkerId, registry,
+    AckStatus, Backend, BackendConfig, BackendOptions, Census, Consumer, Depth, ErrorKind, JobId, NewJob, ProducerId,
+    ServerUrl, Wake, WorkerId, registry,
 };
 use qbench_engines::engine::Engine as _;
 use qbench_engines::nats::{NatsEngine, NatsServer};
@@ -68,18 +71,6 @@ fn open(config: &BackendConfig) -> Arc<dyn Backend> {
 
 fn new_job(number: u64, bytes: usize) -> NewJob {
     NewJob { job: JobId(number), payload: Bytes::from(vec![b'x'; bytes]) }
-}
-
-async fn claim(consumer: &mut Consumer, limit: u32, wait: Duration) -> Vec<Lease> {
-    let mut leases = Vec::new();
-    consumer.claimer.claim(limit, wait, &mut leases).await.expect("claims");
-    leases
-}
-
-async fn ack(consumer: &mut Consumer, leases: &[Lease]) -> Vec<AckStatus> {
-    let mut statuses = Vec::new();
-    consumer.acker.ack(leases, &mut statuses).await.expect("acks");
-    statuses
 }
 
 /// If this fails with a newer server, the backend can say more than it does (`detects_stale_ack`), and its note is wrong.

@@ -1,10 +1,13 @@
 //! What notifications cost and save, against a private server: one per batch, one listener, no herd, and nobody who asks for
 //! work in vain. That they arrive is the conformance suite's to say.
 
+mod consuming;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use consuming::claim;
 use qbench_backends::registry::{self, backends};
 use qbench_backends::{
     AckStatus, Backend, BackendConfig, BackendOptions, Consumer, JobId, Lease, NewJob, ProducerId, ServerUrl, Wake,
@@ -62,16 +65,8 @@ fn jobs(numbers: std::ops::Range<u64>) -> Vec<NewJob> {
     numbers.map(|job| NewJob { job: JobId(job), payload: Bytes::from_static(b"payload") }).collect()
 }
 
-async fn claim(consumer: &mut Consumer, limit: u32, wait: Duration) -> Vec<Lease> {
-    let mut leases = Vec::new();
-    consumer.claimer.claim(limit, wait, &mut leases).await.expect("claims");
-    leases
-}
-
 async fn ack(consumer: &mut Consumer, leases: &[Lease]) {
-    let mut statuses = Vec::new();
-    consumer.acker.ack(leases, &mut statuses).await.expect("acks");
-    assert_eq!(statuses, vec![AckStatus::Acked; leases.len()]);
+    assert_eq!(consuming::ack(consumer, leases).await, vec![AckStatus::Acked; leases.len()]);
 }
 
 /// Jobs that a notification tells of: the sum of what stands before each `@`.

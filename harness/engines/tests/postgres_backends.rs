@@ -1,12 +1,15 @@
 //! What the backends on PostgreSQL promise beyond the conformance suite, against private servers: durability classes as the
 //! server gives them, the price of asking for the depth, round trips, and partitions.
 
+mod consuming;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use consuming::claim;
 use qbench_backends::registry::{self, backends};
 use qbench_backends::{
     AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
@@ -112,16 +115,8 @@ async fn enqueue(backend: &dyn Backend, numbers: std::ops::Range<u64>) {
     }
 }
 
-async fn claim(consumer: &mut Consumer, limit: u32, wait: Duration) -> Vec<Lease> {
-    let mut leases = Vec::new();
-    consumer.claimer.claim(limit, wait, &mut leases).await.expect("claims");
-    leases
-}
-
 async fn ack(consumer: &mut Consumer, leases: &[Lease]) {
-    let mut statuses = Vec::new();
-    consumer.acker.ack(leases, &mut statuses).await.expect("acks");
-    assert_eq!(statuses, vec![AckStatus::Acked; leases.len()]);
+    assert_eq!(consuming::ack(consumer, leases).await, vec![AckStatus::Acked; leases.len()]);
 }
 
 /// Every relation of ours that has storage, with its persistence: tables, archives, indexes, sequences and TOAST tables.

@@ -1,10 +1,13 @@
 //! What only `valkey_list` promises, against a private Valkey: a job that was moved and never claimed comes back, scripts that
 //! the server has forgotten, and keys that do not outlive their jobs.
 
+mod consuming;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use consuming::{ack, claim};
 use qbench_backends::{
     AckStatus, Backend, BackendConfig, Consumer, Depth, JobId, Lease, NewJob, ProducerId, Wake, WorkerId, registry,
 };
@@ -64,22 +67,10 @@ impl Rig {
     }
 }
 
-async fn claim(consumer: &mut Consumer, limit: u32, wait: Duration) -> Vec<Lease> {
-    let mut leases = Vec::new();
-    consumer.claimer.claim(limit, wait, &mut leases).await.expect("claims");
-    leases
-}
-
 async fn reclaim(consumer: &mut Consumer) -> Vec<Lease> {
     let mut leases = Vec::new();
     consumer.claimer.reclaim(10, &mut leases).await.expect("reclaims");
     leases
-}
-
-async fn ack(consumer: &mut Consumer, leases: &[Lease]) -> Vec<AckStatus> {
-    let mut statuses = Vec::new();
-    consumer.acker.ack(leases, &mut statuses).await.expect("acks");
-    statuses
 }
 
 #[tokio::test]

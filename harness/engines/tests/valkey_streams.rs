@@ -1,6 +1,8 @@
 //! What only `valkey_streams` promises, against a private Valkey: deletion policies, lost jobs, reconnecting, the class
 //! that the live settings give, and errors that say what to do.
 
+mod consuming;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -66,15 +68,11 @@ async fn enqueue(backend: &dyn Backend, count: u64) {
 }
 
 async fn claim(consumer: &mut Consumer, limit: u32) -> Vec<Lease> {
-    let mut leases = Vec::new();
-    consumer.claimer.claim(limit, SECOND, &mut leases).await.expect("claims");
-    leases
+    consuming::claim(consumer, limit, SECOND).await
 }
 
 async fn ack(consumer: &mut Consumer, leases: &[Lease]) {
-    let mut statuses = Vec::new();
-    consumer.acker.ack(leases, &mut statuses).await.expect("acks");
-    assert_eq!(statuses, vec![AckStatus::Acked; leases.len()]);
+    assert_eq!(consuming::ack(consumer, leases).await, vec![AckStatus::Acked; leases.len()]);
 }
 
 #[tokio::test]

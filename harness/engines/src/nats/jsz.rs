@@ -10,16 +10,6 @@ use crate::services::given::said;
 /// Streams of all accounts with their consumers: which account is ours, the server does not tell.
 const STREAMS: &str = "/jsz?accounts=true&streams=true&consumers=true&config=true";
 
-/// One look at a server.
-pub(super) struct Look {
-    /// `/varz`.
-    pub(super) varz: Value,
-    /// `/jsz`.
-    pub(super) jsz: Value,
-    /// The backend's streams together; `None` while there is none.
-    pub(super) streams: Option<StreamUse>,
-}
-
 /// What streams hold, and what of it is with consumers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct StreamUse {
@@ -33,15 +23,20 @@ pub(super) struct StreamUse {
     pub(super) waiting_pulls: u64,
 }
 
-/// Asks the server at `url` about itself and about `streams`.
+/// Asks the server at `url` for its account of JetStream.
 ///
 /// # Errors
 /// What went wrong.
-pub(super) async fn look(url: &ServerUrl, streams: &[String]) -> Result<Look, String> {
-    let address = Address::parse(url).map_err(said)?;
-    let varz = read_monitoring(&address, "/varz", ANSWER_LIMIT).await?;
-    let jsz = read_monitoring(&address, STREAMS, ANSWER_LIMIT).await?;
-    Ok(Look { streams: use_of(&jsz, streams), varz, jsz })
+pub(super) async fn read(url: &ServerUrl) -> Result<Value, String> {
+    document(url, STREAMS).await
+}
+
+/// Asks the server at `url` for one of its documents.
+///
+/// # Errors
+/// What went wrong.
+pub(super) async fn document(url: &ServerUrl, path: &str) -> Result<Value, String> {
+    read_monitoring(&Address::parse(url).map_err(said)?, path, ANSWER_LIMIT).await
 }
 
 /// The field at `pointer` as a count, zero where there is none.
@@ -49,25 +44,28 @@ pub(super) fn count(document: &Value, pointer: &str) -> u64 {
     document.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
 }
 
-fn use_of(jsz: &Value, streams: &[String]) -> Option<StreamUse> {
-    let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+/// The backend's `streams` together; `None` while there is none.
+pub(super) fn use_of(jsz: &Value, streams: &[String]) -> Option<StreamUse> {
+    fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+        value[key].as_array().map_or(&[], Vec::as_slice)
+    }
     let mut total = None;
     for account in list(jsz, "account_details") {
-        for stream in list(&account, "stream_detail") {
+        for stream in list(account, "stream_detail") {
             if !stream["name"].as_str().is_some_and(|name| streams.iter().any(|ours| ours == name)) {
                 continue;
             }
             let sum: &mut StreamUse = total.get_or_insert_default();
-            sum.messages += count(&stream, "/state/messages");
-            sum.bytes += count(&stream, "/state/bytes");
+            sum.messages += count(stream, "/state/messages");
+            sum.bytes += count(stream, "/state/bytes");
             if stream["config"]["storage"] == "memory" {
-                *sum.memory_bytes.get_or_insert_default() += count(&stream, "/state/bytes");
+                *sum.memory_bytes.get_or_insert_default() += count(stream, "/state/bytes");
             }
-            for consumer in list(&stream, "consumer_detail") {
-                sum.ready += count(&consumer, "/num_pending");
-                sum.in_flight += count(&consumer, "/num_ack_pending");
-                sum.redelivered += count(&consumer, "/num_redelivered");
-                sum.waiting_pulls += count(&consumer, "/num_waiting");
+            for consumer in list(stream, "consumer_detail") {
+                sum.ready += count(consumer, "/num_pending");
+                sum.in_flight += count(consumer, "/num_ack_pending");
+                sum.redelivered += count(consumer, "/num_redelivered");
+                sum.waiting_pulls += count(consumer, "/num_waiting");
             }
         }
     }

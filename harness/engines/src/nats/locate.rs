@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
-use qbench_backends::nats::is_new_enough;
+use qbench_backends::nats::{OLDEST, is_new_enough};
 
 use super::flag::URL_FLAG;
 use crate::services::Result;
@@ -52,7 +52,12 @@ impl NatsProgram {
                 Err(reason) => refused.push(reason),
             }
         }
-        Err(not_found("NATS 2.12.2 or newer", &refused, "orchestration/install.sh --with nats", URL_FLAG.flag))
+        Err(not_found(
+            &format!("NATS {OLDEST} or newer"),
+            &refused,
+            "orchestration/install.sh --with nats",
+            URL_FLAG.flag,
+        ))
     }
 }
 

@@ -2,22 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use qbench_backends::ServerUrl;
 use qbench_backends::nats::client::{Client, HeaderMap, Request};
 use qbench_backends::nats::connect;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
 use crate::monitor::server::CONNECT_LIMIT;
 use crate::services::given::said;
-use crate::services::lock::{ServerLock, Taken, holder};
-
-/// How long the message outlives a run that was killed, and how often a living run renews it.
-const LIFETIME: Duration = Duration::from_secs(60);
-const RENEWAL: Duration = Duration::from_secs(20);
+use crate::services::lock::{LIFETIME, RENEWAL, Renewal, ServerLock, Taken, new_holder};
 
 /// "The last message has this place in the stream", a condition of a publish; 0 where there must be none.
 const EXPECTED_LAST: &str = "Nats-Expected-Last-Sequence";
@@ -128,13 +122,12 @@ impl ServerLock for StreamLock {
 /// Locks the objects of `namespace` on the server at `url`.
 pub(super) async fn take(url: &ServerUrl, namespace: &str) -> Result<Taken, String> {
     let client = connect(url, NAME, CONNECT_LIMIT).await.map_err(said)?;
-    // Two runs of one process would otherwise be one holder.
-    let holder = format!("{}, number {:08x}", holder(), rand::random::<u32>());
+    let holder = new_holder();
     let (name, subject) = (format!("{namespace}-lock"), format!("{namespace}.lock"));
     let stream = Arc::new(Stream { client, name, subject, holder });
     let Some(place) = stream.take().await? else { return Ok(Taken::Other(stream.found().await?)) };
     let place = Arc::new(AtomicU64::new(place));
-    let renewal = Renewal(tokio::spawn(renew(url.clone(), Arc::clone(&stream), Arc::clone(&place))));
+    let renewal = Renewal::begin(renew(url.clone(), Arc::clone(&stream), Arc::clone(&place)));
     Ok(Taken::Ours(Box::new(StreamLock { stream, place, renewal })))
 }
 
@@ -158,13 +151,4 @@ async fn renew(url: ServerUrl, stream: Arc<Stream>, place: Arc<AtomicU64>) {
 async fn take_anew(url: &ServerUrl, stream: &Stream) -> Result<Option<u64>, String> {
     let client = connect(url, NAME, CONNECT_LIMIT).await.map_err(said)?;
     Stream { client, ..stream.clone() }.take().await
-}
-
-/// A task that ends with this value.
-struct Renewal(JoinHandle<()>);
-
-impl Drop for Renewal {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use qbench_schema::server_stats::NatsStatsRow;
+use serde_json::Value;
 
-use super::jsz::{Look, count, look};
+use super::jsz::{self, count, use_of};
 use crate::monitor::rows::two_digits;
 use crate::monitor::server::{Sampler, SamplerContext, ServerFindings};
 use crate::monitor::totals::Totals;
@@ -19,7 +20,8 @@ impl NatsSampler {
         NatsSampler { context, totals: Totals::default() }
     }
 
-    fn row(&mut self, at_us: u64, Look { varz, jsz, streams }: &Look) -> NatsStatsRow {
+    fn row(&mut self, at_us: u64, varz: &Value, jsz: &Value) -> NatsStatsRow {
+        let streams = use_of(jsz, &self.context.objects);
         let mut total = |name: &'static str, now: u64| self.totals.total(name, now);
         NatsStatsRow {
             at_us,
@@ -49,9 +51,11 @@ impl NatsSampler {
 impl Sampler for NatsSampler {
     async fn sample(&mut self) {
         let at_us = self.context.clock.now_us();
-        match look(&self.context.url, &self.context.objects).await {
-            Ok(answer) => {
-                let row = self.row(at_us, &answer);
+        let url = &self.context.url;
+        let answers = async { Ok::<_, String>((jsz::document(url, "/varz").await?, jsz::read(url).await?)) };
+        match answers.await {
+            Ok((varz, jsz)) => {
+                let row = self.row(at_us, &varz, &jsz);
                 self.context.file.append(&row);
             }
             Err(error) => self.context.notes.add("sample the statistics of NATS, the row is left out", error),

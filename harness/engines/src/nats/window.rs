@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use qbench_backends::ServerUrl;
 
-use super::jsz::look;
+use super::jsz;
 use crate::monitor::server::{ServerCounters, WindowReader};
 
 /// Asks for them. Each question is a connection of its own.
@@ -26,8 +26,8 @@ impl WindowReader for NatsCounters {
     }
 
     async fn read(&mut self, _at_us: u64) -> Result<ServerCounters, String> {
-        let answer = look(&self.url, &self.streams).await?;
-        let memory_bytes = answer.streams.and_then(|streams| streams.memory_bytes);
+        let streams = jsz::use_of(&jsz::read(&self.url).await?, &self.streams);
+        let memory_bytes = streams.and_then(|streams| streams.memory_bytes);
         Ok(ServerCounters { memory_bytes, ..ServerCounters::default() })
     }
 }

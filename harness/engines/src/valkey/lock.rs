@@ -1,17 +1,10 @@
 //! Locks a given Valkey against other runs: a key that a living run renews, and that outlives a dead one by a minute.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use qbench_backends::ServerUrl;
 use redis::aio::MultiplexedConnection;
-use tokio::task::JoinHandle;
 
-use crate::services::lock::{ServerLock, Taken, holder};
-
-/// How long the key outlives a run that was killed, and how often a living run renews it.
-const LIFETIME: Duration = Duration::from_secs(60);
-const RENEWAL: Duration = Duration::from_secs(20);
+use crate::services::lock::{LIFETIME, RENEWAL, Renewal, ServerLock, Taken, new_holder};
 
 /// Sets the key to its holder for a while, unless it is somebody else's; returns the holder. So a lock also comes back
 /// after a restart of the server.
@@ -44,29 +37,19 @@ impl ServerLock for KeyLock {
 pub(super) async fn take(url: &ServerUrl, namespace: &str) -> Result<Taken, redis::RedisError> {
     let mut connection = redis::Client::open(url.expose())?.get_multiplexed_async_connection().await?;
     let key = format!("{namespace}:lock");
-    // Two runs of one process would otherwise be one holder.
-    let own = format!("{}, number {:08x}", holder(), rand::random::<u32>());
+    let own = new_holder();
     let take = redis::cmd("EVAL").arg(TAKE).arg(1).arg(&key).arg(&own).arg(LIFETIME.as_millis() as u64).to_owned();
     let found: String = take.query_async(&mut connection).await?;
     if found != own {
         return Ok(Taken::Other(found));
     }
     let mut renewing = connection.clone();
-    let renewal = Renewal(tokio::spawn(async move {
+    let renewal = Renewal::begin(async move {
         loop {
             tokio::time::sleep(RENEWAL).await;
             // A server that is away for a while is asked again.
             let _: Result<(), redis::RedisError> = take.exec_async(&mut renewing).await;
         }
-    }));
+    });
     Ok(Taken::Ours(Box::new(KeyLock { connection, key, holder: own, renewal })))
-}
-
-/// A task that ends with this value.
-struct Renewal(JoinHandle<()>);
-
-impl Drop for Renewal {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

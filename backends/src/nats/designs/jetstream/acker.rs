@@ -7,9 +7,10 @@ use bytes::Bytes;
 
 use super::delivery::ack_address;
 use super::progress::Progress;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::job::Lease;
-use crate::nats::connection::{Answer, Link, Request};
+use crate::nats::connection::{Link, Request};
+use crate::nats::failure::of_parts;
 use crate::nats::settings::{Names, Settings};
 use crate::seam::{AckStatus, Acker};
 
@@ -25,7 +26,7 @@ impl JetstreamAcker {
     }
 
     /// Sends `verb` for each lease and waits until the server has confirmed all.
-    async fn settle(&mut self, operation: &str, verb: &'static [u8], leases: &[Lease]) -> Result<Vec<Answer>> {
+    async fn settle(&mut self, operation: &str, verb: &'static [u8], leases: &[Lease]) -> Result<()> {
         // The work is over, whatever comes of this: what cannot be settled is to come back.
         if let Some(progress) = &self.progress {
             progress.release(leases);
@@ -33,17 +34,8 @@ impl JetstreamAcker {
         let request = |lease| Request { subject: ack_address(&self.names, lease), payload: Bytes::from_static(verb) };
         let requests: Vec<Request> = leases.iter().map(request).collect();
         let answers = self.link.ask(operation, requests).await?;
-        let refused = answers.iter().filter(|answer| answer.error.is_some()).count();
-        let first = answers.iter().find_map(|answer| answer.error.clone());
-        match first {
-            None => {}
-            Some(refusal) if refused == answers.len() => return Err(refusal),
-            Some(refusal) => {
-                let message = format!("{refused} of {} were refused, then: {refusal}", answers.len());
-                return Err(Error::new(ErrorKind::Unknown, self.link.context(operation), message));
-            }
-        }
-        Ok(answers)
+        let refusals: Vec<Error> = answers.into_iter().filter_map(Result::err).collect();
+        of_parts(self.link.context(operation), leases.len(), &refusals)
     }
 }
 
@@ -51,12 +43,12 @@ impl JetstreamAcker {
 impl Acker for JetstreamAcker {
     /// Each ack is confirmed once the job is out of the stream. The server confirms as well what was acked before.
     async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
-        let answers = self.settle("ack in", b"+ACK", leases).await?;
-        out.extend(answers.iter().map(|_| AckStatus::Acked));
+        self.settle("ack in", b"+ACK", leases).await?;
+        out.extend(leases.iter().map(|_| AckStatus::Acked));
         Ok(())
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
-        self.settle("nack in", b"-NAK", leases).await.map(|_| ())
+        self.settle("nack in", b"-NAK", leases).await
     }
 }

@@ -1,5 +1,6 @@
 //! Claim and reclaim: pull requests.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::progress::Progress;
 use crate::claimer::Look;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Lease;
-use crate::nats::connection::{Link, Next, Request};
+use crate::nats::connection::{Link, Request};
 use crate::nats::failure::of_status;
 use crate::nats::settings::{Names, Settings};
 
@@ -54,18 +55,18 @@ impl JetstreamLook {
     async fn pull(&mut self, limit: u32, wait: Option<Duration>, payload: String, out: &mut Vec<Lease>) -> Result<End> {
         let request = Request { subject: self.subject.clone(), payload: payload.into() };
         let before = out.len();
-        let mut end = End::Reached;
         let pulled = self
             .link
             .pull(OPERATION, request, wait.unwrap_or_default(), |message, context| {
-                match next(message, context)? {
-                    Ok(lease) => out.push(lease),
-                    Err(ended) => {
-                        end = ended;
-                        return Ok(Next::Done);
+                let next = next(message, context)?;
+                Ok(match next {
+                    ControlFlow::Break(end) => ControlFlow::Break(end),
+                    ControlFlow::Continue(lease) => {
+                        out.push(lease);
+                        let is_enough = out.len() - before >= limit as usize;
+                        if is_enough { ControlFlow::Break(End::Reached) } else { ControlFlow::Continue(()) }
                     }
-                }
-                Ok(if out.len() - before < limit as usize { Next::More } else { Next::Done })
+                })
             })
             .await;
         if let Some(progress) = &self.progress {
@@ -77,7 +78,7 @@ impl JetstreamLook {
                 tracing::debug!("{error}");
                 Ok(End::Reached)
             }
-            pulled => pulled.map(|()| end),
+            pulled => pulled,
         }
     }
 }
@@ -92,17 +93,17 @@ enum End {
 }
 
 /// The lease that `message` delivers, or the end of what there was.
-fn next(message: Message, context: &dyn Fn() -> String) -> Result<Result<Lease, End>> {
+fn next(message: Message, context: &dyn Fn() -> String) -> Result<ControlFlow<End, Lease>> {
     match (message.status.map(|status| status.as_u16()), message.description.as_deref()) {
         (None, _) => {}
-        (Some(408), Some("Requests Pending")) => return Ok(Err(End::OthersWait)),
+        (Some(408), Some("Requests Pending")) => return Ok(ControlFlow::Break(End::OthersWait)),
         // Nothing there, or the time is over.
-        (Some(404 | 408), _) => return Ok(Err(End::Reached)),
+        (Some(404 | 408), _) => return Ok(ControlFlow::Break(End::Reached)),
         (Some(status), _) => return Err(of_status(context(), status, &message)),
     }
     let address = message.reply.as_ref().map(|reply| reply.as_str()).unwrap_or_default();
     match delivery::lease(message.payload, address) {
-        Some(lease) => Ok(Ok(lease)),
+        Some(lease) => Ok(ControlFlow::Continue(lease)),
         None => {
             let message = "the server delivered a message that is no job of ours: somebody else writes to this stream";
             Err(Error::new(ErrorKind::Server, context(), message))

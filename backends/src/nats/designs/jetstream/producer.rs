@@ -1,13 +1,14 @@
 //! Enqueue: the jobs of a batch, published without waiting in between.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::delivery::{message, message_bytes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::NewJob;
-use crate::nats::connection::{Answer, Link, Request};
-use crate::nats::failure::{api_error, of_api};
+use crate::nats::connection::{Link, Request};
+use crate::nats::failure::{api_error, of_api, of_parts};
 use crate::nats::settings::{Names, Settings};
 use crate::seam::Producer;
 
@@ -39,13 +40,13 @@ impl JetstreamProducer {
     }
 
     /// What the answer to one job says against it.
-    fn refusal(&self, answer: Answer) -> Option<Error> {
-        if let Some(error) = answer.error {
-            return Some(error);
-        }
-        let confirmed: Value = match serde_json::from_slice(&answer.payload) {
-            Ok(confirmed) => confirmed,
-            Err(_) => return Some(self.link.unexpected(OPERATION, "something else than a confirmation")),
+    fn refusal(&self, answer: Result<Bytes>) -> Option<Error> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(refusal) => return Some(refusal),
+        };
+        let Ok(confirmed) = serde_json::from_slice::<Value>(&answer) else {
+            return Some(self.link.unexpected(OPERATION, "something else than a confirmation"));
         };
         match api_error(&confirmed) {
             Some(error) => Some(of_api(self.link.context(OPERATION), &error)),
@@ -64,22 +65,10 @@ impl Producer for JetstreamProducer {
     /// unknown, and only a batch of which nothing was stored as refused.
     async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<()> {
         self.check_size(jobs).await?;
-        let requests = jobs
-            .iter()
-            .map(|job| Request { subject: self.names.subject.clone(), payload: message(job) })
-            .collect::<Vec<_>>();
+        let request = |job| Request { subject: self.names.subject.clone(), payload: message(job) };
+        let requests: Vec<Request> = jobs.iter().map(request).collect();
         let answers = self.link.ask(OPERATION, requests).await?;
         let refusals: Vec<Error> = answers.into_iter().filter_map(|answer| self.refusal(answer)).collect();
-        let all_alike = refusals.len() == jobs.len() && refusals.windows(2).all(|two| two[0].kind() == two[1].kind());
-        match refusals.first() {
-            None => Ok(()),
-            Some(refusal) if all_alike => Err(refusal.clone()),
-            Some(refusal) => {
-                let accepted = jobs.len() - refusals.len();
-                let message = format!("{accepted} of {} jobs were accepted, then: {refusal}", jobs.len());
-                Err(Error::new(ErrorKind::Unknown, self.link.context(OPERATION), message)
-                    .with_code(refusal.count_key()))
-            }
-        }
+        of_parts(self.link.context(OPERATION), jobs.len(), &refusals)
     }
 }
