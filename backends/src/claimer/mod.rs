@@ -165,6 +165,12 @@ impl<L: Look> Looks<L> {
     }
 }
 
+/// Between half and one and a half of `interval`, evenly. Workers that were idle at the same time would otherwise look in step
+/// from then on: all at once, and then nobody for a whole interval (METHODOLOGY F8).
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(rand::random_range(0.5..1.5))
+}
+
 impl<L: Look> WaitingClaimer<L> {
     /// Looks that find nothing are counted in `counters`.
     pub(crate) fn new(look: L, waiting: Waiting, counters: ClientCounters) -> Self {
@@ -211,7 +217,7 @@ impl<L: Look> Claimer for WaitingClaimer<L> {
                 return Ok(());
             }
             match waiting {
-                Waiting::Poll(interval) => sleep_until(deadline.min(now + *interval)).await,
+                Waiting::Poll(interval) => sleep_until(deadline.min(now + jittered(*interval))).await,
                 Waiting::Signal(signal) if timeout_at(deadline, signal.received()).await.is_err() => return Ok(()),
                 // The next look waits by itself, or has been signalled.
                 Waiting::Notified(_) | Waiting::OnServer { .. } | Waiting::Signal(_) => {}

@@ -350,3 +350,20 @@ async fn every_request_of_producers_and_consumers_is_a_round_trip() {
     consumer.acker.nack(&again).await.expect("gives back");
     cost(1, "a pipeline of fifty nacks");
 }
+
+/// One XACK acks a batch, and its reply is a sum.
+#[tokio::test]
+async fn a_lease_that_was_settled_before_is_told_from_the_others_of_its_batch() {
+    let rig = Rig::start(Durability::D0).await;
+    let backend = rig.set_up().await;
+    enqueue(&*backend, 6).await;
+    let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+    let leases = claim(&mut consumer, 6).await;
+    assert_eq!(leases.len(), 6);
+    consumer.acker.nack(&leases[..1]).await.expect("gives one back");
+    ack(&mut consumer, &leases[1..3]).await;
+    let twice = [&leases[..], &leases[5..]].concat();
+    use AckStatus::{Acked, Stale};
+    assert_eq!(consuming::ack(&mut consumer, &twice).await, [Stale, Stale, Stale, Acked, Acked, Acked, Stale]);
+    assert_eq!(consuming::ack(&mut consumer, &leases).await, [Stale; 6]);
+}

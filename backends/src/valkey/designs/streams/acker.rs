@@ -1,4 +1,6 @@
-//! Ack and nack: XACK while a lease is young, a script that checks the delivery when it is not.
+//! Ack and nack: one XACK for the leases that are young, a script that checks the delivery for each that is not.
+
+use std::collections::VecDeque;
 
 use async_trait::async_trait;
 use redis::{Cmd, Pipeline, Value};
@@ -19,16 +21,27 @@ const TRIM: &str = include_str!("trim.lua");
 /// Acks of one acker between two trims: the default node holds a hundred entries, so a trim then finds whole nodes to free.
 const ACKS_PER_TRIM: usize = 1_000;
 
+/// Entries that an acker remembers to have settled: more than it can have in its hands.
+const REMEMBERED: usize = 4_096;
+
 pub(super) struct StreamsAcker {
     link: Link,
     settings: Settings,
     deletion: Deletion,
     acks_since_trim: usize,
+    /// The latest entries that it settled.
+    settled: VecDeque<EntryId>,
 }
 
 impl StreamsAcker {
     pub(super) async fn open(settings: &Settings, deletion: Deletion) -> Result<Self> {
-        Ok(StreamsAcker { link: Link::open(settings).await?, settings: settings.clone(), deletion, acks_since_trim: 0 })
+        Ok(StreamsAcker {
+            link: Link::open(settings).await?,
+            settings: settings.clone(),
+            deletion,
+            acks_since_trim: 0,
+            settled: VecDeque::with_capacity(REMEMBERED),
+        })
     }
 
     /// Whether nobody can have reclaimed the lease before a command sent now arrives; the other half of the lease is
@@ -49,6 +62,29 @@ impl StreamsAcker {
         command.arg(SETTLE).arg(2).arg(&keys.jobs).arg(&keys.meta);
         command.arg(GROUP).arg(EntryId::of(lease.token).to_string()).arg(lease.attempt).arg(verb).arg(old_entry);
         command
+    }
+
+    fn remember(&mut self, leases: &[Lease]) {
+        for lease in leases {
+            if self.settled.len() == REMEMBERED {
+                self.settled.pop_front();
+            }
+            self.settled.push_back(EntryId::of(lease.token));
+        }
+    }
+
+    /// Which of the young entries `ids` were pending, when one XACK counted `acked` of them. Nobody else can have settled a young
+    /// one, so a missing one is one that this acker settled before. `None` where that does not explain the count.
+    fn statuses_of_young(&self, ids: &[EntryId], acked: u64) -> Option<Vec<AckStatus>> {
+        let status = |is_acked: bool| if is_acked { AckStatus::Acked } else { AckStatus::Stale };
+        // As a rule all of them were, and the memory is not searched.
+        if acked == ids.len() as u64 || acked == 0 {
+            return Some(vec![status(acked > 0); ids.len()]);
+        }
+        let is_first = |place: usize| !ids[..place].contains(&ids[place]) && !self.settled.contains(&ids[place]);
+        let statuses: Vec<_> = (0..ids.len()).map(|place| status(is_first(place))).collect();
+        let pending = statuses.iter().filter(|status| **status == AckStatus::Acked).count();
+        (pending as u64 == acked).then_some(statuses)
     }
 
     /// Sends the pipeline and returns its replies; a refusal of any command is the error.
@@ -74,38 +110,53 @@ impl Acker for StreamsAcker {
         const OPERATION: &str = "ack in";
         let stream = &self.settings.keys.jobs;
         let now_ms = self.settings.now_ms();
-        let mut pipeline = Pipeline::with_capacity(leases.len() + 1);
-        let mut finished = Vec::new();
-        // One XACK per entry, because the reply to several at once is a sum that does not tell which one was stale.
+        let mut pipeline = Pipeline::with_capacity(3);
+        let mut young = Vec::with_capacity(leases.len());
         for lease in leases {
             if self.is_young(lease, now_ms) {
-                let id = EntryId::of(lease.token).to_string();
-                pipeline.cmd("XACK").arg(stream).arg(GROUP).arg(&id);
-                finished.push(id);
+                young.push(EntryId::of(lease.token));
             } else {
                 pipeline.add_command(self.settle(lease, "ack"));
             }
         }
-        match self.deletion {
-            Deletion::Ack if !finished.is_empty() => {
-                // After the acks: an entry that is pending and gone would be a lost job, one that is acked and not yet
-                // gone is only memory. An entry that turned out stale was deleted by whoever settled it.
-                pipeline.cmd("XDEL").arg(stream).arg(&finished);
+        if !young.is_empty() {
+            // One for all of them, as any user of streams would send.
+            let ids: Vec<String> = young.iter().map(EntryId::to_string).collect();
+            pipeline.cmd("XACK").arg(stream).arg(GROUP).arg(&ids);
+            if self.deletion == Deletion::Ack {
+                // After the ack: an entry that is pending and gone would be a lost job, one that is acked and not yet gone is
+                // only memory. An entry that turned out stale was deleted by whoever settled it.
+                pipeline.cmd("XDEL").arg(stream).arg(&ids);
             }
-            Deletion::Trim if self.acks_since_trim + leases.len() >= ACKS_PER_TRIM => {
-                pipeline.cmd("EVAL").arg(TRIM).arg(1).arg(stream).arg(GROUP);
-            }
-            _ => {}
+        }
+        if self.deletion == Deletion::Trim && self.acks_since_trim + leases.len() >= ACKS_PER_TRIM {
+            pipeline.cmd("EVAL").arg(TRIM).arg(1).arg(stream).arg(GROUP);
         }
         let replies = self.carry_out(OPERATION, &pipeline).await?;
         self.acks_since_trim = (self.acks_since_trim + leases.len()) % ACKS_PER_TRIM;
-        for reply in &replies[..leases.len()] {
-            out.push(match reply {
-                Value::Int(0) => AckStatus::Stale,
-                Value::Int(_) => AckStatus::Acked,
-                other => return Err(self.link.unexpected(OPERATION, &format!("{other:?} to XACK"))),
-            });
+        let count = |reply: Option<&Value>| match reply {
+            Some(Value::Int(count)) => Ok(count.unsigned_abs()),
+            other => Err(self.link.unexpected(OPERATION, &format!("{other:?} to XACK"))),
+        };
+        let old = leases.len() - young.len();
+        let statuses = if young.is_empty() {
+            Vec::new()
+        } else {
+            let acked = count(replies.get(old))?;
+            self.statuses_of_young(&young, acked).ok_or_else(|| {
+                let message = format!("the server acked {acked} of {} entries, and does not tell which", young.len());
+                Error::new(ErrorKind::Unknown, self.link.context(OPERATION), message)
+            })?
+        };
+        let (mut of_old, mut of_young) = (replies[..old].iter(), statuses.into_iter());
+        for lease in leases {
+            let status = match self.is_young(lease, now_ms) {
+                true => of_young.next(),
+                false => Some(if count(of_old.next())? > 0 { AckStatus::Acked } else { AckStatus::Stale }),
+            };
+            out.extend(status);
         }
+        self.remember(leases);
         Ok(())
     }
 
@@ -117,6 +168,8 @@ impl Acker for StreamsAcker {
         for lease in leases {
             pipeline.add_command(self.settle(lease, "nack"));
         }
-        self.carry_out("nack in", &pipeline).await.map(|_| ())
+        self.carry_out("nack in", &pipeline).await?;
+        self.remember(leases);
+        Ok(())
     }
 }
