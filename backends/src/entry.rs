@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use qbench_schema::load::AskedWake;
+
 use crate::capability::{Capabilities, Wake};
 use crate::config::{BackendConfig, BackendOptions};
 use crate::error::{Error, Result};
@@ -92,11 +94,11 @@ impl Entry {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Config`] for a way that the backend does not know; the message names those that it does.
-    pub fn wake(&self, capabilities: &Capabilities, asked: Option<Wake>) -> Result<Wake> {
+    pub fn wake(&self, capabilities: &Capabilities, asked: Option<AskedWake>) -> Result<Wake> {
         let ways = capabilities.wakes;
-        let wake = asked.or(ways.first().copied());
-        wake.filter(|wake| ways.contains(wake)).ok_or_else(|| {
-            let asked = asked.map_or("at all", Wake::name);
+        let wake = ways.iter().copied().find(|wake| asked.is_none_or(|asked| asked.is_met_by(*wake)));
+        wake.ok_or_else(|| {
+            let asked = asked.map_or("at all", AskedWake::name);
             let ways: Vec<&str> = ways.iter().map(|wake| wake.name()).collect();
             Error::config(format!("--wake {asked}: backend {} cannot wait so; it can {}", self.id, ways.join(", ")))
         })
@@ -107,7 +109,7 @@ impl Entry {
     /// # Errors
     /// [`crate::ErrorKind::Config`] for options, an address, a namespace or a way of waiting that it cannot work with.
     pub fn open(&self, config: &BackendConfig) -> Result<Arc<dyn Backend>> {
-        self.wake(&self.capabilities(&config.options)?, Some(config.wake))?;
+        self.wake(&self.capabilities(&config.options)?, Some(AskedWake::Exactly(config.wake)))?;
         (self.opener)(config)
     }
 

@@ -6,7 +6,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use qbench_schema::load::{Arrivals, Wake};
+use qbench_schema::load::{Arrivals, AskedWake};
 
 use crate::nearest::did_you_mean;
 use crate::units::{format_duration, format_size, parse_duration, parse_size};
@@ -121,8 +121,8 @@ pub static KEYS: &[KeySpec] = keys! {
         "Percentage of the jobs whose work fails, chosen by the job's number and the seed";
     "panic-pct", Some("P"), panic_pct, |text| percent(text, "the share of jobs whose work panics"), print,
         "Percentage of the jobs whose work panics, chosen likewise";
-    "wake", Some("poll|notify|block|auto"), wake, wake, print_wake,
-        "How workers learn of work; auto: the backend's own way";
+    "wake", Some("poll|notify|block|push|auto"), wake, wake, print_wake,
+        "How workers learn of work; push: notify or block, whichever the backend has; auto: the backend's own way";
     "poll-interval", Some("D|auto"), poll_interval, poll_interval, print_poll_interval,
         "Interval of polling, and of the fallback beside notifications; auto: 10ms, and 5s beside notifications";
     "lease", Some("D"), lease,
@@ -212,8 +212,8 @@ fn choice<T: Copy>(text: &str, all: &[T], name: fn(T) -> &'static str) -> Result
     })
 }
 
-fn wake(text: &str) -> Result<Option<Wake>, String> {
-    unless_auto(text, |text| choice(text, &Wake::ALL, Wake::name))
+fn wake(text: &str) -> Result<Option<AskedWake>, String> {
+    unless_auto(text, |text| choice(text, &AskedWake::ALL, AskedWake::name))
 }
 
 /// A value that may be left to the backend.
@@ -221,8 +221,8 @@ fn unless_auto<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> 
     if text == AUTO { Ok(None) } else { parse(text).map(Some) }
 }
 
-fn print_wake(wake: Option<Wake>) -> String {
-    wake.map_or(AUTO, Wake::name).to_owned()
+fn print_wake(wake: Option<AskedWake>) -> String {
+    wake.map_or(AUTO, AskedWake::name).to_owned()
 }
 
 fn poll_interval(text: &str) -> Result<Option<Duration>, String> {

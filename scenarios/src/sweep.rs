@@ -13,8 +13,13 @@ use crate::vary::{self, Axis, MAX_NAME_CHARS, Pairs, Variant};
 use crate::wire;
 
 /// The plan files that are compiled in: id and text.
-const SHIPPED: [(&str, &str); 2] =
-    [("ladder", include_str!("../plans/ladder.toml")), ("scaling", include_str!("../plans/scaling.toml"))];
+const SHIPPED: [(&str, &str); 5] = [
+    ("equal", include_str!("../plans/equal.toml")),
+    ("ladder", include_str!("../plans/ladder.toml")),
+    ("partitions", include_str!("../plans/partitions.toml")),
+    ("scaling", include_str!("../plans/scaling.toml")),
+    ("waiting", include_str!("../plans/waiting.toml")),
+];
 
 /// A matrix as a file describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

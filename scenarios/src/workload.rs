@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use qbench_schema::load::{Arrivals, Wake, WorkerSettings};
+use qbench_schema::load::{Arrivals, AskedWake, WorkerSettings};
 
 use crate::error::{Error, Result};
 use crate::units::{format_duration, grouped};
@@ -120,7 +120,7 @@ pub struct Workload {
     /// Share of the jobs whose work panics.
     pub panic_pct: Percent,
     /// How a worker learns that there is work; `None` leaves it to the backend.
-    pub wake: Option<Wake>,
+    pub wake: Option<AskedWake>,
     /// Interval of polling, and of the fallback beside notifications; `None` leaves it to the way of waking up.
     pub poll_interval: Option<Duration>,
     /// How long a claim stays with a worker that does not answer any more.

@@ -1,6 +1,7 @@
 //! Which layer wins, and that the manifest says so.
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should stop there")]
 
+use qbench_schema::load::{AskedWake, Wake};
 use std::time::Duration;
 
 use qbench_scenarios::{Layer, Origin, Overrides, Profile, RunPlan, Scenario, resolve};
@@ -117,7 +118,7 @@ fn every_setting_in_the_manifest_reproduces_the_plan_when_given_as_flags() {
         again.set(key, &configured.value).unwrap();
     }
     assert_eq!(plan("quick", "warm", &[again]).workload, first.workload);
-    assert_eq!(first.workload.wake, Some(qbench_schema::load::Wake::Notify));
+    assert_eq!(first.workload.wake, Some(AskedWake::Exactly(Wake::Notify)));
 }
 
 #[test]

@@ -142,13 +142,14 @@ fn an_unknown_plan_is_refused_with_the_nearest_one() {
 
 #[test]
 fn the_shipped_plans_are_what_they_are_called() {
-    let plans = Sweep::shipped(&[]).unwrap();
+    let plans = Sweep::shipped(&["commit", "steal", "durability"]).unwrap();
     let ids: Vec<&str> = plans.iter().map(|plan| plan.id.as_str()).collect();
-    assert_eq!(ids, ["ladder", "scaling"]);
-    let rungs: Vec<&str> = plans[0].variants.iter().map(|rung| rung.name.as_str()).collect();
-    assert!(plans[0].climbs);
+    assert_eq!(ids, ["equal", "ladder", "partitions", "scaling", "waiting"]);
+    let of = |id: &str| plans.iter().find(|plan| plan.id == id).unwrap();
+    let rungs: Vec<&str> = of("ladder").variants.iter().map(|rung| rung.name.as_str()).collect();
+    assert!(of("ladder").climbs);
     assert_eq!(rungs, ["poll", "notify", "batch-claim", "prefetch", "batch-ack"]);
-    let workers: Vec<&str> = plans[1].variants.iter().map(|variant| variant.name.as_str()).collect();
+    let workers: Vec<&str> = of("scaling").variants.iter().map(|variant| variant.name.as_str()).collect();
     assert_eq!(workers, ["workers=2", "workers=4", "workers=8", "workers=16"]);
-    assert!(plans[1].base.contains(&("saturate".to_owned(), "true".to_owned())));
+    assert!(of("scaling").base.contains(&("saturate".to_owned(), "true".to_owned())));
 }

@@ -51,6 +51,41 @@ impl Wake {
     }
 }
 
+/// How workers should learn of work, as a user asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AskedWake {
+    /// In this way.
+    Exactly(Wake),
+    /// In whatever way the backend tells its workers: everything but polling (METHODOLOGY F8).
+    Push,
+}
+
+impl AskedWake {
+    /// All that can be asked for.
+    pub const ALL: [AskedWake; 4] = [
+        AskedWake::Exactly(Wake::Poll),
+        AskedWake::Exactly(Wake::Notify),
+        AskedWake::Exactly(Wake::Block),
+        AskedWake::Push,
+    ];
+
+    /// The command line's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            AskedWake::Exactly(wake) => wake.name(),
+            AskedWake::Push => "push",
+        }
+    }
+
+    /// Whether `wake` is what was asked for.
+    pub fn is_met_by(self, wake: Wake) -> bool {
+        match self {
+            AskedWake::Exactly(asked) => wake == asked,
+            AskedWake::Push => wake != Wake::Poll,
+        }
+    }
+}
+
 /// How a worker handles jobs. As a user asks for it, some of it is left open; a run decides that ([`WorkerSettings::decided`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerSettings {

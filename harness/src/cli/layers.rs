@@ -13,7 +13,7 @@ use qbench_engines::engine::Engine;
 use qbench_engines::servers::GivenServers;
 use qbench_scenarios::{Layer, Origin, Overrides, Pairs, Profile, RunPlan, Scenario, Source, did_you_mean, resolve};
 use qbench_schema::manifest::ConfiguredValue;
-use qbench_schema::result::Durability;
+use qbench_schema::result::{Durability, word};
 
 use super::secrets;
 use super::url_args::{UrlArgs, server_engines};
@@ -143,8 +143,12 @@ impl SettingsArgs {
         let pairs = (file_sets.map(|pair| (pair.as_str(), Source::File)))
             .chain(variable_sets.map(|pair| (pair, Source::Environment)))
             .chain(self.set.iter().map(|pair| (pair.as_str(), Source::Flag)));
+        let mut set_durability = None;
         for (pair, source) in pairs {
-            take_pair(pair, source, &option_keys, &mut flags, &mut options)?;
+            match pair.split_once('=') {
+                Some((DURABILITY, class)) => set_durability = Some((class.to_owned(), source)),
+                _ => take_pair(pair, source, &option_keys, &mut flags, &mut options)?,
+            }
         }
 
         let mut sources = BTreeMap::new();
@@ -161,8 +165,7 @@ impl SettingsArgs {
             Some(value)
         };
         let profile = one(self.profile.as_ref(), "profile");
-        let durability =
-            one(self.servers.durability.as_ref(), "durability").map(|word| parse_durability(&word)).transpose()?;
+        let durability = one(self.servers.durability.as_ref(), DURABILITY);
         let given = server_engines()
             .filter_map(|(engine, flag)| {
                 Some((engine.kind(), ServerUrl::new(one(self.servers.urls.get(flag), flag.name)?)))
@@ -170,6 +173,18 @@ impl SettingsArgs {
             .collect();
         let pinning = one(self.pin.as_ref(), "pin").map(|text| parse_pinning(&text)).transpose()?.unwrap_or_default();
         let out = one(None, "out").map(PathBuf::from);
+        // The flag of that name is plainer than one of `--set`.
+        let durability = match (durability, set_durability) {
+            (Some(class), Some((_, source))) if source != Source::Flag || self.servers.durability.is_some() => {
+                Some(class)
+            }
+            (_, Some((class, source))) => {
+                sources.insert(DURABILITY, source);
+                Some(class)
+            }
+            (class, None) => class,
+        };
+        let durability = durability.map(|word| parse_durability(&word)).transpose()?;
         let settings = Settings {
             profile: Profile::load(profile.as_deref().unwrap_or(DEFAULT_PROFILE))?,
             given,
@@ -186,7 +201,8 @@ impl SettingsArgs {
     /// Names of the settings and options that are given by flags.
     pub fn given_names(&self) -> impl Iterator<Item = &str> {
         let sets = self.set.iter().filter_map(|pair| pair.split_once('=')).map(|(key, _)| key);
-        self.workload.given.iter().map(|(key, _)| *key).chain(sets)
+        let durability = self.servers.durability.as_ref().map(|_| DURABILITY);
+        self.workload.given.iter().map(|(key, _)| *key).chain(sets).chain(durability)
     }
 
     /// The same flags for a run of its own, but for options of backends: a run is given those that its backend has. No
@@ -233,6 +249,9 @@ impl SettingsArgs {
     }
 }
 
+/// The setting that is no one backend's option and yet the server's.
+const DURABILITY: &str = "durability";
+
 /// Keys of all backends' options.
 pub fn option_keys() -> Vec<&'static str> {
     // An adapter that cannot be read says so where it is asked for.
@@ -246,6 +265,11 @@ pub fn option_keys() -> Vec<&'static str> {
 fn setting_among_options(entry: &Entry) -> Option<&'static str> {
     let is_setting = |key: &str| qbench_scenarios::KEYS.iter().any(|spec| spec.name == key);
     entry.options.iter().map(|option| option.key).find(|key| is_setting(key))
+}
+
+/// Keys that a plan and `--vary` know beside the settings of the workload.
+pub fn variable_keys() -> Vec<&'static str> {
+    option_keys().into_iter().chain([DURABILITY]).collect()
 }
 
 fn is_option(key: &str) -> bool {
@@ -300,9 +324,16 @@ impl Settings {
         let source = origin.source();
         let mut layer = Overrides::new(origin);
         for (key, value) in pairs {
-            if !is_option(key) {
+            let gives_way = |given: bool| source != Source::Flag && given;
+            if key == DURABILITY {
+                let class = parse_durability(value)?;
+                if !gives_way(settings.durability.is_some()) {
+                    settings.durability = Some(class);
+                    settings.sources.insert(DURABILITY, source);
+                }
+            } else if !is_option(key) {
                 layer.set(key, value)?;
-            } else if source == Source::Flag || !settings.options.contains_key(key) {
+            } else if !gives_way(settings.options.contains_key(key)) {
                 let configured = ConfiguredValue { value: value.clone(), source: source.name().to_owned() };
                 settings.options.insert(key.clone(), configured);
             }
@@ -321,10 +352,10 @@ impl Settings {
             entry.options.iter().any(|option| option.key == **key) && told(configured, &[Source::Flag, Source::Plan])
         });
         let settings = plan.configuration.iter().filter(|(_, configured)| told(configured, &[Source::Plan]));
-        let argument = |(key, configured): (&String, &ConfiguredValue)| {
-            ["--set".to_owned(), format!("{key}={}", configured.value)]
-        };
-        options.chain(settings).flat_map(argument).collect()
+        let argument = |key: &str, value: &str| ["--set".to_owned(), format!("{key}={value}")];
+        let arguments = options.chain(settings).flat_map(|(key, configured)| argument(key, &configured.value));
+        let durability = self.durability.filter(|_| self.sources.get(DURABILITY) == Some(&Source::Plan));
+        arguments.chain(durability.into_iter().flat_map(|class| argument(DURABILITY, &word(class)))).collect()
     }
 
     /// The plan of a run in `scenario`.
@@ -381,9 +412,8 @@ impl Settings {
         let source = |name: &str| self.sources.get(name).copied().unwrap_or(Source::Default).name().to_owned();
         let address = |engine| self.given.of(engine).map_or("private".to_owned(), ServerUrl::redacted);
         let addresses = server_engines().map(|(engine, flag)| (flag.name, address(engine.kind())));
-        let durability = format!("{:?}", self.durability_of(entry.engine)).to_lowercase();
-        let named =
-            [("profile", self.profile.id.clone()), ("durability", durability), ("pin", self.pinning.to_string())];
+        let durability = word(self.durability_of(entry.engine));
+        let named = [("profile", self.profile.id.clone()), (DURABILITY, durability), ("pin", self.pinning.to_string())];
         let named = named
             .into_iter()
             .chain(addresses)

@@ -6,7 +6,7 @@ use clap::Args;
 use qbench_scenarios::{Axis, Origin, Pairs, Sweep, Variant, combinations};
 use qbench_schema::variant::RunVariant;
 
-use super::layers::{Settings, SettingsArgs, option_keys};
+use super::layers::{Settings, SettingsArgs, variable_keys};
 use qbench_ground::usage::Usage;
 
 /// What varies between the runs of a matrix.
@@ -32,7 +32,7 @@ impl VariationArgs {
     /// # Errors
     /// [`Usage`] for what is unknown, impossible, or both varied and given by a flag of `args`.
     pub fn read(&self, args: &SettingsArgs) -> anyhow::Result<Variation> {
-        let options = option_keys();
+        let options = variable_keys();
         let plan = self.plan.as_ref().map(|plan| Sweep::load(plan, &options)).transpose()?;
         let variants = match &plan {
             Some(plan) => plan.variants.clone(),
