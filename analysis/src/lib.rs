@@ -15,6 +15,7 @@ pub mod metrics;
 mod order;
 mod palette;
 mod publish;
+pub mod statistics;
 pub mod summary;
 mod sweep;
 pub mod tables;
@@ -72,7 +73,7 @@ pub fn analyze(inputs: &[PathBuf], output_dir: &Path, palette: &Palette) -> Resu
     .collect::<Result<Vec<_>>>()?;
 
     Ok(Analysis {
-        table: tables::render(&summary.cells),
+        table: tables::render(&summary.cells, &summary.runs_of_cells),
         runs: summary.runs,
         summary: summary.cells,
         distribution: summary.distribution,

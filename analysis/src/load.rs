@@ -140,6 +140,13 @@ struct Probe {
     schema_version: Option<u32>,
 }
 
+/// Whether the parser stumbled over the last byte.
+fn is_at_the_end(bytes: &[u8], error: &serde_json::Error) -> bool {
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    let last_line = bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes, |at| &bytes[at + 1..]);
+    error.line() == lines + 1 && error.column() >= last_line.len()
+}
+
 fn read_result(path: &Path) -> Result<RunResult, Problem> {
     let problem = |message: String| Problem::new(path, message);
     let bytes = fs::read(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
@@ -147,7 +154,8 @@ fn read_result(path: &Path) -> Result<RunResult, Problem> {
         return Err(problem("is empty: the run was killed or the copy failed; run it or copy it again".into()));
     }
     let probe: Probe = serde_json::from_slice(&bytes).map_err(|error| {
-        if error.is_eof() {
+        // A number that was cut in two is no end of file to the parser, and yet the last thing in the file.
+        if error.is_eof() || is_at_the_end(&bytes, &error) {
             return problem(format!(
                 "is cut off after {} bytes: the run was killed or the copy is incomplete; run it or copy it again",
                 bytes.len()

@@ -7,6 +7,7 @@ mod cell;
 mod files;
 mod latency;
 
+use qbench_schema::result::RunStatus;
 use qbench_schema::summary::{DistributionRow, RunRow, SummaryRow};
 
 pub use self::files::{read_cells, read_distribution, to_json};
@@ -28,6 +29,8 @@ pub struct Summary {
     pub runs: Vec<RunRow>,
     /// A row per cell.
     pub cells: Vec<SummaryRow>,
+    /// The finished runs of each of them.
+    pub runs_of_cells: Vec<Vec<RunRow>>,
     /// Quantiles per cell.
     pub distribution: Vec<DistributionRow>,
     /// What had to be left out of a cell.
@@ -37,7 +40,7 @@ pub struct Summary {
 /// Makes the rows of `runs`, in the order of tables and charts.
 pub fn summarize(runs: &[Run], palette: &Palette) -> Summary {
     let mut rows: Vec<RunRow> = runs.iter().map(|run| RunRow::of(&run.result)).collect();
-    name_engines(&mut rows);
+    name_servers(&mut rows);
     let mut pairs: Vec<(&Run, &RunRow)> = runs.iter().zip(&rows).collect();
     pairs.sort_by_cached_key(|(_, row)| {
         (
@@ -45,6 +48,8 @@ pub fn summarize(runs: &[Run], palette: &Palette) -> Summary {
             (palette.backend_rank(&row.backend), row.backend.clone()),
             (order::scenario_rank(&row.scenario), row.scenario.clone()),
             (row.host.clone(), row.plan.clone(), row.place, row.variant.clone(), row.configuration.clone()),
+            (row.host_id.clone(), row.engine_version.clone(), row.git_revision.clone(), row.topology.clone()),
+            (row.server_settings.clone(), row.waiting),
             (row.block, row.run_id.clone()),
         )
     });
@@ -58,6 +63,7 @@ pub fn summarize(runs: &[Run], palette: &Palette) -> Summary {
     let mut summary = Summary {
         runs: pairs.iter().map(|(_, row)| (*row).clone()).collect(),
         cells: Vec::new(),
+        runs_of_cells: Vec::new(),
         distribution: Vec::new(),
         problems: Vec::new(),
     };
@@ -67,18 +73,48 @@ pub fn summarize(runs: &[Run], palette: &Palette) -> Summary {
     summary
 }
 
-/// Whether two runs are of one row. Different machines or settings make different rows, not one that describes neither.
+/// Whether two runs are of one row. What differs in any of these is not pooled into one row that describes neither
+/// (METHODOLOGY F12).
 fn is_one_cell(a: &RunRow, b: &RunRow) -> bool {
-    (&a.engine, &a.backend, &a.scenario) == (&b.engine, &b.backend, &b.scenario)
-        && (&a.host, &a.plan, &a.variant, &a.configuration_hash)
-            == (&b.host, &b.plan, &b.variant, &b.configuration_hash)
-        && (a.mode, a.activity) == (b.mode, b.activity)
+    fn identity(row: &RunRow) -> [&str; 12] {
+        [
+            &row.backend,
+            &row.scenario,
+            &row.plan,
+            &row.variant,
+            &row.configuration_hash,
+            &row.engine,
+            &row.engine_version,
+            &row.server_settings,
+            &row.topology,
+            &row.host,
+            &row.host_id,
+            &row.git_revision,
+        ]
+    }
+    identity(a) == identity(b) && (a.mode, a.activity, a.waiting) == (b.mode, b.activity, b.waiting)
 }
 
-/// A run that failed before it reached its server cannot name the product: it belongs to the cell of the runs of the
-/// same backend that could.
-fn name_engines(rows: &mut [RunRow]) {
+/// A run that failed before it reached its server cannot tell product, version and settings: it belongs to the cell of the
+/// runs of the same backend that could.
+fn name_servers(rows: &mut [RunRow]) {
     for index in 0..rows.len() {
+        let row = &rows[index];
+        if row.status != RunStatus::Finished && row.engine_version.is_empty() {
+            let of_its_kind = |other: &&RunRow| {
+                other.backend == row.backend && other.topology == row.topology && !other.engine_version.is_empty()
+            };
+            // Best one of its own machine and configuration.
+            let is_closer = |other: &&RunRow| {
+                (&other.host_id, &other.configuration_hash, &other.git_revision)
+                    == (&row.host_id, &row.configuration_hash, &row.git_revision)
+            };
+            let twin = rows.iter().filter(of_its_kind).find(is_closer).or_else(|| rows.iter().find(of_its_kind));
+            if let Some(twin) = twin.cloned() {
+                (rows[index].engine, rows[index].engine_version) = (twin.engine, twin.engine_version);
+                rows[index].server_settings = twin.server_settings;
+            }
+        }
         if rows[index].engine.is_empty() {
             let twin = rows.iter().find(|row| row.backend == rows[index].backend && !row.engine.is_empty());
             rows[index].engine = twin.map_or(UNKNOWN_ENGINE.to_owned(), |row| row.engine.clone());

@@ -1,84 +1,38 @@
 //! The comparison as text: a block per scenario, a line per backend.
 //!
-//! Best values are marked within one class of durability and delivery only (METHODOLOGY F1, F2), and only among valid
-//! rows below capacity: everything else is shown, and said to be something else.
+//! Best values are marked within one class of durability, delivery and waiting only (METHODOLOGY F1, F2, F8), only among valid
+//! rows below capacity, and only where an interval allows it: everything else is shown, and said to be something else.
 
 mod capacity;
+mod class;
 mod cost;
+mod figure;
 mod ladder;
+mod marks;
 mod scaling;
 
 use std::collections::BTreeSet;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-use qbench_schema::result::{Delivery, Durability, IN_PROCESS, LoadMode, Regime};
-use qbench_schema::summary::{Better, COLUMNS, Column, OrMixed, SummaryRow, TableKind, Unless, Value};
+use qbench_schema::result::{IN_PROCESS, LoadMode};
+use qbench_schema::summary::{Better, RunRow, SummaryRow, TableKind, Unless};
 
 use crate::order::distinct_scenarios;
 use crate::sweep::{ladders, scalings};
 use crate::variant::variants;
+use class::waiting_label;
+pub(crate) use class::{Class, delivery_label, durability_label, is_overload, is_ranked};
+pub(crate) use figure::number;
+use figure::{ABSENT, Figure, figures};
+use marks::{Candidate, Rivals};
 
 /// What stands behind the best value of its class.
 const BEST: &str = "*";
-/// What stands where there is no figure.
-const ABSENT: &str = "-";
 /// Lines above and below the header and at the end; none between rows, which are short.
 const STYLE: TableStyle = TableStyle::new()
     .top_border(LineStyle::none().fill('─').junction('─'))
     .header_separator(LineStyle::none().fill('─').junction('─'))
     .bottom_border(LineStyle::none().fill('─').junction('─'));
-
-/// Durability and delivery of a row: rows are ranked within one class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Class {
-    durability: OrMixed<Durability>,
-    delivery: OrMixed<Delivery>,
-}
-
-impl Class {
-    /// The class of a row.
-    pub(crate) fn of(row: &SummaryRow) -> Self {
-        Class { durability: row.durability, delivery: row.delivery }
-    }
-
-    /// For people: `D2, at least once`.
-    pub(crate) fn label(&self) -> String {
-        format!("{}, {}", durability_label(self.durability), delivery_label(self.delivery))
-    }
-}
-
-/// `d2` as people write it.
-pub(crate) fn durability_label(durability: OrMixed<Durability>) -> String {
-    match durability {
-        OrMixed::Same(_) => durability.to_string().to_uppercase(),
-        OrMixed::Mixed => durability.to_string(),
-    }
-}
-
-/// `at_least_once` as people write it.
-pub(crate) fn delivery_label(delivery: OrMixed<Delivery>) -> String {
-    delivery.to_string().replace('_', " ")
-}
-
-/// True when the figures of a row describe the queue. In-process backends are the floor of the harness, not a queue to
-/// choose, and would win every column.
-pub(crate) fn is_ranked(row: &SummaryRow) -> bool {
-    row.runs > 0 && row.valid && !is_overload(row) && row.engine != IN_PROCESS
-}
-
-pub(crate) fn is_overload(row: &SummaryRow) -> bool {
-    row.regime == Regime::Overload
-}
-
-/// A figure with as many decimals as it deserves.
-pub(crate) fn number(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
-}
 
 /// `3 runs per cell`, `1 to 3 runs per cell`.
 pub(crate) fn runs_label<'a>(rows: impl Iterator<Item = &'a SummaryRow>) -> String {
@@ -103,22 +57,6 @@ pub(crate) fn offered_label<'a>(rows: impl Iterator<Item = &'a SummaryRow>) -> S
     }
 }
 
-/// A column of a table of the terminal.
-struct Figure {
-    column: &'static Column,
-    title: &'static str,
-}
-
-/// The columns of one table, from left to right.
-fn figures(table: TableKind) -> Vec<Figure> {
-    let mut placed: Vec<_> = COLUMNS
-        .iter()
-        .filter_map(|column| column.shown_in(table).map(|shown| (shown.place, column, shown.title)))
-        .collect();
-    placed.sort_by_key(|(place, ..)| *place);
-    placed.into_iter().map(|(_, column, title)| Figure { column, title }).collect()
-}
-
 /// The same without those that no row has a figure for.
 fn figures_of(table: TableKind, named: &[&Named]) -> Vec<Figure> {
     let mut figures = figures(table);
@@ -126,46 +64,23 @@ fn figures_of(table: TableKind, named: &[&Named]) -> Vec<Figure> {
     figures
 }
 
-impl Figure {
-    fn value(&self, row: &SummaryRow) -> Value {
-        self.column.cell.map_or(Value::Absent, |value| value(row))
-    }
+/// Headings of the columns that say whether a row may be ranked, and in which class.
+const CLASS_COLUMNS: [&str; 4] = ["valid", "durability", "delivery", "waiting"];
 
-    fn number(&self, row: &SummaryRow) -> Option<f64> {
-        self.value(row).number()
-    }
-
-    fn text(&self, row: &SummaryRow) -> String {
-        match self.value(row) {
-            Value::Count(count) => count.to_string(),
-            value => value.number().map_or(ABSENT.to_owned(), number),
-        }
-    }
-
-    /// The best text among `rows`. Values that read the same are equally good; none is best where all read the same.
-    fn best(&self, rows: &[&SummaryRow]) -> Option<String> {
-        let mut values: Vec<(f64, String)> =
-            rows.iter().filter_map(|row| self.number(row).map(|value| (value, self.text(row)))).collect();
-        values.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let (least, most) = (values.first()?, values.last()?);
-        if least.1 == most.1 {
-            return None;
-        }
-        match self.column.better {
-            Better::More => Some(most.1.clone()),
-            Better::Less => Some(least.1.clone()),
-            Better::Neither => None,
-        }
-    }
+/// What stands below the last three of them.
+fn class_cells(row: &SummaryRow) -> [String; 3] {
+    [durability_label(row.durability), delivery_label(row.delivery), waiting_label(row)]
 }
 
-/// The whole comparison. `rows` are in the order in which they are shown.
-pub fn render(rows: &[SummaryRow]) -> String {
+/// The whole comparison. `rows` are in the order in which they are shown; `runs` has the finished runs of each.
+pub fn render(rows: &[SummaryRow], runs: &[Vec<RunRow>]) -> String {
     let named: Vec<Named> = rows
         .iter()
+        .zip(runs)
         .zip(variants(rows))
-        .map(|(row, variant)| Named {
+        .map(|((row, runs), variant)| Named {
             row,
+            runs,
             name: if variant.is_empty() { row.backend.clone() } else { format!("{} ({variant})", row.backend) },
         })
         .collect();
@@ -196,6 +111,8 @@ fn lines_of(table: &Table) -> String {
 /// A row with the name that it has in all blocks.
 pub(crate) struct Named<'a> {
     pub(crate) row: &'a SummaryRow,
+    /// Its finished runs.
+    pub(crate) runs: &'a [RunRow],
     pub(crate) name: String,
 }
 
@@ -216,12 +133,16 @@ fn render_scenario(scenario: &str, named: &[&Named]) -> String {
     table.load_style(STYLE);
     let mut header = vec!["backend", "engine"];
     header.extend(figures.iter().map(|figure| figure.title));
-    header.extend(["valid", "durability", "delivery"]);
+    header.extend(CLASS_COLUMNS);
     table.set_header(&header);
+    let candidates: Vec<Candidate> = named.iter().map(|named| Candidate { row: named.row, runs: named.runs }).collect();
+    let marked = figures.iter().filter(|figure| figure.may_be_marked(has_background)).count();
+    let mut blocks = 0;
     let mut notes: Vec<String> = Vec::new();
     let mut lines: Vec<Vec<String>> = Vec::new();
-    for Named { row, name } in named {
-        let best = BestOfClass::new(rows, row);
+    for Named { row, name, .. } in named {
+        let rivals = Rivals::new(&candidates, row, marked);
+        blocks = blocks.max(rivals.blocks());
         let mut cells = vec![name.clone(), row.engine.clone()];
         cells.extend(figures.iter().map(|figure| match (figure.column.unless, figure.column.better) {
             _ if row.runs == 0 => ABSENT.to_owned(),
@@ -230,12 +151,13 @@ fn render_scenario(scenario: &str, named: &[&Named]) -> String {
             (_, Better::More) if is_overload(row) => {
                 format!("{} of {}", figure.text(row), number(row.offered_jobs_s))
             }
-            // In the server of a PostgreSQL queue the background load shares checkpoints and log writers.
-            (Some(Unless::Background), _) if has_background => figure.text(row),
-            _ => best.mark(figure, row),
+            _ if figure.may_be_marked(has_background) && rivals.is_best(figure, row) => {
+                format!("{}{BEST}", figure.text(row))
+            }
+            _ => figure.text(row),
         }));
         cells.push(verdict(row, name, &mut notes));
-        cells.extend([durability_label(row.durability), delivery_label(row.delivery)]);
+        cells.extend(class_cells(row));
         lines.push(cells);
     }
     for column in 0..header.len() {
@@ -249,7 +171,7 @@ fn render_scenario(scenario: &str, named: &[&Named]) -> String {
 
     let title = format!("Scenario {scenario}: {} offered, {}", offered_label(all()), runs_label(all()));
     let mut text = format!("{title}\n{}", lines_of(&table));
-    for line in explain_ranking(rows).into_iter().chain(notes) {
+    for line in explain_ranking(rows, blocks).into_iter().chain(notes) {
         text.push_str(&format!("{line}\n"));
     }
     text
@@ -259,7 +181,8 @@ fn render_scenario(scenario: &str, named: &[&Named]) -> String {
 fn align(table: &mut Table, header: &[&str]) {
     for (title, column) in header.iter().zip(table.column_iter_mut()) {
         column.set_padding((1, 0));
-        if !matches!(*title, "backend" | "engine" | "rung" | "change" | "valid" | "durability" | "delivery") {
+        if !matches!(*title, "backend" | "engine" | "rung" | "change" | "valid" | "durability" | "delivery" | "waiting")
+        {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -273,9 +196,9 @@ fn plain(title: &str, named: &[&Named], table: TableKind, mut notes: Option<&mut
     table.load_style(STYLE);
     let mut header = vec!["backend"];
     header.extend(figures.iter().map(|figure| figure.title));
-    header.extend(["valid", "durability", "delivery"]);
+    header.extend(CLASS_COLUMNS);
     table.set_header(&header);
-    for Named { row, name } in named {
+    for Named { row, name, .. } in named {
         let mut cells = vec![name.clone()];
         cells.extend(figures.iter().map(|figure| figure.text(row)));
         cells.push(match (row.runs, row.valid, &mut notes) {
@@ -288,7 +211,7 @@ fn plain(title: &str, named: &[&Named], table: TableKind, mut notes: Option<&mut
             (_, true, _) if is_overload(row) && row.mode != LoadMode::Saturation => "overload".to_owned(),
             (_, true, _) => "yes".to_owned(),
         });
-        cells.extend([durability_label(row.durability), delivery_label(row.delivery)]);
+        cells.extend(class_cells(row));
         table.add_row(cells);
     }
     align(&mut table, &header);
@@ -317,6 +240,10 @@ fn verdict(row: &SummaryRow, name: &str, notes: &mut Vec<String>) -> String {
         ("overload", overload)
     } else if row.failed_runs > 0 {
         ("yes", format!("{} more run(s) left out: {}", row.failed_runs, row.reasons))
+    } else if row.spoiled_runs > 0 {
+        let counted = format!("yes, {} of {}", row.runs, row.runs + row.spoiled_runs);
+        notes.push(format!("{name}: {}", row.reasons));
+        return format!("{counted} [{note}]");
     } else {
         return "yes".to_owned();
     };
@@ -324,29 +251,9 @@ fn verdict(row: &SummaryRow, name: &str, notes: &mut Vec<String>) -> String {
     format!("{word} [{note}]")
 }
 
-/// The best values among the rows that one row may be compared with.
-struct BestOfClass<'a> {
-    rivals: Vec<&'a SummaryRow>,
-}
-
-impl<'a> BestOfClass<'a> {
-    fn new(rows: &[&'a SummaryRow], of: &SummaryRow) -> Self {
-        let rivals: Vec<_> =
-            rows.iter().copied().filter(|row| is_ranked(row) && Class::of(row) == Class::of(of)).collect();
-        BestOfClass { rivals: if is_ranked(of) { rivals } else { Vec::new() } }
-    }
-
-    fn mark(&self, figure: &Figure, row: &SummaryRow) -> String {
-        let text = figure.text(row);
-        match figure.best(&self.rivals) {
-            Some(best) if best == text => format!("{text}{BEST}"),
-            _ => text,
-        }
-    }
-}
-
 /// What the mark means, and which classes were ranked apart from each other.
-fn explain_ranking(rows: &[&SummaryRow]) -> Vec<String> {
+/// `blocks` are the most runs that a ranked cell has.
+fn explain_ranking(rows: &[&SummaryRow], blocks: usize) -> Vec<String> {
     let ranked: Vec<_> = rows.iter().filter(|row| is_ranked(row)).collect();
     let mut classes: Vec<Class> = Vec::new();
     for class in ranked.iter().map(|row| Class::of(row)) {
@@ -358,12 +265,13 @@ fn explain_ranking(rows: &[&SummaryRow]) -> Vec<String> {
     let members = |class: &Class| ranked.iter().filter(|row| Class::of(row) == *class).count();
     let mut lines = Vec::new();
     if classes.iter().any(|class| members(class) > 1) {
-        lines.push(match classes.len() {
-            1 => format!("{BEST} best of the column among valid rows; columns in which all agree have no mark"),
-            _ => format!(
-                "{BEST} best of the column within its class, among valid rows; columns in which all agree have no mark"
-            ),
-        });
+        lines.push(marks::too_few(blocks).unwrap_or_else(|| {
+            let among = if classes.len() == 1 { "" } else { " within its class" };
+            format!(
+                "{BEST} best of the column{among}: its interval against each rival excludes 1, at a level of 5 % for the whole \
+                 table, over {blocks} blocks"
+            )
+        }));
     }
     if classes.len() > 1 {
         let list: Vec<_> = classes
@@ -375,7 +283,7 @@ fn explain_ranking(rows: &[&SummaryRow]) -> Vec<String> {
                 format!("{}: {}{alone}", class.label(), names.join(", "))
             })
             .collect();
-        lines.push(format!("Not ranked across classes of durability and delivery. {}", list.join("; ")));
+        lines.push(format!("Not ranked across classes of durability, delivery and waiting. {}", list.join("; ")));
     }
     if rows.iter().any(|row| row.engine == IN_PROCESS && row.runs > 0) {
         lines.push("Backends in process are the floor of the harness and are not ranked".to_owned());

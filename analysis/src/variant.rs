@@ -1,8 +1,10 @@
-//! What tells rows of one backend and scenario apart: the variant, the machine, and the settings in which they differ.
+//! What tells rows of one backend and scenario apart: the variant, the machine, the server, the revision, and the settings in
+//! which they differ.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use qbench_schema::summary::SummaryRow;
+use qbench_schema::result::Waiting;
+use qbench_schema::summary::{BETWEEN_SETTINGS, SummaryRow};
 
 /// A word or two per row, in the order of `rows`; empty where a backend has one row per scenario, as it usually has.
 ///
@@ -26,9 +28,27 @@ fn name(row: &SummaryRow, of_backend: &[&SummaryRow]) -> String {
     }
     let mut words: Vec<String> = Vec::new();
     let is_ambiguous = alike.values().any(|rows| rows.len() > 1);
-    let hosts: BTreeSet<&str> = of_backend.iter().map(|other| other.host.as_str()).collect();
-    if is_ambiguous && hosts.len() > 1 {
-        words.push(row.host.clone());
+    if is_ambiguous {
+        let differ =
+            |of: fn(&SummaryRow) -> &str| alike.values().any(|rows| rows.iter().any(|other| of(other) != of(rows[0])));
+        if differ(|other| &other.host) {
+            words.push(row.host.clone());
+        } else if differ(|other| &other.host_id) {
+            // Two machines of one name.
+            words.push(format!("{} {}", row.host, row.host_id));
+        }
+        if differ(|other| &other.engine_version) {
+            words.push(row.engine_version.split(' ').next().unwrap_or_default().to_owned());
+        }
+        if differ(|other| &other.topology) {
+            words.push(row.topology.clone());
+        }
+        if differ(|other| &other.git_revision) {
+            words.push(row.git_revision.clone());
+        }
+        if differ(waiting_word) {
+            words.push(waiting_word(row).to_owned());
+        }
     }
     if !row.variant.is_empty() {
         words.push(row.variant.replace(',', " "));
@@ -41,8 +61,36 @@ fn name(row: &SummaryRow, of_backend: &[&SummaryRow]) -> String {
             let value = settings.get(key).copied().unwrap_or("not set");
             format!("{}={value}", bare(key))
         }));
+        let keys: BTreeSet<&str> = alike.values().flat_map(|rows| differing(rows, server_settings_of)).collect();
+        // The version stands for itself.
+        let keys: Vec<&str> = keys.into_iter().filter(|key| !key.starts_with("server_version")).collect();
+        let settings = server_settings_of(row);
+        words.extend(keys.iter().take(SERVER_SETTINGS_NAMED).map(|key| {
+            let value = settings.get(key).copied().unwrap_or("not told");
+            format!("{key}={value}")
+        }));
+        if keys.len() > SERVER_SETTINGS_NAMED {
+            words.push(format!("and {} more settings of the server", keys.len() - SERVER_SETTINGS_NAMED));
+        }
     }
+    words.retain(|word| !word.is_empty());
     words.join(" ")
+}
+
+/// Most settings of a server in a name; a table has no room for all in which two versions differ.
+const SERVER_SETTINGS_NAMED: usize = 3;
+
+fn waiting_word(row: &SummaryRow) -> &'static str {
+    match row.waiting {
+        Waiting::Unknown => "",
+        Waiting::Poll => "poll",
+        Waiting::Push => "push",
+    }
+}
+
+/// The settings of a row's server, by name.
+fn server_settings_of(row: &SummaryRow) -> BTreeMap<&str, &str> {
+    row.server_settings.split(BETWEEN_SETTINGS).filter_map(|pair| pair.split_once('=')).collect()
 }
 
 /// The settings of a row, by name.
@@ -52,6 +100,13 @@ pub(crate) fn settings_of(row: &SummaryRow) -> BTreeMap<&str, &str> {
 
 /// Names of the settings in which `rows` differ.
 pub(crate) fn differing_keys<'a>(rows: &[&'a SummaryRow]) -> BTreeSet<&'a str> {
+    differing(rows, settings_of)
+}
+
+fn differing<'a>(
+    rows: &[&'a SummaryRow],
+    settings_of: fn(&'a SummaryRow) -> BTreeMap<&'a str, &'a str>,
+) -> BTreeSet<&'a str> {
     let settings: Vec<BTreeMap<&str, &str>> = rows.iter().map(|row| settings_of(row)).collect();
     let keys: BTreeSet<&str> = settings.iter().flat_map(|of_row| of_row.keys().copied()).collect();
     keys.into_iter().filter(|key| settings.iter().any(|of_row| of_row.get(key) != settings[0].get(key))).collect()

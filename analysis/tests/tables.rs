@@ -5,7 +5,7 @@ mod common;
 
 use common::{QUICK, Run, write_matrix};
 use qbench_analysis::analyze;
-use qbench_schema::result::{Activity, Durability, LoadMode, Regime, RunStatus};
+use qbench_schema::result::{Activity, Durability, LoadMode, Regime, RunResult, RunStatus, Waiting};
 
 fn table(write: impl FnOnce(&std::path::Path)) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -59,18 +59,96 @@ fn durability_classes_are_not_ranked_against_each_other() {
 }
 
 #[test]
-fn a_row_that_may_not_be_ranked_never_has_the_mark() {
-    let table = table(|dir| {
-        // The fastest of all, and not valid.
-        let mut fastest = Run::new("valkey_streams", "warm").invalid("the pacer was late");
-        fastest.wait_ms = 0.01;
-        fastest.write(dir);
-        Run::new("skip_locked", "warm").write(dir);
-        Run::new("partitioned", "warm").write(dir);
-    });
-    let line = |backend: &str| table.lines().find(|line| line.trim_start().starts_with(backend)).unwrap();
-    assert!(!line("valkey_streams").contains('*'), "{table}");
-    assert!(line("partitioned").contains('*'), "{table}");
+fn a_mark_needs_three_blocks_a_valid_row_and_rivals_that_wait_alike() {
+    let blocks = |count: u32| {
+        table(|dir| {
+            for block in 1..=count {
+                let folder = dir.join(format!("rep-{block:02}"));
+                // The fastest of all, and not valid.
+                let mut fastest = Run::new("batch_sql", "warm").invalid("the pacer was late").block(block);
+                fastest.wait_ms = 0.01;
+                fastest.write(&folder);
+                // The next one, and it is told of jobs where the others look for them.
+                let push = |result: &mut RunResult| {
+                    (result.identity.waiting, result.identity.poll_interval_ms) = (Waiting::Push, None);
+                };
+                Run::new("valkey_streams", "warm").with(push).block(block).write(&folder);
+                Run::new("skip_locked", "warm").block(block).write(&folder);
+                Run::new("partitioned", "warm").block(block).write(&folder);
+            }
+        })
+    };
+    let has_mark = |table: &str, backend: &str| {
+        table.lines().find(|line| line.trim_start().starts_with(backend)).unwrap().contains('*')
+    };
+    let two = blocks(2);
+    assert!(!two.lines().any(|line| line.contains("* ") && !line.starts_with('*')), "{two}");
+    assert!(two.contains("at least 3 runs of each cell"), "{two}");
+    let six = blocks(6);
+    for (backend, marked) in
+        [("batch_sql", false), ("valkey_streams", false), ("skip_locked", false), ("partitioned", true)]
+    {
+        assert_eq!(has_mark(&six, backend), marked, "{backend}: {six}");
+    }
+    assert!(six.contains("valkey_streams (alone in its class)"), "{six}");
+}
+
+#[test]
+fn a_cell_of_which_the_machine_spoiled_a_run_is_judged_by_the_others() {
+    let with = |spoiled: u32, by_the_queue: u32| {
+        table(|dir| {
+            for block in 1..=8 {
+                let run = Run::new("skip_locked", "warm").block(block);
+                let run = match block {
+                    block if block <= spoiled => {
+                        run.spoiled_by_the_host("the hypervisor took 9.0 % of the host's time")
+                    }
+                    block if block <= spoiled + by_the_queue => run.invalid("the backlog grew by 50.0 jobs/s"),
+                    _ => run,
+                };
+                run.write(&dir.join(format!("rep-{block:02}")));
+            }
+        })
+    };
+    let one = with(1, 0);
+    assert!(one.contains("yes, 7 of 8 [1]") && one.contains("7 runs per cell"), "{one}");
+    assert!(one.contains("run 1: the hypervisor took 9.0 %"), "{one}");
+    assert!(with(4, 0).contains("NO [1]"), "half of them is a choice: {}", with(4, 0));
+    assert!(with(0, 1).contains("NO [1]"), "{}", with(0, 1));
+    assert!(with(1, 1).contains("NO [1]"), "{}", with(1, 1));
+}
+
+/// METHODOLOGY F12.
+#[test]
+fn unlike_servers_machines_and_revisions_are_rows_of_their_own_whatever_their_names_are() {
+    let named = |change: fn(&mut RunResult)| {
+        let table = table(|dir| {
+            Run::new("skip_locked", "warm").write(dir);
+            Run::new("skip_locked", "warm").with(change).block(2).write(&dir.join("rep-02"));
+        });
+        let names =
+            table.lines().take_while(|line| !line.starts_with("Cost")).filter(|line| line.contains("skip_locked"));
+        names
+            .filter(|line| line.contains('('))
+            .map(|line| line[..line.find(')').unwrap_or(0) + 1].to_owned())
+            .collect::<Vec<_>>()
+    };
+    for (change, what) in [
+        ((|result| result.identity.engine_version = "17.10".to_owned()) as fn(&mut RunResult), ["15.18", "17.10"]),
+        (|result| result.identity.host_id = "88d1e07b".to_owned(), ["vm1 3f2a91c0", "vm1 88d1e07b"]),
+        (|result| result.identity.git_revision = "beef00000000".to_owned(), ["c0ffee000000", "beef00000000"]),
+        (|result| result.identity.topology = "remote 10.0.0.2:5432".to_owned(), ["private", "remote 10.0.0.2:5432"]),
+        (
+            |result| result.identity.server_settings = [("fsync".to_owned(), "off".to_owned())].into(),
+            ["fsync=on", "fsync=off"],
+        ),
+        (|result| result.identity.waiting = Waiting::Push, ["poll", "push"]),
+    ] {
+        let names = named(change);
+        for word in what {
+            assert!(names.iter().any(|name| name.contains(&format!("({word})"))), "{word} in {names:?}");
+        }
+    }
 }
 
 #[test]

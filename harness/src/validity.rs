@@ -1,14 +1,14 @@
 //! Validity gates (METHODOLOGY L6): an invalid result is kept and marked, and never ranked.
 
-use qbench_schema::result::{Audit, Backlog, Percentiles, Regime, Validity, Verdict, word};
+use qbench_schema::result::{Audit, Backlog, Blame, Percentiles, Regime, Validity, Verdict, word};
 
 /// Share of the intended arrivals that must have been sent while the measured phase lasted.
 const MIN_SENT_SHARE: f64 = 0.995;
 /// So few unsent arrivals are never a reason: those of the last moments, which producers hand over just after the end.
 const UNSENT_FLOOR: u64 = 10;
-/// Schedule lag may be at most this share of the reported p99.
+/// Release lag may be at most this share of the reported p99, and the wait for a producer of the reported median.
 const MAX_LAG_SHARE: f64 = 0.10;
-/// Schedule lag below this is never a reason: it is the resolution of timers and wake-ups, whatever the latency.
+/// Less than this is never a reason: it is the resolution of timers and wake-ups, whatever the latency.
 const LAG_FLOOR_MS: f64 = 1.0;
 /// Share of all cores that the harness itself may use, and of one core that each thread of producers and workers may.
 const MAX_HARNESS_SHARE: f64 = 0.85;
@@ -30,8 +30,10 @@ pub struct Evidence<'a> {
     pub sent_in_phase: u64,
     /// The headline latency.
     pub end_to_end_ms: Percentiles,
-    /// The generator's lateness.
-    pub schedule_lag_ms: Percentiles,
+    /// The generator's own lateness (METHODOLOGY L9).
+    pub release_lag_ms: Percentiles,
+    /// The wait for a free producer.
+    pub producer_wait_ms: Percentiles,
     /// Jobs in the system over the measured phase.
     pub backlog: Backlog,
     /// Length of the measured phase.
@@ -58,22 +60,24 @@ pub struct Evidence<'a> {
 
 /// Applies every gate. `extra` are reasons that stand before any figure: the run failed or was interrupted.
 pub fn judge(evidence: &Evidence<'_>, extra: Vec<String>) -> Validity {
-    let mut reasons = extra;
-    reasons.extend(gates(evidence).into_iter().flatten());
-    Validity { valid: reasons.is_empty(), reasons }
+    let extra = extra.into_iter().map(|reason| (Blame::Harness, reason));
+    let tripped = gates(evidence).into_iter().filter_map(|(blame, reason)| Some((blame, reason?)));
+    Validity::of(extra.chain(tripped))
 }
 
-fn gates(e: &Evidence<'_>) -> Vec<Option<String>> {
+/// Every gate: whose doing it would be, and what it says where it trips.
+fn gates(e: &Evidence<'_>) -> Vec<(Blame, Option<String>)> {
     let sent_share = if e.intended == 0 { 0.0 } else { e.sent_in_phase as f64 / e.intended as f64 };
     let unsent_is_many = e.intended == 0 || e.intended.saturating_sub(e.sent_in_phase) > UNSENT_FLOOR;
     let lag_limit_ms = (MAX_LAG_SHARE * e.end_to_end_ms.p99).max(LAG_FLOOR_MS);
+    let wait_limit_ms = (MAX_LAG_SHARE * e.end_to_end_ms.p50).max(LAG_FLOOR_MS);
     let piled_up = e.backlog.slope_jobs_s * e.measured_s;
     let piled_up_limit = (MAX_BACKLOG_SHARE * e.intended as f64).max(10.0);
     vec![
-        (e.audit.verdict != Verdict::Ok).then(|| {
+        (Blame::Queue, (e.audit.verdict != Verdict::Ok).then(|| {
             format!("audit {}: {}", word(e.audit.verdict), e.audit.reasons.join(", "))
-        }),
-        (sent_share < MIN_SENT_SHARE && unsent_is_many).then(|| {
+        })),
+        (Blame::Queue, (sent_share < MIN_SENT_SHARE && unsent_is_many).then(|| {
             format!(
                 "offered load not reached: {} of {} intended jobs were sent in the measured phase ({:.1} %, at least {:.1} % \
                  needed)",
@@ -82,49 +86,59 @@ fn gates(e: &Evidence<'_>) -> Vec<Option<String>> {
                 sent_share * 100.0,
                 MIN_SENT_SHARE * 100.0
             )
-        }),
-        (e.schedule_lag_ms.p99 > lag_limit_ms).then(|| {
+        })),
+        (Blame::Host, (e.release_lag_ms.p99 > lag_limit_ms).then(|| {
             format!(
-                "the generator was late: schedule_lag p99 {:.2} ms, at most {:.2} ms allowed ({})",
-                e.schedule_lag_ms.p99,
+                "the generator was late: release_lag p99 {:.2} ms, at most {:.2} ms allowed ({})",
+                e.release_lag_ms.p99,
                 lag_limit_ms,
                 if lag_limit_ms > LAG_FLOOR_MS { "10 % of end_to_end p99" } else { "the resolution of timers" }
             )
-        }),
-        e.harness_cpu_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0 * f64::from(e.cores)).map(|pct| {
+        })),
+        // The median, because a stall of the server keeps every producer busy for a while: that is the queue's own doing.
+        (Blame::Queue, (e.producer_wait_ms.p50 > wait_limit_ms).then(|| {
+            format!(
+                "too few producers: every second job waited {:.2} ms or more for a free one, at most {:.2} ms allowed ({}); double \
+                 --producers, and if the wait stays the queue takes no more",
+                e.producer_wait_ms.p50,
+                wait_limit_ms,
+                if wait_limit_ms > LAG_FLOOR_MS { "10 % of end_to_end p50" } else { "the resolution of timers" }
+            )
+        })),
+        (Blame::Harness, e.harness_cpu_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0 * f64::from(e.cores)).map(|pct| {
             format!(
                 "the harness was bound by its own CPU: {pct:.0} % of {} cores, at most {:.0} % allowed",
                 e.cores,
                 MAX_HARNESS_SHARE * 100.0 * f64::from(e.cores)
             )
-        }),
-        e.busiest_thread_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0).map(|pct| {
+        })),
+        (Blame::Harness, e.busiest_thread_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0).map(|pct| {
             format!(
                 "the harness was bound by its own CPU: a thread of producers and workers used {pct:.0} % of a core, at most \
                  {:.0} % allowed",
                 MAX_HARNESS_SHARE * 100.0
             )
-        }),
-        (e.regime == Regime::Normal && piled_up > piled_up_limit).then(|| {
+        })),
+        (Blame::Queue, (e.regime == Regime::Normal && piled_up > piled_up_limit).then(|| {
             format!(
                 "the backlog grew by {:.1} jobs/s ({piled_up:.0} jobs over the phase, at most {piled_up_limit:.0} allowed) \
                  though capacity was above the offered load",
                 e.backlog.slope_jobs_s
             )
-        }),
-        e.steal_pct.filter(|pct| *pct > MAX_STEAL_PCT).map(|pct| {
+        })),
+        (Blame::Host, e.steal_pct.filter(|pct| *pct > MAX_STEAL_PCT).map(|pct| {
             format!("the hypervisor took {pct:.1} % of the host's time, at most {MAX_STEAL_PCT:.1} % allowed")
-        }),
-        (e.dropped_records > 0).then(|| format!("{} records could not be kept", e.dropped_records)),
-        (e.overflows > 0).then(|| format!("{} latencies were too large for the clock's range", e.overflows)),
-        e.recording_error.map(|error| format!("records are missing: {error}")),
-        e.background_covered_s.filter(|covered_s| *covered_s < MIN_BACKGROUND_COVER * e.measured_s).map(|covered_s| {
+        })),
+        (Blame::Harness, (e.dropped_records > 0).then(|| format!("{} records could not be kept", e.dropped_records))),
+        (Blame::Harness, (e.overflows > 0).then(|| format!("{} latencies were too large for the clock's range", e.overflows))),
+        (Blame::Harness, e.recording_error.map(|error| format!("records are missing: {error}"))),
+        (Blame::Harness, e.background_covered_s.filter(|covered_s| *covered_s < MIN_BACKGROUND_COVER * e.measured_s).map(|covered_s| {
             format!(
                 "the background load covered {covered_s:.1} s of the {:.1} s measured, at least {:.0} % needed",
                 e.measured_s,
                 MIN_BACKGROUND_COVER * 100.0
             )
-        }),
+        })),
     ]
 }
 
@@ -142,7 +156,8 @@ mod tests {
             intended: 5_000,
             sent_in_phase: 5_000,
             end_to_end_ms: Percentiles { p99: 20.0, ..Percentiles::default() },
-            schedule_lag_ms: Percentiles { p99: 0.3, ..Percentiles::default() },
+            release_lag_ms: Percentiles { p99: 0.3, ..Percentiles::default() },
+            producer_wait_ms: Percentiles { p50: 0.1, p99: 400.0, ..Percentiles::default() },
             backlog: Backlog::default(),
             measured_s: 10.0,
             regime: Regime::Normal,
@@ -160,7 +175,7 @@ mod tests {
     #[test]
     fn a_clean_run_is_valid() {
         let audit = clean_audit();
-        assert_eq!(judge(&clean(&audit), vec![]), Validity { valid: true, reasons: vec![] });
+        assert_eq!(judge(&clean(&audit), vec![]), Validity { valid: true, ..Validity::default() });
     }
 
     #[test]
@@ -169,11 +184,13 @@ mod tests {
         let violated = Audit { verdict: Verdict::Violated, reasons: vec!["3 jobs lost".into()], ..clean_audit() };
         let base = clean(&audit);
         let late = Percentiles { p99: 2.5, ..Percentiles::default() };
+        let waiting = Percentiles { p50: 1.2, ..Percentiles::default() };
         let growing = Backlog { slope_jobs_s: 50.0, ..Backlog::default() };
         for (evidence, figure) in [
             (Evidence { audit: &violated, ..base.clone() }, "3 jobs lost"),
             (Evidence { sent_in_phase: 4_900, ..base.clone() }, "98.0 %"),
-            (Evidence { schedule_lag_ms: late, ..base.clone() }, "2.50 ms"),
+            (Evidence { release_lag_ms: late, ..base.clone() }, "release_lag p99 2.50 ms"),
+            (Evidence { producer_wait_ms: waiting, ..base.clone() }, "waited 1.20 ms or more"),
             (Evidence { harness_cpu_pct: Some(190.0), ..base.clone() }, "190 %"),
             (Evidence { busiest_thread_pct: Some(97.0), ..base.clone() }, "97 % of a core"),
             (Evidence { backlog: growing, ..base.clone() }, "50.0 jobs/s"),
@@ -187,7 +204,18 @@ mod tests {
             assert!(!validity.valid);
             assert_eq!(validity.reasons.len(), 1, "{:?}", validity.reasons);
             assert!(validity.reasons[0].contains(figure), "{:?} should name {figure}", validity.reasons);
+            let of_the_host = ["release_lag", "4.2 %"].iter().any(|host| figure.contains(host));
+            assert_eq!(validity.is_spoiled_by_the_host_alone(), of_the_host, "{validity:?}");
         }
+    }
+
+    #[test]
+    fn a_run_that_the_queue_spoiled_too_is_not_the_host_s_alone() {
+        let audit = clean_audit();
+        let growing = Backlog { slope_jobs_s: 50.0, ..Backlog::default() };
+        let validity = judge(&Evidence { steal_pct: Some(4.2), backlog: growing, ..clean(&audit) }, vec![]);
+        assert_eq!(validity.blame, [Blame::Queue, Blame::Host]);
+        assert!(!validity.is_spoiled_by_the_host_alone());
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct RunCommand {
     pub program: PathBuf,
     /// Arguments that all runs share. They show in the process list, so they hold no secrets.
     pub arguments: Vec<String>,
+    /// How often a run is tried again that the machine alone spoiled.
+    pub retries: u32,
 }
 
 /// Last lines of standard error that are kept for the sentence about a failure.

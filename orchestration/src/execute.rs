@@ -13,7 +13,7 @@ use crate::resume;
 use crate::verdict;
 
 /// Makes every run that `survey` leaves to do. A run that fails does not stop the matrix: it gets a result file that says
-/// why, and a row in the outcome.
+/// why, and a row in the outcome. A run that the machine alone spoiled is tried again; its files are kept under other names.
 ///
 /// On Ctrl-C or SIGTERM the present run is asked to end, no other is started, and the outcome says `interrupted`.
 ///
@@ -48,16 +48,28 @@ pub async fn execute(
             Action::Repeat => resume::set_aside(&planned.files)?,
             Action::Run => {}
         }
-        let started_at = jiff::Timestamp::now().to_string();
-        progress.run_started(planned);
-        let ended = child::run(planned, command, &mut stop, progress).await?;
-        outcome.interrupted = ended.interrupted;
-        let fate = judge(planned, &ended, started_at);
-        progress.run_ended(&fate.to_string());
         let finding = |reason| Finding { run: planned.name.clone(), block: planned.block, reason };
+        let mut tries_left = command.retries;
+        let fate = loop {
+            let started_at = jiff::Timestamp::now().to_string();
+            progress.run_started(planned);
+            let ended = child::run(planned, command, &mut stop, progress).await?;
+            outcome.interrupted = ended.interrupted;
+            let fate = judge(planned, &ended, started_at);
+            progress.run_ended(&fate.to_string());
+            match fate {
+                Fate::Spoiled(reason) if tries_left > 0 && !outcome.interrupted => {
+                    tries_left -= 1;
+                    resume::set_aside(&planned.files)?;
+                    progress.run_is_repeated(planned);
+                    outcome.repeated.push(finding(reason));
+                }
+                fate => break fate,
+            }
+        };
         match fate {
             Fate::Valid => outcome.finished += 1,
-            Fate::Invalid(reason) => outcome.invalid.push(finding(reason)),
+            Fate::Spoiled(reason) | Fate::Invalid(reason) => outcome.invalid.push(finding(reason)),
             Fate::Failed(reason) => outcome.failed.push(finding(reason)),
             Fate::Interrupted => outcome.remaining += 1,
         }
@@ -69,6 +81,8 @@ pub async fn execute(
 /// What became of one run.
 enum Fate {
     Valid,
+    /// Not valid, and by the doing of the machine alone.
+    Spoiled(String),
     Invalid(String),
     Failed(String),
     Interrupted,
@@ -78,7 +92,7 @@ impl std::fmt::Display for Fate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Fate::Valid => f.write_str("valid"),
-            Fate::Invalid(reason) => write!(f, "not valid ({reason})"),
+            Fate::Spoiled(reason) | Fate::Invalid(reason) => write!(f, "not valid ({reason})"),
             Fate::Failed(reason) => write!(f, "failed ({reason})"),
             Fate::Interrupted => f.write_str("interrupted"),
         }
@@ -91,9 +105,11 @@ fn judge(planned: &PlannedRun, ended: &Ended, started_at: String) -> Fate {
     let written = verdict::read(&path);
     match &written {
         Some(result) if result.status == RunStatus::Finished && ended.has_result() => {
-            return match result.validity.valid {
-                true => Fate::Valid,
-                false => Fate::Invalid(result.validity.reasons.join("; ")),
+            let reasons = || result.validity.reasons.join("; ");
+            return match &result.validity {
+                validity if validity.valid => Fate::Valid,
+                validity if validity.is_spoiled_by_the_host_alone() => Fate::Spoiled(reasons()),
+                _ => Fate::Invalid(reasons()),
             };
         }
         _ => {}

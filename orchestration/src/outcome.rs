@@ -22,6 +22,8 @@ pub struct MatrixOutcome {
     pub invalid: Vec<Finding>,
     /// Broke; its result file says so too.
     pub failed: Vec<Finding>,
+    /// Tried again, because this machine alone spoiled the attempt. The last attempt is counted above.
+    pub repeated: Vec<Finding>,
     /// Finished in an earlier session.
     pub skipped: usize,
     /// Left to do when the user stopped the matrix, the run that was stopped included.
@@ -39,13 +41,15 @@ impl fmt::Display for MatrixOutcome {
             (self.failed.len(), "failed"),
             (self.skipped, "skipped (finished before)"),
             (self.remaining, "not run"),
+            (self.repeated.len(), "tried again"),
         ] {
             if number > 0 {
                 counts.push(format!("{number} {word}"));
             }
         }
         writeln!(f, "{}", counts.join(", "))?;
-        for (findings, word) in [(&self.invalid, "not valid"), (&self.failed, "failed")] {
+        let again = "was tried again, because of this machine and not of the queue";
+        for (findings, word) in [(&self.invalid, "not valid"), (&self.failed, "failed"), (&self.repeated, again)] {
             for finding in findings {
                 writeln!(f, "  {} (block {}) {word}: {}", finding.run, finding.block, finding.reason)?;
             }

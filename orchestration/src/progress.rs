@@ -83,6 +83,12 @@ impl Progress {
         self.show_remaining();
     }
 
+    /// The run that has just ended is made once more.
+    pub(crate) fn run_is_repeated(&mut self, planned: &PlannedRun) {
+        self.begun -= 1;
+        self.ahead += planned.cell.estimate;
+    }
+
     /// The present run told how far it is.
     pub(crate) fn advanced(&mut self, line: &ProgressLine) {
         if let (Output::Bars { run, .. }, Some(present)) = (&self.output, &self.present) {

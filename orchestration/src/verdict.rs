@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use qbench_schema::result::{RunIdentity, RunResult, RunStatus, Validity};
+use qbench_schema::result::{Blame, RunIdentity, RunResult, RunStatus, Validity};
 use serde::Serialize;
 
 /// The verdict in `path`; `None` when there is none or it does not parse.
@@ -30,7 +30,7 @@ pub(crate) fn conclude(path: &Path, identity: RunIdentity, status: RunStatus, re
         Some(result) => RunResult {
             status,
             error: (status == RunStatus::Failed).then(|| reason.to_owned()),
-            validity: Validity { valid: false, reasons: vec![reason.to_owned()] },
+            validity: Validity::of([(Blame::Harness, reason.to_owned())]),
             ..result
         },
         None => RunResult::without_figures(identity, status, reason),

@@ -88,6 +88,25 @@ fn a_run_that_breaks_becomes_a_row_that_says_why_and_the_others_go_on() {
 }
 
 #[test]
+fn a_run_that_the_machine_alone_spoiled_is_tried_again_once_and_its_first_attempt_is_kept() {
+    let fake = Fake::new();
+    let plan = fake.plan(&["shaken", "shaking", "doubtful"], &["cold"], 1);
+    let outcome = fake.execute(&plan, &fake.survey(&plan, false).unwrap());
+    assert_eq!((outcome.finished, outcome.invalid.len(), outcome.repeated.len()), (1, 2, 2));
+    let tries = |backend: &str| fake.order().iter().filter(|line| line.contains(backend)).count();
+    assert_eq!((tries("shaken"), tries("shaking"), tries("doubtful")), (2, 2, 1));
+    for backend in ["shaken", "shaking"] {
+        assert!(fake.out().join(format!("{backend}_cold_result.json.attempt-1")).exists(), "{backend}");
+    }
+    let said = outcome.to_string();
+    assert!(said.contains("2 tried again"), "{said}");
+    assert!(
+        said.contains("shaken_cold (block 1) was tried again, because of this machine and not of the queue"),
+        "{said}"
+    );
+}
+
+#[test]
 fn progress_without_a_terminal_is_a_line_per_start_and_end() {
     let fake = Fake::new();
     let plan = fake.plan(&["good", "refused", "doubtful"], &["cold"], 1);
@@ -197,7 +216,7 @@ fn a_plan_that_cannot_be_is_refused() {
 fn a_program_that_cannot_be_started_stops_the_matrix_at_once() {
     let fake = Fake::new();
     let plan = fake.plan(&["good"], &["cold"], 1);
-    let command = RunCommand { program: "/no/such/qbench".into(), arguments: Vec::new() };
+    let command = RunCommand { program: "/no/such/qbench".into(), arguments: Vec::new(), retries: 1 };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let survey = fake.survey(&plan, false).unwrap();
     let mut progress = Progress::lines(Box::new(fake.shown.clone()));

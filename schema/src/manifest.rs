@@ -21,8 +21,11 @@ pub struct Manifest {
     pub configuration: BTreeMap<String, ConfiguredValue>,
     /// The scenario as resolved, flattened to `table.key` and the value as TOML writes it.
     pub scenario: BTreeMap<String, String>,
-    /// Seed of arrivals and order.
+    /// Seed as asked for: of the order, and of what each block draws.
     pub seed: u64,
+    /// What arrivals and failing jobs of this block were drawn from; made of the seed and the block's number.
+    #[serde(default)]
+    pub block_seed: u64,
     /// Delivery contract, wake-ups and limits that the backend declared.
     pub capabilities: BTreeMap<String, String>,
     /// Servers, as they describe themselves.

@@ -32,8 +32,8 @@ pub enum Outcome {
 
 /// A job's way through the system, as one line of `<run>_metrics.jsonl`.
 ///
-/// The seven instants are microseconds since the start of the run on the harness's monotonic clock (METHODOLOGY M1) and
-/// never decrease from left to right, so the six stages between them add up to `acked_us - intended_us`.
+/// The eight instants are microseconds since the start of the run on the harness's monotonic clock (METHODOLOGY M1) and
+/// never decrease from left to right, so the seven stages between them add up to `acked_us - intended_us`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRecord {
     /// Dense sequence number of the job within the run, counted from 0 over all phases.
@@ -44,6 +44,10 @@ pub struct JobRecord {
     pub attempt: u32,
     /// When the schedule wanted the job sent.
     pub intended_us: u64,
+    /// When the pacer released the job to the producers; when it was sent, where there is no schedule. 0 in files of writers that
+    /// did not know it.
+    #[serde(default)]
+    pub released_us: u64,
     /// When a producer handed the job to the backend.
     pub sent_us: u64,
     /// When the backend confirmed the enqueue, or when a worker claimed the job if that was seen first: a job that
@@ -63,13 +67,17 @@ pub struct JobRecord {
     pub outcome: Outcome,
 }
 
-/// The latency stages of a job, in the order in which they add up.
+/// The latency stages of a job, in the order in which they add up, after the two that are sums of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// `acked - intended`: the headline latency, and the sum of all the others.
     EndToEnd,
-    /// `sent - intended`: how late the generator itself was.
+    /// `sent - intended`: the sum of the two that follow.
     ScheduleLag,
+    /// `released - intended`: how late pacer and machine were (METHODOLOGY L9).
+    ReleaseLag,
+    /// `sent - released`: the wait for a free producer, which is the queue's back-pressure or too few producers.
+    ProducerWait,
     /// `enqueued - sent`.
     EnqueueTime,
     /// `claimed - enqueued`.
@@ -83,10 +91,12 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Every stage, the headline first.
-    pub const ALL: [Stage; 7] = [
+    /// Every stage, the sums first.
+    pub const ALL: [Stage; 9] = [
         Stage::EndToEnd,
         Stage::ScheduleLag,
+        Stage::ReleaseLag,
+        Stage::ProducerWait,
         Stage::EnqueueTime,
         Stage::QueueWait,
         Stage::LocalWait,
@@ -99,6 +109,8 @@ impl Stage {
         match self {
             Stage::EndToEnd => "end_to_end",
             Stage::ScheduleLag => "schedule_lag",
+            Stage::ReleaseLag => "release_lag",
+            Stage::ProducerWait => "producer_wait",
             Stage::EnqueueTime => "enqueue_time",
             Stage::QueueWait => "queue_wait",
             Stage::LocalWait => "local_wait",
@@ -114,6 +126,8 @@ impl JobRecord {
         let (from, to) = match stage {
             Stage::EndToEnd => (self.intended_us, self.acked_us),
             Stage::ScheduleLag => (self.intended_us, self.sent_us),
+            Stage::ReleaseLag => (self.intended_us, self.released_or_sent_us()),
+            Stage::ProducerWait => (self.released_or_sent_us(), self.sent_us),
             Stage::EnqueueTime => (self.sent_us, self.enqueued_us),
             Stage::QueueWait => (self.enqueued_us, self.claimed_us),
             Stage::LocalWait => (self.claimed_us, self.started_us),
@@ -121,5 +135,10 @@ impl JobRecord {
             Stage::AckTime => (self.finished_us, self.acked_us),
         };
         to.saturating_sub(from)
+    }
+
+    /// An older writer did not tell the two apart: then all of the lag was called the generator's.
+    fn released_or_sent_us(&self) -> u64 {
+        if self.released_us == 0 { self.sent_us } else { self.released_us }
     }
 }

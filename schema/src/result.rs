@@ -26,8 +26,9 @@ pub struct RunResult {
     /// What the run is. Its keys stand beside the others, not in an object of their own.
     #[serde(flatten)]
     pub identity: RunIdentity,
-    /// Jobs completed between start and end of the measured phase, per second of it, whichever phase they belong to; where no
-    /// worker ran, the jobs enqueued. What completes later, while the queue is drained, does not count.
+    /// Jobs of the measured phase that were completed before its end, per second of it (METHODOLOGY M9). Where a backlog is
+    /// worked off: the jobs of that backlog. Where no worker ran: the jobs enqueued. What completes later, while the queue is
+    /// drained, does not count.
     pub throughput_jobs_s: f64,
     /// Jobs per second between start and end of the measured phase, at three places.
     pub rates: Rates,
@@ -37,8 +38,18 @@ pub struct RunResult {
     pub prefilled: u64,
     /// `acked - intended`.
     pub end_to_end_ms: Percentiles,
-    /// `sent - intended`.
+    /// `sent - intended`: the two that follow, together.
     pub schedule_lag_ms: Percentiles,
+    /// `released - intended`: how late pacer and machine were. All zeros where the writer did not know it yet.
+    #[serde(default)]
+    pub release_lag_ms: Percentiles,
+    /// `sent - released`: the wait for a free producer.
+    #[serde(default)]
+    pub producer_wait_ms: Percentiles,
+    /// Confirmation of the enqueue `- sent`, of every measured job that was confirmed. Not a stage: unlike `enqueue_time_ms` it is not
+    /// cut where a worker had the job first.
+    #[serde(default)]
+    pub confirm_time_ms: Percentiles,
     /// `enqueued - sent`.
     pub enqueue_time_ms: Percentiles,
     /// `claimed - enqueued`.
@@ -66,6 +77,9 @@ pub struct RunResult {
     pub cpu_roles_of_host_pct: Option<f64>,
     /// What one job cost.
     pub cost_per_job: CostPerJob,
+    /// How often the server looked after itself meanwhile.
+    #[serde(default)]
+    pub maintenance: Maintenance,
     /// How workers learned of work; absent where the queue lives in the harness's own process.
     #[serde(default)]
     pub wake: Option<WakeCounts>,
@@ -128,9 +142,30 @@ pub struct RunIdentity {
     pub activity: Activity,
     /// Name of the machine that the harness ran on.
     pub host: String,
+    /// Which machine that is, whatever it is called: a short hash over what the system and its network cards are known by.
+    #[serde(default)]
+    pub host_id: String,
+    /// Version of the server product, as it tells it.
+    #[serde(default)]
+    pub engine_version: String,
+    /// Settings of the server that can move a figure, as read back from it. Empty before it was asked.
+    #[serde(default)]
+    pub server_settings: BTreeMap<String, String>,
+    /// Git revision that the harness was built from.
+    #[serde(default)]
+    pub git_revision: String,
+    /// Where the server is: `in process`, `private` (started for the run), `same host`, or `remote` and its address.
+    #[serde(default)]
+    pub topology: String,
+    /// How idle workers wait for jobs (METHODOLOGY F8).
+    #[serde(default)]
+    pub waiting: Waiting,
+    /// Time between two looks of a worker that polls; absent for one that is told.
+    #[serde(default)]
+    pub poll_interval_ms: Option<f64>,
     /// Short hash over everything that the user may set and that can move a figure (workload, backend options,
-    /// durability; not the seed, not the scenario, not addresses, not the profile's name). Runs of one cell are pooled only
-    /// where it is the same.
+    /// durability; not the seed, not the scenario, not addresses, not the profile's name). Runs are pooled only where it is the
+    /// same, and so are machine, version and settings of the server, revision and place (METHODOLOGY F12).
     pub configuration_hash: String,
     /// The settings that the hash is made of, in short: `rate=500 workers=20 …`.
     pub configuration: String,
@@ -157,7 +192,7 @@ impl RunResult {
             error: (status == RunStatus::Failed).then(|| reason.to_owned()),
             identity,
             audit: Audit { reasons: vec![reason.to_owned()], ..Audit::default() },
-            validity: Validity { valid: false, reasons: vec![reason.to_owned()] },
+            validity: Validity::of([(Blame::Harness, reason.to_owned())]),
             ..RunResult::default()
         }
     }

@@ -8,13 +8,15 @@ mod columns;
 mod reduce;
 mod value;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use columns::{Better, Shown, TableKind, Unless};
 pub use reduce::CellRuns;
 pub use value::{OrMixed, Value};
 
-use crate::result::{Activity, Delivery, Durability, LoadMode, Regime, RunResult, RunStatus, Verdict};
+use crate::result::{Activity, Delivery, Durability, LoadMode, Regime, RunResult, RunStatus, Verdict, Waiting};
 use columns::{columns, reduce, reduction};
 use reduce::{Mean, Reduce};
 
@@ -36,10 +38,11 @@ columns! {
         run f64 = |run| run.identity.offered_jobs_s;
         cell f64 = ("mean", |cell| Mean::mean(&mut cell.described.iter().map(|run| run.offered_jobs_s)));
     }
-    throughput_jobs_s, "jobs/s", "Load completed." {
+    throughput_jobs_s, "jobs/s", "Jobs of the measured phase completed in it; of a scenario without workers, enqueued in it." {
         run f64 = |run| run.throughput_jobs_s;
         cell f64 = mean;
         better More;
+        unless OnSchedule;
         shown Scenario 1 "jobs/s", Capacity 1 "jobs/s", Ladder 1 "jobs/s", Scaling 1 "jobs/s";
     }
     jobs_intended, "jobs", "Measured arrivals." { run u64 = |run| run.jobs.intended; }
@@ -137,7 +140,7 @@ columns! {
         cell Option<f64> = mean;
         shown Cost 2 "harness\nCPU us";
     }
-    schedule_lag_p99_ms, "ms", "Generator's lateness, 99th percentile." {
+    schedule_lag_p99_ms, "ms", "From the intended instant to the sending, 99th percentile." {
         run f64 = |run| run.schedule_lag_ms.p99;
         cell f64 = largest;
     }
@@ -258,6 +261,76 @@ columns! {
         run String = |run| run.identity.variant.as_ref().map_or_else(String::new, |variant| variant.climbed_keys.join(" "));
         cell #[serde(default)] String = the_same;
     }
+    release_lag_p99_ms, "ms", "Lateness of the generator and the machine, 99th percentile." {
+        run f64 = |run| run.release_lag_ms.p99;
+        cell #[serde(default)] f64 = largest;
+    }
+    producer_wait_p99_ms, "ms", "Wait for a free producer, 99th percentile." {
+        run f64 = |run| run.producer_wait_ms.p99;
+        cell #[serde(default)] f64 = largest;
+    }
+    confirm_time_p99_ms, "ms", "From the sending to the confirmation of the enqueue, 99th percentile." {
+        run f64 = |run| run.confirm_time_ms.p99;
+        cell #[serde(default)] f64 = largest;
+    }
+    engine_version, "", "Version of the server product." {
+        run String = |run| run.identity.engine_version.clone();
+        cell #[serde(default)] String = the_same;
+    }
+    git_revision, "", "Revision that the harness was built from." {
+        run String = |run| run.identity.git_revision.clone();
+        cell #[serde(default)] String = the_same;
+    }
+    host_id, "", "Which machine it was, whatever its name: a short hash." {
+        run String = |run| run.identity.host_id.clone();
+        cell #[serde(default)] String = the_same;
+    }
+    topology, "", "Where the server was: `in process`, `private`, `same host`, or `remote` and its address." {
+        run String = |run| run.identity.topology.clone();
+        cell #[serde(default)] String = the_same;
+    }
+    waiting, "", "How idle workers waited for jobs: `poll` or `push`." {
+        run Waiting = |run| run.identity.waiting;
+        cell #[serde(default)] Waiting = the_same;
+    }
+    poll_interval_ms, "ms", "Time between two looks of a worker that polls." {
+        run Option<f64> = |run| run.identity.poll_interval_ms;
+        cell #[serde(default)] Option<f64> = the_same;
+    }
+    server_settings, "", "Settings of the server that can move a figure, as `key=value`, separated by `; `." {
+        run String = |run| settings_in_words(&run.identity.server_settings);
+        cell #[serde(default)] String = the_same;
+    }
+    checkpoints, "checkpoints", "Checkpoints that fell into the measured phase." {
+        run Option<u64> = |run| run.maintenance.checkpoints;
+        cell #[serde(default)] Option<u64> = sum;
+    }
+    autovacuums, "runs", "Runs of autovacuum on the queue's tables that ended in the measured phase." {
+        run Option<u64> = |run| run.maintenance.autovacuums;
+        cell #[serde(default)] Option<u64> = sum;
+    }
+    snapshots, "snapshots", "Snapshots of Valkey that ended in the measured phase." {
+        run Option<u64> = |run| run.maintenance.snapshots;
+        cell #[serde(default)] Option<u64> = sum;
+    }
+    log_rewrites, "rewrites", "Rewrites of Valkey's append-only file that ended in the measured phase." {
+        run Option<u64> = |run| run.maintenance.log_rewrites;
+        cell #[serde(default)] Option<u64> = sum;
+    }
+    spoiled_runs, "runs", "Runs of the cell that this machine alone spoiled; they count in no figure." {
+        cell #[serde(default)] u32 = ("their number", |cell| cell.spoiled);
+    }
+    prefilled_jobs_s, "jobs/s", "Jobs put into the queue beforehand that were completed in the measured phase." {
+        run f64 = |run| run.rates.prefilled_completed_jobs_s;
+        cell #[serde(default)] f64 = mean;
+    }
+}
+
+/// Between two settings of a server, whose values may have spaces.
+pub const BETWEEN_SETTINGS: &str = "; ";
+
+fn settings_in_words(settings: &BTreeMap<String, String>) -> String {
+    settings.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(BETWEEN_SETTINGS)
 }
 
 /// Columns of `runs.csv` that stand where they always stood; those that came later stand to the right of them.

@@ -11,6 +11,7 @@ use crate::load::Run;
 pub(super) fn summarize_cell<'a>(members: &[(&Run, &'a RunRow)], summary: &mut Summary) {
     let finished: Vec<_> =
         members.iter().filter(|(run, _)| run.result.status == RunStatus::Finished).copied().collect();
+    let (finished, spoiled) = without_spoiled(finished);
     let latency = cell_latency(&finished, &mut summary.problems);
     let mut reasons = Vec::new();
     for (_, row) in members.iter().filter(|(_, row)| !row.reasons.is_empty()) {
@@ -22,12 +23,17 @@ pub(super) fn summarize_cell<'a>(members: &[(&Run, &'a RunRow)], summary: &mut S
     let failed = members.iter().any(|(run, _)| run.result.status == RunStatus::Failed);
     let valid = !finished.is_empty() && finished.iter().all(|(_, row)| row.valid) && !failed && differences.is_empty();
     reasons.extend(differences);
+    if spoiled > 0 {
+        let all = finished.len() + spoiled as usize;
+        reasons.push(format!("{} of {all} runs count: this machine alone spoiled the others", finished.len()));
+    }
 
     let rows = |of: &[(&Run, &'a RunRow)]| of.iter().map(|(_, row)| *row).collect();
     let cell = SummaryRow::of(&CellRuns {
         // A cell without a finished run still tells what was tried.
         described: rows(if finished.is_empty() { members } else { &finished }),
-        failed: (members.len() - finished.len()) as u32,
+        failed: members.len() as u32 - finished.len() as u32 - spoiled,
+        spoiled,
         latency: latency.as_ref().map(Latency::percentiles).unwrap_or_default(),
         valid,
         reasons: reasons.join("; "),
@@ -46,6 +52,18 @@ pub(super) fn summarize_cell<'a>(members: &[(&Run, &'a RunRow)], summary: &mut S
         }));
     }
     summary.cells.push(cell);
+    summary.runs_of_cells.push(finished.iter().map(|(_, row)| (*row).clone()).collect());
+}
+
+/// The runs that count, and how many were left out: those that the machine alone spoiled say nothing about the queue. They count where
+/// they are half of all or more: what is left would then be a choice, and the cell is not valid.
+fn without_spoiled<'r, 'a>(finished: Vec<(&'r Run, &'a RunRow)>) -> (Vec<(&'r Run, &'a RunRow)>, u32) {
+    let is_spoiled = |run: &Run| run.result.validity.is_spoiled_by_the_host_alone();
+    let spoiled = finished.iter().filter(|(run, _)| is_spoiled(run)).count();
+    if spoiled * 2 >= finished.len() {
+        return (finished, 0);
+    }
+    (finished.into_iter().filter(|(run, _)| !is_spoiled(run)).collect(), spoiled as u32)
 }
 
 /// Conditions in which the runs of a cell differ; such a cell describes nothing, and is not valid.

@@ -10,8 +10,8 @@ use qbench_schema::SCHEMA_VERSION;
 use qbench_schema::files::RunFiles;
 use qbench_schema::record::{JobRecord, Outcome, Phase, Stage};
 use qbench_schema::result::{
-    Activity, Audit, BackgroundLoad, Backlog, CostPerJob, CpuPct, CpuUsPerJob, Delivery, Durability, JobCounts,
-    LoadMode, Percentiles, Rates, Regime, RunIdentity, RunResult, RunStatus, Validity, Verdict, WorkerShare,
+    Activity, Audit, BackgroundLoad, Backlog, Blame, CostPerJob, CpuPct, CpuUsPerJob, Delivery, Durability, JobCounts,
+    LoadMode, Percentiles, Rates, Regime, RunIdentity, RunResult, RunStatus, Validity, Verdict, Waiting, WorkerShare,
 };
 
 /// The four backends of the quick run, with engine, queue type, delivery and typical queueing in milliseconds.
@@ -86,11 +86,24 @@ impl Run {
                     started_at: "2026-01-02T03:04:05Z".to_owned(),
                     measured_s: 10.0,
                     offered_jobs_s: 500.0,
+                    host_id: "3f2a91c0".to_owned(),
+                    engine_version: if engine == "valkey" { "8.0.1" } else { "15.18 (Debian 15.18-0+deb12u1)" }
+                        .to_owned(),
+                    server_settings: [("fsync".to_owned(), "on".to_owned())].into(),
+                    git_revision: "c0ffee000000".to_owned(),
+                    topology: "private".to_owned(),
+                    waiting: Waiting::Poll,
+                    poll_interval_ms: Some(10.0),
                 },
                 throughput_jobs_s: 499.6,
-                rates: Rates { sent_jobs_s: 500.0, enqueued_jobs_s: 500.0, completed_jobs_s: 499.6 },
+                rates: Rates {
+                    sent_jobs_s: 500.0,
+                    enqueued_jobs_s: 500.0,
+                    completed_jobs_s: 499.6,
+                    ..Rates::default()
+                },
                 audit: Audit { verdict: Verdict::Ok, ..Audit::default() },
-                validity: Validity { valid: true, reasons: vec![] },
+                validity: Validity { valid: true, ..Validity::default() },
                 backlog: Backlog { start: 5, end: 6, max: 31, slope_jobs_s: 0.01 },
                 drain_s: 0.02,
                 cpu_pct: CpuPct {
@@ -152,7 +165,12 @@ impl Run {
 
     /// The run with a gate tripped.
     pub fn invalid(self, reason: &str) -> Self {
-        self.with(|result| result.validity = Validity { valid: false, reasons: vec![reason.to_owned()] })
+        self.with(|result| result.validity = Validity::of([(Blame::Queue, reason.to_owned())]))
+    }
+
+    /// The run as one that only the machine spoiled.
+    pub fn spoiled_by_the_host(self, reason: &str) -> Self {
+        self.with(|result| result.validity = Validity::of([(Blame::Host, reason.to_owned())]))
     }
 
     /// The run as one that broke.
@@ -160,7 +178,7 @@ impl Run {
         self.with(|result| {
             result.status = RunStatus::Failed;
             result.error = Some(error.to_owned());
-            result.validity = Validity { valid: false, reasons: vec![error.to_owned()] };
+            result.validity = Validity::of([(Blame::Harness, error.to_owned())]);
             result.audit.verdict = Verdict::Inconclusive;
             result.throughput_jobs_s = 0.0;
         })
@@ -200,6 +218,7 @@ impl Run {
                     worker: (job % 20) as u32,
                     attempt: 1,
                     intended_us,
+                    released_us: intended_us,
                     sent_us,
                     enqueued_us,
                     claimed_us,
@@ -229,6 +248,8 @@ impl Run {
                 *match stage {
                     Stage::EndToEnd => &mut result.end_to_end_ms,
                     Stage::ScheduleLag => &mut result.schedule_lag_ms,
+                    Stage::ReleaseLag => &mut result.release_lag_ms,
+                    Stage::ProducerWait => &mut result.producer_wait_ms,
                     Stage::EnqueueTime => &mut result.enqueue_time_ms,
                     Stage::QueueWait => &mut result.queue_wait_ms,
                     Stage::LocalWait => &mut result.local_wait_ms,

@@ -66,17 +66,22 @@ const ALWAYS_SHOWN: &[&str] = &[
     "work_mem",
 ];
 
-/// Settings that move nothing, belong to our own session, or may hold a secret (connection strings, commands).
+/// Settings that move nothing, only say where the server is found, belong to our own session, or may hold a secret (connection
+/// strings, commands).
 const NEVER_SHOWN: &[&str] = &[
     "application_name",
     "archive_cleanup_command",
     "archive_command",
     "cluster_name",
+    "external_pid_file",
     "krb_server_keyfile",
+    "listen_addresses",
+    "port",
     "primary_conninfo",
     "recovery_end_command",
     "restore_command",
     "ssl_passphrase_command",
+    "unix_socket_directories",
 ];
 
 const SETTINGS: &str = "

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use qbench_backends::Lease;
+use qbench_schema::latency::LatencyHistogram;
 use qbench_schema::record::Phase;
 use qbench_schema::result::ClaimOrder;
 
@@ -15,7 +16,7 @@ use super::schedule::Schedule;
 
 pub use totals::Totals;
 
-/// Slots that are allocated together: 1.5 MB. A schedule's are all allocated before the run; a flat-out load, whose number
+/// Slots that are allocated together: 2 MB. A schedule's are all allocated before the run; a flat-out load, whose number
 /// of jobs nobody knows, allocates them as it goes, once in 65,536 jobs.
 const CHUNK_SLOTS: usize = 1 << 16;
 
@@ -37,6 +38,8 @@ enum Enqueue {
 
 #[derive(Debug, Default)]
 struct Slot {
+    /// 0 until released, and where there is no schedule.
+    released_us: AtomicU64,
     /// 0 until sent; the clock has passed 0 long before the first job.
     sent_us: AtomicU64,
     /// 0 until confirmed.
@@ -74,6 +77,8 @@ struct Counters {
     answered: AtomicU64,
     confirmed: AtomicU64,
     completed: AtomicU64,
+    /// Of these, jobs of the measured phase.
+    measured_completed: AtomicU64,
     failed: AtomicU64,
 }
 
@@ -88,11 +93,26 @@ pub struct Counts {
     pub confirmed: u64,
     /// Distinct jobs completed.
     pub completed: u64,
+    /// Of these, jobs of the measured phase.
+    pub measured_completed: u64,
     /// Distinct jobs settled as failed.
     pub failed: u64,
 }
 
 impl Counts {
+    /// What was counted after `before`.
+    #[must_use]
+    pub fn since(self, before: Counts) -> Counts {
+        Counts {
+            sent: self.sent - before.sent,
+            answered: self.answered - before.answered,
+            confirmed: self.confirmed - before.confirmed,
+            completed: self.completed - before.completed,
+            measured_completed: self.measured_completed - before.measured_completed,
+            failed: self.failed - before.failed,
+        }
+    }
+
     /// Distinct jobs that are over, in whatever way.
     pub fn settled(&self) -> u64 {
         self.completed + self.failed
@@ -106,6 +126,8 @@ pub struct SentJob {
     pub phase: Phase,
     /// When the schedule wanted it sent; when it was sent where there is no schedule.
     pub intended_us: u64,
+    /// When the pacer released it; when it was sent where there is no schedule.
+    pub released_us: u64,
     /// When a producer handed it over.
     pub sent_us: u64,
     /// When the backend's confirmation reached the producer, if it has.
@@ -158,6 +180,11 @@ impl Ledger {
             let first = (chunk * CHUNK_SLOTS) as u64;
             slots.get().into_iter().flatten().enumerate().map(move |(index, slot)| (first + index as u64, slot))
         })
+    }
+
+    /// Jobs are about to be released to the producers.
+    pub fn released(&self, jobs: &Range<u64>, at_us: u64) {
+        self.slots(jobs).for_each(|slot| slot.released_us.store(at_us, Ordering::Relaxed));
     }
 
     /// Jobs are about to be handed to the backend.
@@ -215,9 +242,11 @@ impl Ledger {
         }
         let confirmed_us = slot.enqueued_us.load(Ordering::Relaxed);
         let sent_us = slot.sent_us.load(Ordering::Relaxed);
+        let released_us = slot.released_us.load(Ordering::Relaxed);
         Some(SentJob {
             phase,
             intended_us: intended_us.unwrap_or(sent_us),
+            released_us: if released_us == 0 { sent_us } else { released_us },
             sent_us,
             confirmed_us: (confirmed_us != 0).then_some(confirmed_us),
         })
@@ -235,6 +264,9 @@ impl Ledger {
         if let Some(slot) = self.slot(job)
             && saturating_increment(&slot.completions) == 0
         {
+            if job >= self.schedule.measured().first_job() {
+                self.counts.measured_completed.fetch_add(1, Ordering::AcqRel);
+            }
             self.counts.completed.fetch_add(1, Ordering::AcqRel);
         }
     }
@@ -262,9 +294,17 @@ impl Ledger {
         // In this order a job is never seen further than it was sent.
         let failed = self.counts.failed.load(Ordering::Acquire);
         let completed = self.counts.completed.load(Ordering::Acquire);
+        let measured_completed = self.counts.measured_completed.load(Ordering::Acquire);
         let confirmed = self.counts.confirmed.load(Ordering::Acquire);
         let answered = self.counts.answered.load(Ordering::Acquire);
-        Counts { sent: self.counts.sent.load(Ordering::Acquire), answered, confirmed, completed, failed }
+        Counts {
+            sent: self.counts.sent.load(Ordering::Acquire),
+            answered,
+            confirmed,
+            completed,
+            measured_completed,
+            failed,
+        }
     }
 
     /// Jobs in the system now: confirmed and not settled. An estimate while jobs move; exact when they rest.
@@ -284,6 +324,21 @@ impl Ledger {
         let delivered = |slot: &Slot| slot.deliveries.load(Ordering::Acquire) > 0;
         let deliveries = self.all_slots().filter(|(job, slot)| *job >= first && delivered(slot)).count();
         self.order.figures(deliveries as u64)
+    }
+
+    /// From handing over to the confirmation, of every measured job that was confirmed. Exact once all is quiet.
+    pub fn confirm_time(&self) -> LatencyHistogram {
+        let first = self.schedule.measured().first_job();
+        let mut histogram = LatencyHistogram::new();
+        for (_, slot) in self.all_slots().filter(|(job, _)| *job >= first) {
+            let (sent_us, confirmed_us) =
+                (slot.sent_us.load(Ordering::Relaxed), slot.enqueued_us.load(Ordering::Relaxed));
+            if confirmed_us != 0 {
+                // A day is more than any call may take.
+                let _ = histogram.record_us(confirmed_us.saturating_sub(sent_us));
+            }
+        }
+        histogram
     }
 
     /// Measured jobs below number `end_job` that were intended in each second since `start_us`.

@@ -1,6 +1,7 @@
 //! What came of a load.
 
 use qbench_backends::Census;
+use qbench_schema::latency::LatencyHistogram;
 use qbench_schema::result::{Backlog, ClaimOrder, Rates, TimelineRow, WakeCounts};
 
 use super::ledger::{Counts, Totals};
@@ -42,6 +43,8 @@ pub struct LoadOutcome {
     pub backlog: Backlog,
     /// The measured phase and the drain, second by second.
     pub timeline: Vec<TimelineRow>,
+    /// From handing over to the confirmation, of the measured jobs.
+    pub confirm_time: LatencyHistogram,
     /// Order of first deliveries.
     pub claim_order: ClaimOrder,
     /// Start of the measured phase in microseconds of the run's clock; `None` when it was never reached.

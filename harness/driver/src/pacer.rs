@@ -8,6 +8,7 @@ use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 
 use super::gate::ReleaseGate;
+use super::ledger::Ledger;
 use super::schedule::Segment;
 use qbench_ground::clock::RunClock;
 
@@ -81,8 +82,14 @@ impl PacerState {
     }
 }
 
-/// Releases the jobs of `segment`, which has begun, until all are released or `state` says stop. Blocks.
-pub fn release_segment(clock: &dyn PacerClock, segment: &Segment, gate: &ReleaseGate, state: &PacerState) {
+/// Releases the jobs of `segment`, which has begun, until all are released or `state` says stop; `ledger` is told when. Blocks.
+pub fn release_segment(
+    clock: &dyn PacerClock,
+    segment: &Segment,
+    ledger: &Ledger,
+    gate: &ReleaseGate,
+    state: &PacerState,
+) {
     let mut next = 0;
     while next < segment.jobs() && !state.stop.load(Ordering::Acquire) {
         let now_us = clock.now_us();
@@ -91,6 +98,8 @@ pub fn release_segment(clock: &dyn PacerClock, segment: &Segment, gate: &Release
             due += 1;
         }
         if due > next {
+            // Told first: whoever takes a job must find when it was released.
+            ledger.released(&(segment.first_job() + next..segment.first_job() + due), now_us);
             gate.release(due - next);
             state.released.fetch_add(due - next, Ordering::AcqRel);
             next = due;
@@ -154,6 +163,7 @@ pub fn spawn(
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::Arc;
 
     use super::*;
     use crate::schedule::{MeasuredLoad, Schedule};
@@ -183,11 +193,12 @@ mod tests {
     }
 
     fn released_after(rate_jobs_s: f64, oversleep_us: u64) -> (u64, u64) {
-        let schedule = constant(rate_jobs_s, Duration::from_secs(2));
+        let schedule = Arc::new(constant(rate_jobs_s, Duration::from_secs(2)));
+        let ledger = Ledger::new(Arc::clone(&schedule));
         schedule.measured().begin(0);
         let (gate, state) = (ReleaseGate::new(), PacerState::default());
         let clock = FakeClock { now_us: Cell::new(0), oversleep_us };
-        release_segment(&clock, schedule.measured(), &gate, &state);
+        release_segment(&clock, schedule.measured(), &ledger, &gate, &state);
         assert_eq!(gate.waiting(), state.released());
         (state.released(), clock.now_us.get())
     }
@@ -208,18 +219,23 @@ mod tests {
 
     #[test]
     fn a_stopped_pacer_releases_nothing_more() {
-        let schedule = constant(100.0, Duration::from_secs(1));
+        let schedule = Arc::new(constant(100.0, Duration::from_secs(1)));
+        let ledger = Ledger::new(Arc::clone(&schedule));
         schedule.measured().begin(0);
         let (gate, state) = (ReleaseGate::new(), PacerState::default());
         state.stop();
-        release_segment(&FakeClock { now_us: Cell::new(0), oversleep_us: 0 }, schedule.measured(), &gate, &state);
+        release_segment(
+            &FakeClock { now_us: Cell::new(0), oversleep_us: 0 },
+            schedule.measured(),
+            &ledger,
+            &gate,
+            &state,
+        );
         assert_eq!(state.released(), 0);
     }
 
     #[test]
     fn a_flat_out_load_is_never_more_than_its_limit_ahead_and_takes_back_what_nobody_took() {
-        use std::sync::Arc;
-
         let schedule =
             Schedule::new(None, 0, MeasuredLoad::FlatOut { duration: Duration::from_secs(1), jobs_max: 10_000 });
         let (gate, state) = (Arc::new(ReleaseGate::new()), Arc::new(PacerState::default()));

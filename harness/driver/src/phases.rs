@@ -115,7 +115,8 @@ impl LoadRun<'_> {
             rates: Rates {
                 sent_jobs_s: per_second(in_window.sent),
                 enqueued_jobs_s: per_second(in_window.confirmed),
-                completed_jobs_s: per_second(in_window.completed),
+                completed_jobs_s: per_second(in_window.measured_completed),
+                prefilled_completed_jobs_s: per_second(in_window.completed - in_window.measured_completed),
             },
             prefilled: plan.beforehand(),
             backlog: shared.samples.describe(),
@@ -123,6 +124,7 @@ impl LoadRun<'_> {
                 recording.timeline(&ledger.intended_by_second(start_us, released), &shared.samples.by_second())
             }),
             claim_order: ledger.claim_order(),
+            confirm_time: ledger.confirm_time(),
             measured_start_us: start_us,
             measured_end_us,
             drain_s: if drained { last_us - measured_end_us } else { self.clock.now_us() - measured_end_us } as f64
@@ -213,14 +215,7 @@ impl LoadRun<'_> {
         observer.measured_end();
         self.sample(shared);
         shared.samples.end_of_measured_phase();
-        let jobs = Counts {
-            sent: after.sent - before.sent,
-            answered: after.answered - before.answered,
-            confirmed: after.confirmed - before.confirmed,
-            completed: after.completed - before.completed,
-            failed: after.failed - before.failed,
-        };
-        Ok((ended, Window { jobs, round_trips, wake, busiest_thread_pct, emptied }))
+        Ok((ended, Window { jobs: after.since(before), round_trips, wake, busiest_thread_pct, emptied }))
     }
 
     /// Releases the jobs of `segment`, on its schedule or flat out, and waits for the end of its duration.
@@ -259,7 +254,7 @@ impl LoadRun<'_> {
     }
 
     fn spawn_pacer(&self, segment: &Segment, shared: &Shared) -> std::io::Result<std::thread::JoinHandle<()>> {
-        let (gate, state) = (Arc::clone(&shared.gate), Arc::clone(&shared.pacer));
+        let (gate, state, account) = (Arc::clone(&shared.gate), Arc::clone(&shared.pacer), Arc::clone(&shared.ledger));
         let (schedule, phase) = (Arc::clone(&self.plan.schedule), segment.phase());
         let limit = segment.is_flat_out().then(|| {
             let ledger = Arc::clone(&shared.ledger);
@@ -277,7 +272,7 @@ impl LoadRun<'_> {
         pacer::spawn(self.clock, move |clock| {
             let Some(segment) = schedule.segment(phase) else { return };
             match limit {
-                None => pacer::release_segment(clock, segment, &gate, &state),
+                None => pacer::release_segment(clock, segment, &account, &gate, &state),
                 Some(limit) => pacer::release_flat_out(clock, segment, &limit, &gate, &state),
             }
         })

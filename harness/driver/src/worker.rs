@@ -337,6 +337,7 @@ fn record_batch(
             worker,
             attempt: lease.attempt,
             intended_us: sent.intended_us,
+            released_us: sent.released_us,
             sent_us: sent.sent_us,
             enqueued_us: sent.confirmed_us.map_or(claimed_us, |confirmed_us| confirmed_us.min(claimed_us)),
             claimed_us,

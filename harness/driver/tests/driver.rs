@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use qbench_driver::plan::LoadPlan;
 use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::work::{Failures, WorkEnd};
+use qbench_schema::latency::LatencyHistogram;
 use qbench_schema::load::{Arrivals, WorkerSettings};
 use qbench_schema::record::Stage;
 use qbench_schema::result::{Activity, Verdict};
@@ -33,8 +34,33 @@ async fn a_stalling_queue_changes_the_latency_and_never_the_arrivals() {
     assert_eq!(driven.outcome.totals.measured.intended, 400);
     assert_eq!(driven.outcome.totals.measured.completed, 400);
     // Both producers stall for half a second now and then, so jobs that were due meanwhile waited for most of it.
-    let latency = driven.outcome.recording.histograms.percentiles_ms(Stage::EndToEnd);
+    let histograms = &driven.outcome.recording.histograms;
+    let latency = histograms.percentiles_ms(Stage::EndToEnd);
+    assert!(
+        histograms.percentiles_ms(Stage::ProducerWait).p95 >= 200.0,
+        "a stalling queue keeps its producers waiting"
+    );
+    assert!(histograms.percentiles_ms(Stage::ReleaseLag).p95 < 200.0, "and that is not the pacer's lateness");
     assert!(latency.p95 >= 200.0, "latency counts from the intended instant: p95 {} ms", latency.p95);
+}
+
+/// METHODOLOGY L7: what few producers are too few for is the wait for one of them, and it goes away with twice as many.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_few_producers_show_as_the_wait_for_one_and_twice_as_many_are_enough() {
+    let wait_ms = async |producers: u32| {
+        let driven = drive(Faulty::in_memory(Fault::SlowEnqueues), LoadPlan { producers, ..plan(280.0) }, None).await;
+        let stages = &driven.outcome.recording.histograms;
+        let [lag, release, wait] =
+            [Stage::ScheduleLag, Stage::ReleaseLag, Stage::ProducerWait].map(|s| stages.stage(s));
+        assert_eq!((release.count(), wait.count()), (280, 280));
+        let means = |of: &LatencyHistogram| of.percentiles().mean;
+        let sum_ms = means(release) + means(wait);
+        assert!((means(lag) - sum_ms).abs() < 0.01 * sum_ms, "{lag:?} is not {release:?} and {wait:?}");
+        wait.quantile_ms(0.5)
+    };
+    // One carries at most 1,000 / (3 to 4.2 ms) jobs/s, two carry twice that.
+    let (few, twice) = (wait_ms(1).await, wait_ms(2).await);
+    assert!(few > 10.0 && twice < few / 4.0, "{few} ms with one producer, {twice} ms with two");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -283,6 +309,10 @@ async fn a_prefilled_queue_is_full_when_the_measured_phase_begins() {
     assert_eq!(driven.audit.verdict, Verdict::Ok, "{:?}", driven.audit);
     assert_eq!((driven.outcome.backlog.start, driven.outcome.prefilled), (2_000, 2_000));
     assert_eq!(driven.outcome.totals.completed, 2_200);
+    let rates = driven.outcome.rates;
+    let both = rates.completed_jobs_s + rates.prefilled_completed_jobs_s;
+    assert!(rates.completed_jobs_s <= 200.0, "throughput counts the jobs of the phase: {rates:?}");
+    assert!(rates.prefilled_completed_jobs_s > 0.0 && both <= 2_200.0, "{rates:?}");
     assert_eq!(
         driven.outcome.recording.histograms.stage(Stage::EndToEnd).count(),
         200,

@@ -47,6 +47,8 @@ pub struct MatrixArgs {
     /// Blocks: how often every cell is run
     #[arg(long, value_name = "N", default_value = "1")]
     repeat: NonZeroU32,
+    #[command(flatten)]
+    pub retries: RetryArgs,
     /// Go on with a matrix that was interrupted: runs that finished are kept
     #[arg(long)]
     resume: bool,
@@ -58,6 +60,15 @@ pub struct MatrixArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingsArgs,
+}
+
+/// What becomes of runs that the machine spoiled.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct RetryArgs {
+    /// How often a run is tried again that this machine alone spoiled: a hiccup, stolen time, a late generator. The attempts before
+    /// are kept and counted. A run that the queue spoiled is never tried again
+    #[arg(long, value_name = "N", default_value = "1")]
+    retries: u32,
 }
 
 /// Which cells there are.
@@ -94,7 +105,7 @@ pub fn main(args: MatrixArgs, revision: &str) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     prepare_out(&out)?;
-    let outcome = matrix.run(args.resume)?;
+    let outcome = matrix.run(args.resume, args.retries)?;
     println!("{outcome}");
     if outcome.interrupted {
         eprintln!("Interrupted; the same command with --resume goes on from here.");
@@ -164,7 +175,7 @@ impl Matrix {
             }
             for entry in &entries {
                 for (key, setting) in variant.settings.configuration_of(entry) {
-                    if !key.strip_prefix("set.").is_some_and(sets) {
+                    if !sets(key.strip_prefix("set.").unwrap_or(&key)) {
                         configuration.insert(format!("{}.{key}", entry.id), setting.value);
                     }
                 }
@@ -179,9 +190,13 @@ impl Matrix {
         Ok(Matrix { plan, configuration, arguments: args.to_arguments() })
     }
 
-    pub(super) fn run(&self, resume: bool) -> anyhow::Result<MatrixOutcome> {
+    pub(super) fn run(&self, resume: bool, retries: RetryArgs) -> anyhow::Result<MatrixOutcome> {
         let survey = survey(&self.plan, resume, &self.configuration)?;
-        let command = RunCommand { program: std::env::current_exe()?, arguments: self.arguments.clone() };
+        let command = RunCommand {
+            program: std::env::current_exe()?,
+            arguments: self.arguments.clone(),
+            retries: retries.retries,
+        };
         // The children are tied to this very thread, so the runtime must not have others.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(runtime.block_on(execute(&self.plan, &survey, &command, &mut Progress::on_stderr()))?)

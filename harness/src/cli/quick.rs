@@ -8,7 +8,7 @@ use qbench_scenarios::Scenario;
 
 use super::Status;
 use super::layers::{SettingsArgs, prepare_out};
-use super::matrix::{self, CellArgs, Matrix};
+use super::matrix::{self, CellArgs, Matrix, RetryArgs};
 use super::palette::palette;
 use super::variation::VariationArgs;
 use qbench_engines::background;
@@ -31,6 +31,8 @@ pub struct QuickArgs {
     /// Scenarios by id or path, separated by commas
     #[arg(long, value_name = "LIST", default_value = "cold,warm,load", value_delimiter = ',')]
     scenarios: Vec<String>,
+    #[command(flatten)]
+    retries: RetryArgs,
     /// Folder for everything (default: `results/quick_<time>`)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -51,7 +53,7 @@ pub fn main(args: QuickArgs, revision: &str) -> anyhow::Result<Status> {
     let variation = VariationArgs::default().read(&args.settings)?;
     let matrix = Matrix::new(&cells, &variation, &args.settings, settings, NonZeroU32::MIN, &out, revision)?;
     prepare_out(&out)?;
-    let outcome = matrix.run(false)?;
+    let outcome = matrix.run(false, args.retries)?;
     if outcome.interrupted {
         eprintln!("Interrupted; the results so far are in {}.", out.display());
         return Ok(Status::Failed);

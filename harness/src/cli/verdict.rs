@@ -48,12 +48,13 @@ fn write_words(text: &mut String, result: &RunResult) -> std::fmt::Result {
     }
     write!(
         text,
-        "{} {}, duplicated {}; schedule_lag p99 {:.2} ms; backlog max {}; drained in {:.2} s; {}",
+        "{} {}, duplicated {}; release_lag p99 {:.2} ms, producer_wait p99 {:.2} ms; backlog max {}; drained in {:.2} s; {}",
         // What is missing from a queue that was not drained is only not done yet.
         if result.audit.verdict == Verdict::Inconclusive { "not completed" } else { "lost" },
         result.audit.lost,
         result.audit.duplicated,
-        result.schedule_lag_ms.p99,
+        result.release_lag_ms.p99,
+        result.producer_wait_ms.p99,
         result.backlog.max,
         result.drain_s,
         if result.validity.valid { "valid" } else { "NOT VALID" },

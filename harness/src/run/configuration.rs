@@ -1,4 +1,4 @@
-//! What a run is configured with, short enough to compare runs by.
+//! What a run is configured with, and where it ran, short enough to compare runs by.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,12 @@ pub(super) fn describe(configuration: &BTreeMap<String, ConfiguredValue>) -> (St
     let text = compared.map(|(key, configured)| format!("{key}={}", configured.value)).collect::<Vec<_>>().join(" ");
     let hash = format!("{:08x}", fnv1a(text.as_bytes()) >> 32);
     (text, hash)
+}
+
+/// A short name for a machine, made of what it is known by. The words themselves (systemd's machine id, addresses of network
+/// cards) are nobody's business.
+pub(super) fn short_id(words: &[String]) -> String {
+    format!("{:08x}", fnv1a(words.join("\n").as_bytes()) >> 32)
 }
 
 /// FNV-1a, 64 bits: the same on every machine and in every version, which the standard library's hashers are not.

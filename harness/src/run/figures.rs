@@ -60,6 +60,9 @@ pub(super) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> R
         prefilled: load.prefilled,
         end_to_end_ms: histograms.percentiles_ms(Stage::EndToEnd),
         schedule_lag_ms: histograms.percentiles_ms(Stage::ScheduleLag),
+        release_lag_ms: histograms.percentiles_ms(Stage::ReleaseLag),
+        producer_wait_ms: histograms.percentiles_ms(Stage::ProducerWait),
+        confirm_time_ms: load.confirm_time.percentiles(),
         enqueue_time_ms: histograms.percentiles_ms(Stage::EnqueueTime),
         queue_wait_ms: histograms.percentiles_ms(Stage::QueueWait),
         local_wait_ms: histograms.percentiles_ms(Stage::LocalWait),
@@ -80,6 +83,7 @@ pub(super) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> R
         cpu_us_per_job,
         cpu_roles_of_host_pct: monitors.cpu_roles_of_host_pct,
         cost_per_job: per_job.cost(&cpu_us_per_job, &monitors.cost, load.round_trips),
+        maintenance: monitors.cost.maintenance,
         wake: load.wake.filter(|_| !in_process),
         rss_server_bytes: monitors.rss_server_bytes,
         rss_harness_bytes: monitors.rss_harness_bytes,
@@ -107,7 +111,8 @@ fn offered_jobs_s(identity: &RunIdentity, load: &LoadOutcome) -> f64 {
     }
 }
 
-/// What the phase was about, jobs through the queue or into it: per second, and how many.
+/// What the phase was about: its own jobs through the queue, or into it, per second. And the jobs that what the phase cost was
+/// spent on, those put into the queue beforehand included.
 fn throughput(activity: Activity, load: &LoadOutcome) -> (f64, u64) {
     match activity {
         Activity::Both | Activity::Drain => (load.rates.completed_jobs_s, load.in_window.completed),
@@ -168,7 +173,8 @@ impl Gates<'_> {
                     Activity::Both | Activity::Enqueue => load.in_window.sent,
                 },
                 end_to_end_ms: histograms.percentiles_ms(Stage::EndToEnd),
-                schedule_lag_ms: histograms.percentiles_ms(Stage::ScheduleLag),
+                release_lag_ms: histograms.percentiles_ms(Stage::ReleaseLag),
+                producer_wait_ms: histograms.percentiles_ms(Stage::ProducerWait),
                 backlog: if on_schedule { load.backlog } else { Backlog::default() },
                 measured_s: self.identity.measured_s,
                 regime: self.identity.regime,

@@ -56,7 +56,7 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
         schedule: Arc::new(Schedule::new(None, 0, MeasuredLoad::FlatOut { duration: DURATION, jobs_max: JOBS_MAX })),
         activity: Activity::Both,
         work: Duration::ZERO,
-        ..load::plan_of(&floor.plan, &capabilities)
+        ..load::plan_of(&floor.plan, floor.block, &capabilities)
     };
     let mut admin = backend.admin().await?;
     admin.setup().await?;

@@ -5,6 +5,8 @@ use std::path::Path;
 use qbench_schema::manifest::Host;
 use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
 
+use super::configuration;
+
 /// Logical cores that this process may use: fewer than the machine has, where it is bound to some of them.
 pub(super) fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
@@ -13,6 +15,22 @@ pub(super) fn cores() -> u32 {
 /// Name of this machine.
 pub(super) fn name() -> String {
     System::host_name().ok().unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// A short name for this machine that a clone of it does not share, whatever both are called: from systemd's machine id and
+/// the addresses of its network cards. Of a container, which may have neither: from its host name.
+pub(super) fn id() -> String {
+    let mut words: Vec<String> = read_word("/etc/machine-id").into_iter().collect();
+    let cards = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    // Bridges, tunnels and the like come and go; a card has a device behind it.
+    let own = cards.map(|card| card.path()).filter(|card| card.join("device").exists());
+    let mut addresses: Vec<String> = own.filter_map(|card| read_word(card.join("address"))).collect();
+    addresses.sort();
+    words.append(&mut addresses);
+    if words.is_empty() {
+        words.push(name());
+    }
+    configuration::short_id(&words)
 }
 
 /// Describes this machine; `data_dir` is where private servers keep their data.
@@ -42,7 +60,7 @@ pub(super) fn describe_clock() -> String {
     }
 }
 
-fn read_word(path: &str) -> Option<String> {
+fn read_word(path: impl AsRef<Path>) -> Option<String> {
     std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 

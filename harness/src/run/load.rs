@@ -23,13 +23,14 @@ const LARGE_BATCH: NonZeroU32 = NonZeroU32::new(500).expect("not zero");
 /// Jobs per second that no queue reaches: how many numbers a flat-out load may need.
 const FLAT_OUT_CEILING_JOBS_S: f64 = 4e6;
 
-/// The load of `plan` against a backend of these `capabilities`.
-pub(super) fn plan_of(plan: &RunPlan, capabilities: &Capabilities) -> LoadPlan {
+/// The load of `plan` in one block of its matrix, against a backend of these `capabilities`.
+pub(super) fn plan_of(plan: &RunPlan, block: u32, capabilities: &Capabilities) -> LoadPlan {
     let workload = &plan.workload;
+    let seed = block_seed(workload.seed, block);
     let activity = plan.scenario.activity;
     let own = capabilities.ack_buffer;
     let load = LoadPlan {
-        schedule: Arc::new(schedule(workload, activity)),
+        schedule: Arc::new(schedule(workload, activity, seed)),
         activity,
         max_backlog: workload.max_backlog,
         producers: workload.producers.get(),
@@ -41,7 +42,7 @@ pub(super) fn plan_of(plan: &RunPlan, capabilities: &Capabilities) -> LoadPlan {
         failures: Failures {
             failed_share: workload.fail_pct.share(),
             panicked_share: workload.panic_pct.share(),
-            seed: workload.seed,
+            seed,
         },
         payload: payload(workload),
         lease: workload.lease,
@@ -59,7 +60,15 @@ pub(super) fn plan_of(plan: &RunPlan, capabilities: &Capabilities) -> LoadPlan {
     }
 }
 
-fn schedule(workload: &Workload, activity: Activity) -> Schedule {
+/// What arrivals and failing jobs of a block are drawn from: other draws in every block, the same for all its cells
+/// (METHODOLOGY S9).
+pub(super) fn block_seed(seed: u64, block: u32) -> u64 {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(u64::from(block));
+    random.random()
+}
+
+fn schedule(workload: &Workload, activity: Activity, seed: u64) -> Schedule {
     let warmup = (!workload.warmup.is_zero()).then_some((workload.warmup_rate.get(), workload.warmup));
     let duration = workload.duration;
     let measured = match (workload.saturate, activity) {
@@ -68,12 +77,9 @@ fn schedule(workload: &Workload, activity: Activity) -> Schedule {
             let most = (FLAT_OUT_CEILING_JOBS_S * duration.as_secs_f64()) as u64;
             MeasuredLoad::FlatOut { duration, jobs_max: most.clamp(1, qbench_scenarios::workload::MAX_JOBS) }
         }
-        (false, _) => MeasuredLoad::OnSchedule {
-            rate_jobs_s: workload.rate.get(),
-            duration,
-            arrivals: workload.arrivals,
-            seed: workload.seed,
-        },
+        (false, _) => {
+            MeasuredLoad::OnSchedule { rate_jobs_s: workload.rate.get(), duration, arrivals: workload.arrivals, seed }
+        }
     };
     // What is drained is filled in as the jobs of the measured phase.
     let prefill = if activity == Activity::Drain { 0 } else { workload.prefill };
@@ -85,4 +91,18 @@ fn payload(workload: &Workload) -> Bytes {
     let mut bytes = vec![0; workload.payload_bytes as usize];
     ChaCha8Rng::seed_from_u64(workload.seed).fill(&mut bytes[..]);
     Bytes::from(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_draws_anew_and_a_block_can_be_drawn_again() {
+        let draws: Vec<u64> = (1..=10).map(|block| block_seed(1, block)).collect();
+        let again: Vec<u64> = (1..=10).map(|block| block_seed(1, block)).collect();
+        assert_eq!(draws, again);
+        assert!((0..draws.len()).all(|block| !draws[..block].contains(&draws[block])), "{draws:?}");
+        assert_ne!(block_seed(1, 1), block_seed(2, 1));
+    }
 }

@@ -8,6 +8,7 @@ use qbench_schema::SCHEMA_VERSION;
 use qbench_schema::manifest::{Manifest, ServerDescription};
 
 use super::host;
+use super::load;
 use super::request::RunRequest;
 
 /// This program as precisely as it can be named, built from `revision`.
@@ -32,6 +33,7 @@ pub(super) fn build(
         configuration: request.all_settings(),
         scenario: request.plan.scenario.as_written.clone(),
         seed: request.plan.workload.seed,
+        block_seed: load::block_seed(request.plan.workload.seed, request.block),
         capabilities: describe_capabilities(capabilities),
         servers,
         host: host::describe(data_dir),

@@ -36,15 +36,20 @@ fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake, counters: &C
         durability: request.durability,
         lease: workload.lease,
         wake,
-        poll_interval: workload.poll_interval.unwrap_or(match wake {
-            Wake::Poll | Wake::Block => POLL_INTERVAL,
-            Wake::Notify => FALLBACK_INTERVAL,
-        }),
+        poll_interval: poll_interval(request, wake),
         workers: workload.workers.get(),
         timeout: ROUND_TRIP_LIMIT,
         options: BackendOptions::new(request.options.clone()),
         counters: counters.clone(),
     }
+}
+
+/// How long a worker that waits as `wake` says sleeps between two looks.
+pub(super) fn poll_interval(request: &RunRequest, wake: Wake) -> Duration {
+    request.plan.workload.poll_interval.unwrap_or(match wake {
+        Wake::Poll | Wake::Block => POLL_INTERVAL,
+        Wake::Notify => FALLBACK_INTERVAL,
+    })
 }
 
 /// What the backend of `request` states about itself, and how its workers wait, once it is known that it can do what the load

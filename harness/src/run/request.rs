@@ -57,6 +57,17 @@ impl RunRequest {
         self.given.of(self.entry.engine).cloned()
     }
 
+    /// Where the server is, as far as its address tells; with the address where it is elsewhere.
+    pub(super) fn topology(&self) -> String {
+        let engine = qbench_engines::of(self.entry.engine);
+        match self.given_url() {
+            _ if !self.entry.engine.has_server => "in process".to_owned(),
+            None => "private".to_owned(),
+            Some(url) if engine.is_on_this_host(&url) => "same host".to_owned(),
+            Some(url) => format!("remote {url}"),
+        }
+    }
+
     /// Whether a core is left alone for the server. With `--pin` the user has divided the cores already.
     fn leaves_a_core(&self) -> bool {
         let engine = qbench_engines::of(self.entry.engine);

@@ -1,11 +1,12 @@
 //! Carries out one run.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use qbench_backends::ClientCounters;
+use qbench_backends::{ClientCounters, Wake};
 use qbench_schema::files::RunFiles;
-use qbench_schema::result::{LoadMode, RunIdentity, RunResult, RunStatus};
+use qbench_schema::result::{LoadMode, RunIdentity, RunResult, RunStatus, Waiting};
 
 use super::progress::Progress;
 use super::request::RunRequest;
@@ -50,11 +51,11 @@ pub async fn execute(
 /// # Errors
 /// The backend's refusals, and [`qbench_ground::usage::Usage`] for a load that it cannot take.
 pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
-    let capabilities = match request.given_url() {
-        // Opened for the sake of the address.
-        Some(url) => opening::open(request, Some(url), &ClientCounters::default())?.1,
-        None => opening::check(request)?.0,
-    };
+    let (capabilities, wake) = opening::check(request)?;
+    if let Some(url) = request.given_url() {
+        // For the sake of the address.
+        opening::open(request, Some(url), &ClientCounters::default())?;
+    }
     let plan = &request.plan;
     let (configuration, configuration_hash) = configuration::describe(&request.all_settings());
     let now = jiff::Timestamp::now();
@@ -78,6 +79,14 @@ pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
         mode: if plan.workload.saturate { LoadMode::Saturation } else { LoadMode::OpenLoop },
         activity: plan.scenario.activity,
         host: host::name(),
+        host_id: host::id(),
+        git_revision: request.revision.clone(),
+        topology: request.topology(),
+        waiting: match wake {
+            Wake::Poll => Waiting::Poll,
+            Wake::Notify | Wake::Block => Waiting::Push,
+        },
+        poll_interval_ms: (wake == Wake::Poll).then(|| opening::poll_interval(request, wake).as_secs_f64() * 1e3),
         configuration_hash,
         configuration,
         variant: request.variant.clone(),
@@ -85,5 +94,8 @@ pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
         started_at: now.to_string(),
         measured_s: plan.workload.duration.as_secs_f64(),
         offered_jobs_s: plan.workload.rate.get(),
+        // Known once the server has been asked.
+        engine_version: String::new(),
+        server_settings: BTreeMap::new(),
     })
 }

@@ -155,6 +155,8 @@ async fn with_background(run: &mut RunContext<'_>, queue: &mut Queue<'_>) -> any
 fn correct_identity(run: &mut RunContext<'_>, description: &Description) {
     run.notes.extend(description.notes.iter().cloned());
     run.identity.engine.clone_from(&description.engine);
+    run.identity.engine_version.clone_from(&description.version);
+    run.identity.server_settings.clone_from(&description.settings);
     run.identity.queue_type = description.queue_type.to_owned();
     run.identity.durability = description.durability;
     let asked = run.request.durability;
@@ -199,7 +201,7 @@ async fn drive(
         interval: MONITOR_INTERVAL,
     });
 
-    let plan = load::plan_of(&request.plan, &queue.capabilities);
+    let plan = load::plan_of(&request.plan, request.block, &queue.capabilities);
     let incidents = Arc::new(Incidents::default());
     let load_run = LoadRun {
         plan: &plan,

@@ -12,10 +12,11 @@ use std::time::Duration;
 use qbench_orchestration::{Cell, Error, MatrixOutcome, MatrixPlan, Progress, RunCommand, Survey, execute, survey};
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::{
-    Activity, Delivery, Durability, LoadMode, Regime, RunIdentity, RunResult, RunStatus, Validity,
+    Activity, Blame, Delivery, Durability, LoadMode, Regime, RunIdentity, RunResult, RunStatus, Validity,
 };
 
-/// Writes `$order` (a line per start) and, by backend: `good` a valid result; `doubtful` an invalid one and exit 3;
+/// Writes `$order` (a line per start) and, by backend: `good` a valid result; `doubtful` an invalid one and exit 3; `shaken` one
+/// that the machine spoiled and then a valid one; `shaking` spoiled ones;
 /// `refused` two lines and exit 1; `silent` nothing and exit 0; `killed` a `running` result and a SIGKILL to itself;
 /// `broken` a `failed` result of its own and exit 1; `slow` waits to be interrupted and says so; `stubborn` waits and
 /// cannot be interrupted.
@@ -37,6 +38,10 @@ echo "{\"phase\":\"measured\",\"done_s\":1.0,\"total_s\":2.0}" >&2
 case $backend in
 good*) cp "$fake/valid.json" "$result"; echo rows > "$out/${backend}_${scenario}_system.csv" ;;
 doubtful) cp "$fake/invalid.json" "$result"; exit 3 ;;
+shaken)
+    if [ -e "$fake/shaken" ]; then cp "$fake/valid.json" "$result"; else cp "$fake/spoiled.json" "$result"; fi
+    touch "$fake/shaken" ;;
+shaking) cp "$fake/spoiled.json" "$result"; exit 3 ;;
 refused) echo 'cannot connect to the server' >&2; echo 'is it running?' >&2; exit 1 ;;
 silent) exit 0 ;;
 killed) cp "$fake/running.json" "$result"; kill -9 $$ ;;
@@ -89,9 +94,11 @@ impl Fake {
             fs::write(fake.path(name), serde_json::to_vec(result).unwrap()).unwrap();
         };
         let result = |status, reason: &str| RunResult::without_figures(identity("any", "any"), status, reason);
-        let valid = Validity { valid: true, reasons: Vec::new() };
+        let valid = Validity { valid: true, ..Validity::default() };
         write("valid.json", &RunResult { validity: valid, ..result(RunStatus::Finished, "") });
         write("invalid.json", &result(RunStatus::Finished, "steal was 7 %"));
+        let spoiled = Validity::of([(Blame::Host, "this host paused for 48 ms".to_owned())]);
+        write("spoiled.json", &RunResult { validity: spoiled, ..result(RunStatus::Finished, "") });
         write("running.json", &RunResult { drain_s: 77.0, ..result(RunStatus::Running, "the run has not ended") });
         write("failed.json", &result(RunStatus::Failed, "the disk is full"));
         write("interrupted.json", &result(RunStatus::Interrupted, "stopped by the user"));
@@ -123,7 +130,8 @@ impl Fake {
     /// Runs what the survey leaves to do, on a runtime of its own.
     pub fn execute(&self, plan: &MatrixPlan, survey: &Survey) -> MatrixOutcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let command = RunCommand { program: self.program(), arguments: vec!["--rate".into(), "500".into()] };
+        let command =
+            RunCommand { program: self.program(), arguments: vec!["--rate".into(), "500".into()], retries: 1 };
         let mut progress = Progress::lines(Box::new(self.shown.clone()));
         runtime.block_on(execute(plan, survey, &command, &mut progress)).unwrap()
     }
@@ -185,5 +193,6 @@ fn identity(backend: &str, scenario: &str) -> RunIdentity {
         started_at: String::new(),
         measured_s: 10.0,
         offered_jobs_s: 500.0,
+        ..RunIdentity::default()
     }
 }

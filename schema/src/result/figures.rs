@@ -80,6 +80,22 @@ pub struct Validity {
     pub valid: bool,
     /// Every gate that tripped: what, the figure, the threshold.
     pub reasons: Vec<String>,
+    /// Whose doing each of the reasons is. Empty where the writer did not tell.
+    #[serde(default)]
+    pub blame: Vec<Blame>,
+}
+
+impl Validity {
+    /// What these reasons leave of a run: without one it is valid.
+    pub fn of(reasons: impl IntoIterator<Item = (Blame, String)>) -> Self {
+        let (blame, reasons): (Vec<Blame>, Vec<String>) = reasons.into_iter().unzip();
+        Validity { valid: reasons.is_empty(), reasons, blame }
+    }
+
+    /// Whether the machine alone spoiled the run, so that it says nothing about the queue, for or against.
+    pub fn is_spoiled_by_the_host_alone(&self) -> bool {
+        !self.valid && !self.blame.is_empty() && self.blame.iter().all(|blame| *blame == Blame::Host)
+    }
 }
 
 /// Jobs in the system (ready and in flight) over the measured phase, from the harness's own count.
@@ -149,6 +165,34 @@ pub struct CostPerJob {
     pub harness_ctx_switches: Option<f64>,
 }
 
+/// How often the server looked after itself within the measured phase. A run in which none of it fell says nothing about what it costs.
+/// Empty where the engine has no such thing or this version of it does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Maintenance {
+    /// Checkpoints that PostgreSQL began.
+    pub checkpoints: Option<u64>,
+    /// Times that PostgreSQL's autovacuum finished with one of the queue's tables.
+    pub autovacuums: Option<u64>,
+    /// Snapshots (RDB) that Valkey finished.
+    pub snapshots: Option<u64>,
+    /// Rewrites of Valkey's append-only file that it finished.
+    pub log_rewrites: Option<u64>,
+}
+
+impl Maintenance {
+    /// What was counted after `before`.
+    #[must_use]
+    pub fn since(self, before: Maintenance) -> Maintenance {
+        let grown = |before: Option<u64>, after: Option<u64>| after?.checked_sub(before?);
+        Maintenance {
+            checkpoints: grown(before.checkpoints, self.checkpoints),
+            autovacuums: grown(before.autovacuums, self.autovacuums),
+            snapshots: grown(before.snapshots, self.snapshots),
+            log_rewrites: grown(before.log_rewrites, self.log_rewrites),
+        }
+    }
+}
+
 /// What waiting for work cost and what notifications did, over the measured phase. All of them are counted by the harness.
 ///
 /// Looks that found none, per second and worker, are `empty_claims / measured_s / workers`: what an idle worker asks of the
@@ -178,15 +222,19 @@ impl WakeCounts {
     }
 }
 
-/// Jobs per second in the measured phase, counted at three places between its start and its end.
+/// Jobs per second between start and end of the measured phase, counted at three places. Jobs that were put into the queue
+/// beforehand are counted apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
     /// Handed to the backend.
     pub sent_jobs_s: f64,
     /// Confirmed by it.
     pub enqueued_jobs_s: f64,
-    /// Acked as done.
+    /// Acked as done, of the jobs of the phase itself.
     pub completed_jobs_s: f64,
+    /// Acked as done, of the jobs put into the queue beforehand.
+    #[serde(default)]
+    pub prefilled_completed_jobs_s: f64,
 }
 
 /// In which order jobs were claimed, against the order in which they were sent (METHODOLOGY A6).

@@ -63,6 +63,32 @@ pub enum Delivery {
     AtLeastOnce,
 }
 
+/// How idle workers learn of work (METHODOLOGY F8).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// The writer did not tell.
+    #[default]
+    Unknown,
+    /// They look again and again.
+    Poll,
+    /// They are told: by a notification, a blocked read, or a signal within the process.
+    Push,
+}
+
+/// Whose doing it is that a run is not valid (METHODOLOGY L6).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    /// The queue's, or that of the load that it was asked to carry.
+    #[default]
+    Queue,
+    /// The harness's: its CPU, its records, its background load.
+    Harness,
+    /// The machine's: what neither the queue nor the harness can cause. Such a run may be tried again.
+    Host,
+}
+
 /// The auditor's word on a run (METHODOLOGY A1, A2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

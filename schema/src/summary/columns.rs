@@ -42,6 +42,8 @@ pub enum Unless {
     Overload,
     /// Beside a background load: it is shared with that. It is not ranked there.
     Background,
+    /// At a given rate: it is what was offered. It is ranked flat out only.
+    OnSchedule,
 }
 
 /// A place in a table of a terminal.

@@ -12,6 +12,8 @@ pub struct CellRuns<'a, Run> {
     pub described: Vec<&'a Run>,
     /// Runs that failed or never finished.
     pub failed: u32,
+    /// Runs that finished and that the machine alone spoiled; they are not among the finished ones here.
+    pub spoiled: u32,
     /// End-to-end latency of all finished runs together.
     pub latency: Percentiles,
     /// Whether the cell may be ranked.

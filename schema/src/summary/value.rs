@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::result::{Activity, Delivery, Durability, LoadMode, Regime, RunStatus, Verdict, word};
+use crate::result::{Activity, Delivery, Durability, LoadMode, Regime, RunStatus, Verdict, Waiting, word};
 
 /// What stands in a cell of a table.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +57,7 @@ values! {
     Activity => |it| Value::Text(word(it)),
     Durability => |it| Value::Text(word(it)),
     Delivery => |it| Value::Text(word(it)),
+    Waiting => |it| Value::Text(word(it)),
     OrMixed<Durability> => |it| Value::Text(it.to_string()),
     OrMixed<Delivery> => |it| Value::Text(it.to_string()),
 }

@@ -76,6 +76,7 @@ mod tests {
             worker: 0,
             attempt: 1,
             intended_us: 0,
+            released_us: 0,
             sent_us: 0,
             enqueued_us: 0,
             claimed_us: 0,

@@ -35,6 +35,8 @@ pub enum Fault {
     Nothing,
     /// Every enqueue of one job in a hundred takes half a second.
     Stalls,
+    /// Every enqueue takes 3 ms.
+    SlowEnqueues,
     /// Confirms the victim's enqueue and throws the job away.
     LosesAnInsert,
     /// Performs the victim's ack and reports that the lease had passed on.
@@ -108,6 +110,7 @@ impl Producer for FaultyProducer {
         let has_victim = jobs.iter().any(|job| job.job == VICTIM);
         match self.fault {
             Fault::Stalls if call % 100 == 50 => tokio::time::sleep(Duration::from_millis(500)).await,
+            Fault::SlowEnqueues => tokio::time::sleep(Duration::from_millis(3)).await,
             Fault::LosesAnInsert if has_victim => {
                 let kept: Vec<NewJob> = jobs.iter().filter(|job| job.job != VICTIM).cloned().collect();
                 return if kept.is_empty() { Ok(()) } else { self.inner.enqueue(&kept).await };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use qbench_backends::ServerUrl;
 use qbench_ground::clock::RunClock;
+use qbench_schema::result::Maintenance;
 
 use super::book::RoleBook;
 use super::depth::DepthProbe;
@@ -97,6 +98,8 @@ pub struct ServerCounters {
     pub dead_tuples: Option<u64>,
     /// Memory of what the backend keeps there.
     pub memory_bytes: Option<u64>,
+    /// How often it looked after itself.
+    pub maintenance: Maintenance,
 }
 
 /// Size of a server's log at one instant.

@@ -9,6 +9,7 @@ use super::book::Snapshot;
 use super::notes::Notes;
 use super::server::{LogSize, ServerCounters, WindowReader};
 use qbench_ground::clock::RunClock;
+use qbench_schema::result::Maintenance;
 
 const SUBJECT: &str = "read the server's counters at the ends of the measured window, costs per job stay empty";
 
@@ -31,6 +32,8 @@ pub struct WindowCost {
     /// Growth of the backend's keys in Valkey (`MEMORY USAGE`), or of its stream in NATS where that is in memory. Valkey's whole server's `used_memory_dataset` would hold the
     /// buffers of the clients too, which move by more than a short run's jobs.
     pub memory_growth_bytes: Option<i64>,
+    /// How often the server looked after itself.
+    pub maintenance: Maintenance,
     /// Context switches of the server's processes.
     pub server_ctx_switches: Option<u64>,
     /// Context switches of this harness.
@@ -122,6 +125,7 @@ impl WindowCost {
             ..WindowCost::default()
         };
         if let (Some(start), Some(end)) = (&counters.start, &counters.end) {
+            cost.maintenance = end.maintenance.since(start.maintenance);
             cost.fsyncs = grown(start.fsyncs, end.fsyncs);
             cost.dead_tuples = grown(start.dead_tuples, end.dead_tuples);
             cost.memory_growth_bytes = start

@@ -9,7 +9,7 @@ use qbench_schema::server_stats::DbStatsRow;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, Row};
 
-use super::session::{BACKGROUND_NAME, Session, TABLES_OF_OURS, connect, wal_syncs};
+use super::session::{BACKGROUND_NAME, Session, TABLES_OF_OURS, checkpoints, connect, wal_syncs};
 use crate::monitor::server::{ANSWER_LIMIT, CLIENT_NAME, Sampler, SamplerContext, ServerFindings};
 use crate::monitor::totals::Totals;
 
@@ -125,12 +125,7 @@ impl PostgresSampler {
 
 /// The one statement of a sample, for a server of `version` (`server_version_num`). `$1` is the list of table names.
 fn statement(version: u32) -> String {
-    let checkpoints = if version >= 170_000 {
-        "SELECT num_timed + num_requested FROM pg_stat_checkpointer"
-    } else {
-        "SELECT checkpoints_timed + checkpoints_req FROM pg_stat_bgwriter"
-    };
-    let wal_syncs = wal_syncs(version);
+    let (checkpoints, wal_syncs) = (checkpoints(version), wal_syncs(version));
     // The functions below the views are called directly: pg_stat_user_tables would join and sort every table.
     format!(
         "WITH {TABLES_OF_OURS},

@@ -38,6 +38,14 @@ pub(super) fn wal_syncs(version: u32) -> &'static str {
     }
 }
 
+/// Where a server of `version` counts its checkpoints.
+pub(super) fn checkpoints(version: u32) -> &'static str {
+    match version {
+        170_000.. => "SELECT num_timed + num_requested FROM pg_stat_checkpointer",
+        _ => "SELECT checkpoints_timed + checkpoints_req FROM pg_stat_bgwriter",
+    }
+}
+
 /// Common table expressions that end in `ours`: the tables named in `$1`. A partitioned table holds nothing itself, so it is
 /// replaced by its partitions.
 pub(super) const TABLES_OF_OURS: &str = "named AS (SELECT to_regclass(name) AS oid FROM unnest($1::text[]) AS name),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qbench_backends::ServerUrl;
+use qbench_schema::result::Maintenance;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::session::{Session, TABLES_OF_OURS, connect, wal_syncs};
+use super::session::{Session, TABLES_OF_OURS, checkpoints, connect, wal_syncs};
 use crate::monitor::server::{ANSWER_LIMIT, LogSize, ServerCounters, WindowReader};
 
 /// Asks for them.
@@ -48,6 +49,11 @@ impl WindowReader for PostgresCounters {
             log: count("wal_bytes")?.map(|bytes| LogSize { at_us, bytes, rewritten_bytes: 0 }),
             fsyncs: count("fsyncs")?,
             dead_tuples: count("dead_tuples")?,
+            maintenance: Maintenance {
+                checkpoints: count("checkpoints")?,
+                autovacuums: count("autovacuums")?,
+                ..Maintenance::default()
+            },
             ..ServerCounters::default()
         })
     }
@@ -62,13 +68,15 @@ async fn within<T>(limit: Duration, question: impl Future<Output = Result<T, sql
 
 /// The one question, for a server of `version` (`server_version_num`). `$1` is the list of table names.
 fn statement(version: u32) -> String {
-    let wal_syncs = wal_syncs(version);
+    let (checkpoints, wal_syncs) = (checkpoints(version), wal_syncs(version));
     // Where the flush is part of the write (O_SYNC), PostgreSQL counts no flush.
     format!(
         "WITH {TABLES_OF_OURS}
          SELECT (pg_current_wal_insert_lsn() - '0/0')::int8 AS wal_bytes,
                 CASE WHEN current_setting('wal_sync_method') IN ('open_sync', 'open_datasync') THEN NULL
                      ELSE ({wal_syncs})::int8 END AS fsyncs,
+                ({checkpoints})::int8 AS checkpoints,
+                (SELECT sum(pg_stat_get_autovacuum_count(oid)) FROM ours)::int8 AS autovacuums,
                 (SELECT sum(pg_stat_get_tuples_updated(oid) + pg_stat_get_tuples_deleted(oid)) FROM ours)::int8
                     AS dead_tuples"
     )

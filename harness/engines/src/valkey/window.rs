@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use qbench_backends::ServerUrl;
+use qbench_schema::result::Maintenance;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, from_redis_value};
 
@@ -36,7 +37,16 @@ impl WindowReader for ValkeyCounters {
         // After an error the connection is given up.
         let (info, keys_bytes) = ask(&mut connection, &self.keys).await.map_err(|error| error.to_string())?;
         self.connection = Some(connection);
-        Ok(ServerCounters { log: info.log_size(at_us), memory_bytes: Some(keys_bytes), ..ServerCounters::default() })
+        Ok(ServerCounters {
+            log: info.log_size(at_us),
+            memory_bytes: Some(keys_bytes),
+            maintenance: Maintenance {
+                snapshots: info.get("rdb_saves"),
+                log_rewrites: info.get("aof_rewrites"),
+                ..Maintenance::default()
+            },
+            ..ServerCounters::default()
+        })
     }
 }
 

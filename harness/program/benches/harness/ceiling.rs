@@ -61,9 +61,10 @@ pub fn measure() -> anyhow::Result<Vec<Table>> {
         (0..TURNS).map(|_| peer::qbench(&[&flags[..], &shape].concat(), None)).collect::<anyhow::Result<Vec<_>>>()?;
     turns.sort_by(|a, b| a.end_to_end_ms.p99.total_cmp(&b.end_to_end_ms.p99));
     let run = &turns[TURNS / 2];
-    let stages: [(&str, Percentiles); 6] = [
+    let stages: [(&str, Percentiles); 7] = [
         ("end_to_end", run.end_to_end_ms),
-        ("schedule_lag", run.schedule_lag_ms),
+        ("release_lag", run.release_lag_ms),
+        ("producer_wait", run.producer_wait_ms),
         ("enqueue_time", run.enqueue_time_ms),
         ("queue_wait", run.queue_wait_ms),
         ("local_wait", run.local_wait_ms),

@@ -7,7 +7,7 @@ const TURNS: usize = 3;
 
 pub fn measure() -> anyhow::Result<Vec<Table>> {
     let mut table = Table::new(
-        "pacing: schedule_lag in ms on null, 5 s each",
+        "pacing: release_lag in ms on null, 5 s each",
         "medians over turns; every intended job was sent in each of them",
         &["jobs/s", "p50", "p99", "p99.9", "intended = sent"],
     );
@@ -19,7 +19,7 @@ pub fn measure() -> anyhow::Result<Vec<Table>> {
             .map(|_| peer::qbench(&[&flags[..], &shape, &["--producers", "32"]].concat(), None))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let of = |figure: fn(&qbench_schema::result::Percentiles) -> f64| {
-            median(turns.iter().map(|result| figure(&result.schedule_lag_ms)).collect())
+            median(turns.iter().map(|result| figure(&result.release_lag_ms)).collect())
         };
         table.row([
             format!("{rate} (enqueue batch {batch})"),
