@@ -1,6 +1,12 @@
 //! Validity gates (METHODOLOGY L6): an invalid result is kept and marked, and never ranked.
 
-use qbench_schema::result::{Audit, Backlog, Percentiles, Regime, Validity, Verdict, word};
+pub mod hiccups;
+mod reason;
+
+use qbench_schema::result::{Audit, Backlog, Blame, Percentiles, Regime, Validity, Verdict, word};
+
+use hiccups::Spoiled;
+pub use reason::Reason;
 
 /// Share of the intended arrivals that must have been sent while the measured phase lasted.
 const MIN_SENT_SHARE: f64 = 0.995;
@@ -54,22 +60,54 @@ pub struct Evidence<'a> {
     pub background_covered_s: Option<f64>,
     /// Why records are missing, if they are.
     pub recording_error: Option<&'a str>,
+    /// What pauses of the host and of the harness did.
+    pub spoiled: &'a Spoiled,
 }
 
 /// Applies every gate. `extra` are reasons that stand before any figure: the run failed or was interrupted.
-pub fn judge(evidence: &Evidence<'_>, extra: Vec<String>) -> Validity {
+pub fn judge(evidence: &Evidence<'_>, extra: Vec<Reason>) -> Validity {
     let mut reasons = extra;
-    reasons.extend(gates(evidence).into_iter().flatten());
-    Validity { valid: reasons.is_empty(), reasons }
+    let tripped = gates(evidence).into_iter().zip(blame(evidence));
+    reasons.extend(tripped.filter_map(|(words, blame)| Some(Reason::new(blame, words?))));
+    reasons.extend(evidence.spoiled.reasons.iter().cloned());
+    reason::verdict(reasons)
 }
 
-fn gates(e: &Evidence<'_>) -> Vec<Option<String>> {
+/// Gates beside those for pauses.
+const GATES: usize = 11;
+
+/// Whose doing it is when a gate trips, in the order of [`gates`].
+fn blame(e: &Evidence<'_>) -> [Blame; GATES] {
+    let (of_audit, of_growth) = (Blame::Queue, Blame::Queue);
+    // Producers that wait for the queue send late. Where they were released late, the next reason says so.
+    let of_offered_load = Blame::Queue;
+    let of_lateness = e.spoiled.blame_for_lateness(e.schedule_lag_ms.p99);
+    let (of_cpu, of_a_thread) = (Blame::Harness, Blame::Harness);
+    let of_steal = Blame::Host;
+    let (of_dropped, of_overflow, of_recording) = (Blame::Harness, Blame::Harness, Blame::Harness);
+    let of_background = Blame::Harness;
+    [
+        of_audit,
+        of_offered_load,
+        of_lateness,
+        of_cpu,
+        of_a_thread,
+        of_growth,
+        of_steal,
+        of_dropped,
+        of_overflow,
+        of_recording,
+        of_background,
+    ]
+}
+
+fn gates(e: &Evidence<'_>) -> [Option<String>; GATES] {
     let sent_share = if e.intended == 0 { 0.0 } else { e.sent_in_phase as f64 / e.intended as f64 };
     let unsent_is_many = e.intended == 0 || e.intended.saturating_sub(e.sent_in_phase) > UNSENT_FLOOR;
     let lag_limit_ms = (MAX_LAG_SHARE * e.end_to_end_ms.p99).max(LAG_FLOOR_MS);
     let piled_up = e.backlog.slope_jobs_s * e.measured_s;
     let piled_up_limit = (MAX_BACKLOG_SHARE * e.intended as f64).max(10.0);
-    vec![
+    [
         (e.audit.verdict != Verdict::Ok).then(|| {
             format!("audit {}: {}", word(e.audit.verdict), e.audit.reasons.join(", "))
         }),
@@ -136,6 +174,8 @@ mod tests {
         Audit { verdict: Verdict::Ok, ..Audit::default() }
     }
 
+    static UNSPOILED: std::sync::LazyLock<Spoiled> = std::sync::LazyLock::new(Spoiled::default);
+
     fn clean(audit: &Audit) -> Evidence<'_> {
         Evidence {
             audit,
@@ -154,13 +194,14 @@ mod tests {
             overflows: 0,
             background_covered_s: None,
             recording_error: None,
+            spoiled: &UNSPOILED,
         }
     }
 
     #[test]
     fn a_clean_run_is_valid() {
         let audit = clean_audit();
-        assert_eq!(judge(&clean(&audit), vec![]), Validity { valid: true, reasons: vec![] });
+        assert_eq!(judge(&clean(&audit), vec![]), Validity { valid: true, ..Validity::default() });
     }
 
     #[test]
@@ -170,23 +211,24 @@ mod tests {
         let base = clean(&audit);
         let late = Percentiles { p99: 2.5, ..Percentiles::default() };
         let growing = Backlog { slope_jobs_s: 50.0, ..Backlog::default() };
-        for (evidence, figure) in [
-            (Evidence { audit: &violated, ..base.clone() }, "3 jobs lost"),
-            (Evidence { sent_in_phase: 4_900, ..base.clone() }, "98.0 %"),
-            (Evidence { schedule_lag_ms: late, ..base.clone() }, "2.50 ms"),
-            (Evidence { harness_cpu_pct: Some(190.0), ..base.clone() }, "190 %"),
-            (Evidence { busiest_thread_pct: Some(97.0), ..base.clone() }, "97 % of a core"),
-            (Evidence { backlog: growing, ..base.clone() }, "50.0 jobs/s"),
-            (Evidence { steal_pct: Some(4.2), ..base.clone() }, "4.2 %"),
-            (Evidence { dropped_records: 7, ..base.clone() }, "7 records"),
-            (Evidence { overflows: 1, ..base.clone() }, "1 latencies"),
-            (Evidence { background_covered_s: Some(5.0), ..base.clone() }, "5.0 s"),
-            (Evidence { recording_error: Some("disk full"), ..base.clone() }, "disk full"),
+        for (evidence, figure, blame) in [
+            (Evidence { audit: &violated, ..base.clone() }, "3 jobs lost", Blame::Queue),
+            (Evidence { sent_in_phase: 4_900, ..base.clone() }, "98.0 %", Blame::Queue),
+            (Evidence { schedule_lag_ms: late, ..base.clone() }, "2.50 ms", Blame::Harness),
+            (Evidence { harness_cpu_pct: Some(190.0), ..base.clone() }, "190 %", Blame::Harness),
+            (Evidence { busiest_thread_pct: Some(97.0), ..base.clone() }, "97 % of a core", Blame::Harness),
+            (Evidence { backlog: growing, ..base.clone() }, "50.0 jobs/s", Blame::Queue),
+            (Evidence { steal_pct: Some(4.2), ..base.clone() }, "4.2 %", Blame::Host),
+            (Evidence { dropped_records: 7, ..base.clone() }, "7 records", Blame::Harness),
+            (Evidence { overflows: 1, ..base.clone() }, "1 latencies", Blame::Harness),
+            (Evidence { background_covered_s: Some(5.0), ..base.clone() }, "5.0 s", Blame::Harness),
+            (Evidence { recording_error: Some("disk full"), ..base.clone() }, "disk full", Blame::Harness),
         ] {
             let validity = judge(&evidence, vec![]);
             assert!(!validity.valid);
             assert_eq!(validity.reasons.len(), 1, "{:?}", validity.reasons);
             assert!(validity.reasons[0].contains(figure), "{:?} should name {figure}", validity.reasons);
+            assert_eq!(validity.blame, [blame], "{:?}", validity.reasons);
         }
     }
 
@@ -216,7 +258,7 @@ mod tests {
     #[test]
     fn a_failed_run_is_not_valid_whatever_its_figures() {
         let audit = clean_audit();
-        let validity = judge(&clean(&audit), vec!["the run failed".into()]);
+        let validity = judge(&clean(&audit), vec![Reason::new(Blame::Queue, "the run failed")]);
         assert_eq!((validity.valid, validity.reasons.len()), (false, 1));
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn conclude(path: &Path, identity: RunIdentity, status: RunStatus, re
         Some(result) => RunResult {
             status,
             error: (status == RunStatus::Failed).then(|| reason.to_owned()),
-            validity: Validity { valid: false, reasons: vec![reason.to_owned()] },
+            validity: Validity { valid: false, reasons: vec![reason.to_owned()], blame: Vec::new() },
             ..result
         },
         None => RunResult::without_figures(identity, status, reason),

@@ -258,6 +258,10 @@ columns! {
         run String = |run| run.identity.variant.as_ref().map_or_else(String::new, |variant| variant.climbed_keys.join(" "));
         cell #[serde(default)] String = the_same;
     }
+    hiccup_p99_ms, "ms", "How late this host wakes somebody who only sleeps, 99th percentile." {
+        run Option<f64> = |run| run.hiccup_ms.map(|hiccup| hiccup.p99);
+        cell #[serde(default)] Option<f64> = largest;
+    }
 }
 
 /// Columns of `runs.csv` that stand where they always stood; those that came later stand to the right of them.

@@ -90,7 +90,7 @@ impl Run {
                 throughput_jobs_s: 499.6,
                 rates: Rates { sent_jobs_s: 500.0, enqueued_jobs_s: 500.0, completed_jobs_s: 499.6 },
                 audit: Audit { verdict: Verdict::Ok, ..Audit::default() },
-                validity: Validity { valid: true, reasons: vec![] },
+                validity: Validity { valid: true, reasons: vec![], blame: Vec::new() },
                 backlog: Backlog { start: 5, end: 6, max: 31, slope_jobs_s: 0.01 },
                 drain_s: 0.02,
                 cpu_pct: CpuPct {
@@ -152,7 +152,9 @@ impl Run {
 
     /// The run with a gate tripped.
     pub fn invalid(self, reason: &str) -> Self {
-        self.with(|result| result.validity = Validity { valid: false, reasons: vec![reason.to_owned()] })
+        self.with(|result| {
+            result.validity = Validity { valid: false, reasons: vec![reason.to_owned()], blame: Vec::new() }
+        })
     }
 
     /// The run as one that broke.
@@ -160,7 +162,7 @@ impl Run {
         self.with(|result| {
             result.status = RunStatus::Failed;
             result.error = Some(error.to_owned());
-            result.validity = Validity { valid: false, reasons: vec![error.to_owned()] };
+            result.validity = Validity { valid: false, reasons: vec![error.to_owned()], blame: Vec::new() };
             result.audit.verdict = Verdict::Inconclusive;
             result.throughput_jobs_s = 0.0;
         })

@@ -89,7 +89,7 @@ impl Fake {
             fs::write(fake.path(name), serde_json::to_vec(result).unwrap()).unwrap();
         };
         let result = |status, reason: &str| RunResult::without_figures(identity("any", "any"), status, reason);
-        let valid = Validity { valid: true, reasons: Vec::new() };
+        let valid = Validity { valid: true, reasons: Vec::new(), blame: Vec::new() };
         write("valid.json", &RunResult { validity: valid, ..result(RunStatus::Finished, "") });
         write("invalid.json", &result(RunStatus::Finished, "steal was 7 %"));
         write("running.json", &RunResult { drain_s: 77.0, ..result(RunStatus::Running, "the run has not ended") });

@@ -80,6 +80,25 @@ pub struct Validity {
     pub valid: bool,
     /// Every gate that tripped: what, the figure, the threshold.
     pub reasons: Vec<String>,
+    /// Whose doing each reason is, in the order of `reasons`; empty where nobody has said.
+    #[serde(default)]
+    pub blame: Vec<Blame>,
+}
+
+impl Validity {
+    /// Whether every reason against it is the machine's doing, so that another attempt may be valid.
+    pub fn only_the_host_spoiled_it(&self) -> bool {
+        !self.valid && self.blame.len() == self.reasons.len() && self.blame.iter().all(|blame| *blame == Blame::Host)
+    }
+}
+
+/// That p99.9 and the maximum of `end_to_end` are not the queue's, because a pause lies behind them (METHODOLOGY M7).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoiledTail {
+    /// Who paused.
+    pub by: Blame,
+    /// The sentence: how long, when, and which figures.
+    pub reason: String,
 }
 
 /// Jobs in the system (ready and in flight) over the measured phase, from the harness's own count.
@@ -145,7 +164,7 @@ pub struct CostPerJob {
     pub server_memory_bytes: Option<f64>,
     /// Context switches of the server's processes.
     pub server_ctx_switches: Option<f64>,
-    /// Context switches of the harness.
+    /// Context switches of the harness, without those of its meter of hiccups.
     pub harness_ctx_switches: Option<f64>,
 }
 
@@ -235,6 +254,12 @@ pub struct TimelineRow {
     pub end_to_end_p99_ms: f64,
     /// Largest of the same.
     pub end_to_end_max_ms: f64,
+    /// The latest wake-up that the meter in a process of its own had on any core in this second; absent where it did not run.
+    #[serde(default)]
+    pub hiccup_host_max_ms: Option<f64>,
+    /// The latest wake-up of the meter in the harness.
+    #[serde(default)]
+    pub hiccup_harness_max_ms: Option<f64>,
 }
 
 /// The harness's own floor on this host, measured just before the run: the `null` backend through the identical path

@@ -99,3 +99,18 @@ pub enum Activity {
     /// Workers alone, on jobs that were put there before. Throughput is that of completions.
     Drain,
 }
+
+/// Whose doing something is that was held against a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    /// The machine, and what else it does: another attempt may be free of it.
+    Host,
+    /// This program and its helpers: what measured was at fault, not what was measured.
+    Harness,
+    /// The queue, its server, or the load that it was given.
+    #[default]
+    Queue,
+    /// Who stopped the run.
+    User,
+}
