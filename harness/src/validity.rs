@@ -1,6 +1,12 @@
 //! Validity gates (METHODOLOGY L6): an invalid result is kept and marked, and never ranked.
 
+pub mod hiccups;
+mod reason;
+
 use qbench_schema::result::{Audit, Backlog, Blame, Percentiles, Regime, Validity, Verdict, word};
+
+use hiccups::Spoiled;
+pub use reason::Reason;
 
 /// Share of the intended arrivals that must have been sent while the measured phase lasted.
 const MIN_SENT_SHARE: f64 = 0.995;
@@ -56,28 +62,61 @@ pub struct Evidence<'a> {
     pub background_covered_s: Option<f64>,
     /// Why records are missing, if they are.
     pub recording_error: Option<&'a str>,
+    /// What pauses of the host and of the harness did.
+    pub spoiled: &'a Spoiled,
 }
 
 /// Applies every gate. `extra` are reasons that stand before any figure: the run failed or was interrupted.
-pub fn judge(evidence: &Evidence<'_>, extra: Vec<String>) -> Validity {
-    let extra = extra.into_iter().map(|reason| (Blame::Harness, reason));
-    let tripped = gates(evidence).into_iter().filter_map(|(blame, reason)| Some((blame, reason?)));
-    Validity::of(extra.chain(tripped))
+pub fn judge(evidence: &Evidence<'_>, extra: Vec<Reason>) -> Validity {
+    let mut reasons = extra;
+    let tripped = gates(evidence).into_iter().zip(blame(evidence));
+    reasons.extend(tripped.filter_map(|(words, blame)| Some(Reason::new(blame, words?))));
+    reasons.extend(evidence.spoiled.reasons.iter().cloned());
+    reason::verdict(reasons)
 }
 
-/// Every gate: whose doing it would be, and what it says where it trips.
-fn gates(e: &Evidence<'_>) -> Vec<(Blame, Option<String>)> {
+/// Gates beside those for pauses.
+const GATES: usize = 12;
+
+/// Whose doing it is when a gate trips, in the order of [`gates`].
+fn blame(e: &Evidence<'_>) -> [Blame; GATES] {
+    let (of_audit, of_growth) = (Blame::Queue, Blame::Queue);
+    // Producers that wait for the queue send late. Where they were released late, the next reason says so.
+    let of_offered_load = Blame::Queue;
+    let of_lateness = e.spoiled.blame_for_lateness(e.release_lag_ms.p99);
+    let of_producers = Blame::Queue;
+    let (of_cpu, of_a_thread) = (Blame::Harness, Blame::Harness);
+    let of_steal = Blame::Host;
+    let (of_dropped, of_overflow, of_recording) = (Blame::Harness, Blame::Harness, Blame::Harness);
+    let of_background = Blame::Harness;
+    [
+        of_audit,
+        of_offered_load,
+        of_lateness,
+        of_producers,
+        of_cpu,
+        of_a_thread,
+        of_growth,
+        of_steal,
+        of_dropped,
+        of_overflow,
+        of_recording,
+        of_background,
+    ]
+}
+
+fn gates(e: &Evidence<'_>) -> [Option<String>; GATES] {
     let sent_share = if e.intended == 0 { 0.0 } else { e.sent_in_phase as f64 / e.intended as f64 };
     let unsent_is_many = e.intended == 0 || e.intended.saturating_sub(e.sent_in_phase) > UNSENT_FLOOR;
     let lag_limit_ms = (MAX_LAG_SHARE * e.end_to_end_ms.p99).max(LAG_FLOOR_MS);
     let wait_limit_ms = (MAX_LAG_SHARE * e.end_to_end_ms.p50).max(LAG_FLOOR_MS);
     let piled_up = e.backlog.slope_jobs_s * e.measured_s;
     let piled_up_limit = (MAX_BACKLOG_SHARE * e.intended as f64).max(10.0);
-    vec![
-        (Blame::Queue, (e.audit.verdict != Verdict::Ok).then(|| {
+    [
+        (e.audit.verdict != Verdict::Ok).then(|| {
             format!("audit {}: {}", word(e.audit.verdict), e.audit.reasons.join(", "))
-        })),
-        (Blame::Queue, (sent_share < MIN_SENT_SHARE && unsent_is_many).then(|| {
+        }),
+        (sent_share < MIN_SENT_SHARE && unsent_is_many).then(|| {
             format!(
                 "offered load not reached: {} of {} intended jobs were sent in the measured phase ({:.1} %, at least {:.1} % \
                  needed)",
@@ -86,17 +125,17 @@ fn gates(e: &Evidence<'_>) -> Vec<(Blame, Option<String>)> {
                 sent_share * 100.0,
                 MIN_SENT_SHARE * 100.0
             )
-        })),
-        (Blame::Host, (e.release_lag_ms.p99 > lag_limit_ms).then(|| {
+        }),
+        (e.release_lag_ms.p99 > lag_limit_ms).then(|| {
             format!(
                 "the generator was late: release_lag p99 {:.2} ms, at most {:.2} ms allowed ({})",
                 e.release_lag_ms.p99,
                 lag_limit_ms,
                 if lag_limit_ms > LAG_FLOOR_MS { "10 % of end_to_end p99" } else { "the resolution of timers" }
             )
-        })),
+        }),
         // The median, because a stall of the server keeps every producer busy for a while: that is the queue's own doing.
-        (Blame::Queue, (e.producer_wait_ms.p50 > wait_limit_ms).then(|| {
+        (e.producer_wait_ms.p50 > wait_limit_ms).then(|| {
             format!(
                 "too few producers: every second job waited {:.2} ms or more for a free one, at most {:.2} ms allowed ({}); double \
                  --producers, and if the wait stays the queue takes no more",
@@ -104,41 +143,41 @@ fn gates(e: &Evidence<'_>) -> Vec<(Blame, Option<String>)> {
                 wait_limit_ms,
                 if wait_limit_ms > LAG_FLOOR_MS { "10 % of end_to_end p50" } else { "the resolution of timers" }
             )
-        })),
-        (Blame::Harness, e.harness_cpu_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0 * f64::from(e.cores)).map(|pct| {
+        }),
+        e.harness_cpu_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0 * f64::from(e.cores)).map(|pct| {
             format!(
                 "the harness was bound by its own CPU: {pct:.0} % of {} cores, at most {:.0} % allowed",
                 e.cores,
                 MAX_HARNESS_SHARE * 100.0 * f64::from(e.cores)
             )
-        })),
-        (Blame::Harness, e.busiest_thread_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0).map(|pct| {
+        }),
+        e.busiest_thread_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0).map(|pct| {
             format!(
                 "the harness was bound by its own CPU: a thread of producers and workers used {pct:.0} % of a core, at most \
                  {:.0} % allowed",
                 MAX_HARNESS_SHARE * 100.0
             )
-        })),
-        (Blame::Queue, (e.regime == Regime::Normal && piled_up > piled_up_limit).then(|| {
+        }),
+        (e.regime == Regime::Normal && piled_up > piled_up_limit).then(|| {
             format!(
                 "the backlog grew by {:.1} jobs/s ({piled_up:.0} jobs over the phase, at most {piled_up_limit:.0} allowed) \
                  though capacity was above the offered load",
                 e.backlog.slope_jobs_s
             )
-        })),
-        (Blame::Host, e.steal_pct.filter(|pct| *pct > MAX_STEAL_PCT).map(|pct| {
+        }),
+        e.steal_pct.filter(|pct| *pct > MAX_STEAL_PCT).map(|pct| {
             format!("the hypervisor took {pct:.1} % of the host's time, at most {MAX_STEAL_PCT:.1} % allowed")
-        })),
-        (Blame::Harness, (e.dropped_records > 0).then(|| format!("{} records could not be kept", e.dropped_records))),
-        (Blame::Harness, (e.overflows > 0).then(|| format!("{} latencies were too large for the clock's range", e.overflows))),
-        (Blame::Harness, e.recording_error.map(|error| format!("records are missing: {error}"))),
-        (Blame::Harness, e.background_covered_s.filter(|covered_s| *covered_s < MIN_BACKGROUND_COVER * e.measured_s).map(|covered_s| {
+        }),
+        (e.dropped_records > 0).then(|| format!("{} records could not be kept", e.dropped_records)),
+        (e.overflows > 0).then(|| format!("{} latencies were too large for the clock's range", e.overflows)),
+        e.recording_error.map(|error| format!("records are missing: {error}")),
+        e.background_covered_s.filter(|covered_s| *covered_s < MIN_BACKGROUND_COVER * e.measured_s).map(|covered_s| {
             format!(
                 "the background load covered {covered_s:.1} s of the {:.1} s measured, at least {:.0} % needed",
                 e.measured_s,
                 MIN_BACKGROUND_COVER * 100.0
             )
-        })),
+        }),
     ]
 }
 
@@ -149,6 +188,8 @@ mod tests {
     fn clean_audit() -> Audit {
         Audit { verdict: Verdict::Ok, ..Audit::default() }
     }
+
+    static UNSPOILED: std::sync::LazyLock<Spoiled> = std::sync::LazyLock::new(Spoiled::default);
 
     fn clean(audit: &Audit) -> Evidence<'_> {
         Evidence {
@@ -169,6 +210,7 @@ mod tests {
             overflows: 0,
             background_covered_s: None,
             recording_error: None,
+            spoiled: &UNSPOILED,
         }
     }
 
@@ -186,36 +228,35 @@ mod tests {
         let late = Percentiles { p99: 2.5, ..Percentiles::default() };
         let waiting = Percentiles { p50: 1.2, ..Percentiles::default() };
         let growing = Backlog { slope_jobs_s: 50.0, ..Backlog::default() };
-        for (evidence, figure) in [
-            (Evidence { audit: &violated, ..base.clone() }, "3 jobs lost"),
-            (Evidence { sent_in_phase: 4_900, ..base.clone() }, "98.0 %"),
-            (Evidence { release_lag_ms: late, ..base.clone() }, "release_lag p99 2.50 ms"),
-            (Evidence { producer_wait_ms: waiting, ..base.clone() }, "waited 1.20 ms or more"),
-            (Evidence { harness_cpu_pct: Some(190.0), ..base.clone() }, "190 %"),
-            (Evidence { busiest_thread_pct: Some(97.0), ..base.clone() }, "97 % of a core"),
-            (Evidence { backlog: growing, ..base.clone() }, "50.0 jobs/s"),
-            (Evidence { steal_pct: Some(4.2), ..base.clone() }, "4.2 %"),
-            (Evidence { dropped_records: 7, ..base.clone() }, "7 records"),
-            (Evidence { overflows: 1, ..base.clone() }, "1 latencies"),
-            (Evidence { background_covered_s: Some(5.0), ..base.clone() }, "5.0 s"),
-            (Evidence { recording_error: Some("disk full"), ..base.clone() }, "disk full"),
+        for (evidence, figure, blame) in [
+            (Evidence { audit: &violated, ..base.clone() }, "3 jobs lost", Blame::Queue),
+            (Evidence { sent_in_phase: 4_900, ..base.clone() }, "98.0 %", Blame::Queue),
+            (Evidence { release_lag_ms: late, ..base.clone() }, "release_lag p99 2.50 ms", Blame::Harness),
+            (Evidence { producer_wait_ms: waiting, ..base.clone() }, "waited 1.20 ms or more", Blame::Queue),
+            (Evidence { harness_cpu_pct: Some(190.0), ..base.clone() }, "190 %", Blame::Harness),
+            (Evidence { busiest_thread_pct: Some(97.0), ..base.clone() }, "97 % of a core", Blame::Harness),
+            (Evidence { backlog: growing, ..base.clone() }, "50.0 jobs/s", Blame::Queue),
+            (Evidence { steal_pct: Some(4.2), ..base.clone() }, "4.2 %", Blame::Host),
+            (Evidence { dropped_records: 7, ..base.clone() }, "7 records", Blame::Harness),
+            (Evidence { overflows: 1, ..base.clone() }, "1 latencies", Blame::Harness),
+            (Evidence { background_covered_s: Some(5.0), ..base.clone() }, "5.0 s", Blame::Harness),
+            (Evidence { recording_error: Some("disk full"), ..base.clone() }, "disk full", Blame::Harness),
         ] {
             let validity = judge(&evidence, vec![]);
             assert!(!validity.valid);
             assert_eq!(validity.reasons.len(), 1, "{:?}", validity.reasons);
             assert!(validity.reasons[0].contains(figure), "{:?} should name {figure}", validity.reasons);
-            let of_the_host = ["release_lag", "4.2 %"].iter().any(|host| figure.contains(host));
-            assert_eq!(validity.is_spoiled_by_the_host_alone(), of_the_host, "{validity:?}");
+            assert_eq!(validity.blame, [blame], "{:?}", validity.reasons);
         }
     }
 
     #[test]
     fn a_run_that_the_queue_spoiled_too_is_not_the_host_s_alone() {
         let audit = clean_audit();
+        let stolen = Evidence { steal_pct: Some(4.2), ..clean(&audit) };
+        assert!(judge(&stolen, vec![]).is_spoiled_by_the_host_alone());
         let growing = Backlog { slope_jobs_s: 50.0, ..Backlog::default() };
-        let validity = judge(&Evidence { steal_pct: Some(4.2), backlog: growing, ..clean(&audit) }, vec![]);
-        assert_eq!(validity.blame, [Blame::Queue, Blame::Host]);
-        assert!(!validity.is_spoiled_by_the_host_alone());
+        assert!(!judge(&Evidence { backlog: growing, ..stolen }, vec![]).is_spoiled_by_the_host_alone());
     }
 
     #[test]
@@ -244,7 +285,7 @@ mod tests {
     #[test]
     fn a_failed_run_is_not_valid_whatever_its_figures() {
         let audit = clean_audit();
-        let validity = judge(&clean(&audit), vec!["the run failed".into()]);
+        let validity = judge(&clean(&audit), vec![Reason::new(Blame::Queue, "the run failed")]);
         assert_eq!((validity.valid, validity.reasons.len()), (false, 1));
     }
 }

@@ -107,6 +107,16 @@ pub struct RunResult {
     pub timeline: Vec<TimelineRow>,
     /// Monitors and other helpers that failed, one sentence each; they never take a run down.
     pub notes: Vec<String>,
+    /// How late this host wakes somebody who only sleeps, every millisecond on each core, in a process of its own
+    /// (METHODOLOGY M7); absent where that process did not run.
+    #[serde(default)]
+    pub hiccup_ms: Option<Percentiles>,
+    /// The same from a thread of the harness on one core: the host's hiccups and the harness's own.
+    #[serde(default)]
+    pub hiccup_harness_ms: Option<Percentiles>,
+    /// Whose p99.9 and maximum of `end_to_end` are, where a pause makes them somebody else's than the queue's.
+    #[serde(default)]
+    pub tail_spoiled: Option<SpoiledTail>,
 }
 
 /// What a run is: known before anything of it is measured, but for what the live server corrects.

@@ -324,6 +324,10 @@ columns! {
         run f64 = |run| run.rates.prefilled_completed_jobs_s;
         cell #[serde(default)] f64 = mean;
     }
+    hiccup_p99_ms, "ms", "How late this host wakes somebody who only sleeps, 99th percentile." {
+        run Option<f64> = |run| run.hiccup_ms.map(|hiccup| hiccup.p99);
+        cell #[serde(default)] Option<f64> = largest;
+    }
 }
 
 /// Between two settings of a server, whose values may have spaces.

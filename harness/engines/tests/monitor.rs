@@ -60,6 +60,7 @@ fn watch(roles: Roles, target: Option<ServerTarget>, admin: Option<Box<dyn Admin
         target,
         admin,
         interval: INTERVAL,
+        meter: None,
     });
     Watched { folder, files, phase, monitors }
 }
@@ -269,6 +270,7 @@ async fn a_folder_that_cannot_be_written_is_a_note() {
         target: None,
         admin: None,
         interval: INTERVAL,
+        meter: None,
     });
     monitors.measured_start();
     let summary = monitors.finish();

@@ -46,6 +46,11 @@ impl Cores {
         Ok(Cores((0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect()))
     }
 
+    /// Each of them by itself, by number.
+    pub fn singly(&self) -> impl Iterator<Item = Cores> {
+        self.0.iter().map(|core| Cores(BTreeSet::from([*core])))
+    }
+
     /// Binds the calling thread, and every thread and process that it starts from now on. Makes one system call and
     /// allocates nothing, so that it may stand between fork and exec.
     ///

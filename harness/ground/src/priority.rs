@@ -18,12 +18,12 @@ pub fn raise_process() -> String {
 }
 
 /// Gives the calling thread the lowest real-time priority and exact timers. It sleeps nearly always, so it cannot starve
-/// anybody. Falls back silently: [`pacer_priority`] reports.
-pub fn make_pacer_thread() {
+/// anybody. Returns whether it has real-time priority; [`pacer_priority`] says why not.
+pub fn make_pacer_thread() -> bool {
     // SAFETY: plain integers and one struct that lives across the calls.
     unsafe {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0);
-        set_fifo();
+        set_fifo()
     }
 }
 

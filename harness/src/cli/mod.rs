@@ -7,6 +7,7 @@ mod analyze;
 mod doctor;
 mod exit;
 mod graph;
+mod hiccup_meter;
 mod layers;
 mod list;
 mod logging;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+use crate::run::METER_COMMAND;
 use exit::Status;
 
 /// Measures job queues under one identical open-loop load and audits every job.
@@ -59,6 +61,9 @@ enum Command {
     List(list::ListArgs),
     Doctor(doctor::DoctorArgs),
     Services(services::ServicesArgs),
+    /// Measure how late this machine wakes up somebody who sleeps; a run starts it
+    #[command(name = METER_COMMAND, hide = true)]
+    HiccupMeter,
 }
 
 /// Runs the program with the arguments and the environment of this process. `revision` is the git revision that it was built
@@ -80,6 +85,7 @@ pub fn main(revision: &str) -> ExitCode {
         Command::List(args) => list::main(args),
         Command::Doctor(args) => doctor::main(args),
         Command::Services(args) => services::main(args),
+        Command::HiccupMeter => hiccup_meter::main(),
     };
     exit::code(result)
 }

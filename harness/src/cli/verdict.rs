@@ -35,6 +35,9 @@ fn write_words(text: &mut String, result: &RunResult) -> std::fmt::Result {
         writeln!(text, "per job: {cost}")?;
     }
     wake(text, result)?;
+    if let Some(tail) = &result.tail_spoiled {
+        writeln!(text, "{}", tail.reason)?;
+    }
     if let Some(floor) = result.floor {
         writeln!(
             text,

@@ -9,13 +9,14 @@ use qbench_driver::outcome::LoadOutcome;
 use qbench_engines::monitor::{MonitorSummary, WindowCost};
 use qbench_schema::record::Stage;
 use qbench_schema::result::{
-    Activity, Audit, BackgroundLoad, Backlog, CostPerJob, CpuUsPerJob, Floor, LoadMode, RunIdentity, RunResult,
-    RunStatus, Skew, Validity, WorkerShare,
+    Activity, Audit, BackgroundLoad, Backlog, Blame, CostPerJob, CpuUsPerJob, Floor, LoadMode, Regime, RunIdentity,
+    RunResult, RunStatus, Skew, Validity, WorkerShare,
 };
 
-use super::host;
 use super::measured::Measured;
-use crate::validity::{self, Evidence};
+use super::{hiccups, host};
+use crate::validity::hiccups::{Latency, Spoiled};
+use crate::validity::{self, Evidence, Reason};
 
 /// Below this many times the run's rate the harness itself may be what is measured (METHODOLOGY M5).
 const ENOUGH_CEILING: f64 = 5.0;
@@ -34,14 +35,17 @@ pub(super) struct Evidences<'a> {
 /// The verdict of a run whose load was driven, to its end or not.
 pub(super) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> RunResult {
     let Evidences { in_process, capabilities, ceiling_jobs_s, mut notes, measured } = evidences;
-    let Measured { incidents, load, monitors, background } = measured;
+    let Measured { incidents, mut load, monitors, background } = measured;
     let audit = audit::judge(&load.totals, &incidents, &load.census, load.end(), capabilities);
     identity.measured_s = measured_s(&load);
     identity.offered_jobs_s = offered_jobs_s(&identity, &load);
     let (status, error) = ending(&incidents, &load);
     let before_figures = broken(status, error.as_deref(), &background);
     let background = background.and_then(Result::ok);
-    let gates = Gates { identity: &identity, in_process, audit: &audit, incidents: &incidents };
+    let spoiled = spoiled(&identity, &load, &monitors);
+    hiccups::add_to(&mut load.timeline, &monitors.hiccups);
+    notes.extend(spoiled.tail.iter().map(|tail| tail.reason.clone()));
+    let gates = Gates { identity: &identity, in_process, audit: &audit, incidents: &incidents, spoiled: &spoiled };
     let validity = gates.judge(&load, &monitors, background.as_ref(), before_figures);
 
     let (throughput_jobs_s, jobs_in_window) = throughput(identity.activity, &load);
@@ -93,6 +97,9 @@ pub(super) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> R
         floor,
         timeline: load.timeline,
         notes: notes.into_iter().chain(monitors.notes).collect(),
+        hiccup_ms: monitors.hiccups.host.map(|host| host.late_ms),
+        hiccup_harness_ms: monitors.hiccups.harness.map(|harness| harness.late_ms),
+        tail_spoiled: spoiled.tail,
         ..RunResult::without_figures(identity, status, "")
     }
 }
@@ -130,17 +137,28 @@ fn ending(incidents: &Incidents, load: &LoadOutcome) -> (RunStatus, Option<Strin
 }
 
 /// Reasons against a run whatever its figures are.
-fn broken(status: RunStatus, error: Option<&str>, background: &Option<Result<BackgroundLoad, String>>) -> Vec<String> {
+fn broken(status: RunStatus, error: Option<&str>, background: &Option<Result<BackgroundLoad, String>>) -> Vec<Reason> {
     let mut reasons = Vec::new();
     match status {
-        RunStatus::Failed => reasons.push(format!("the run failed: {}", error.unwrap_or_default())),
-        RunStatus::Interrupted => reasons.push("the run was interrupted".to_owned()),
+        RunStatus::Failed => {
+            reasons.push(Reason::new(Blame::Queue, format!("the run failed: {}", error.unwrap_or_default())));
+        }
+        RunStatus::Interrupted => reasons.push(Reason::new(Blame::User, "the run was interrupted")),
         RunStatus::Running | RunStatus::Finished => {}
     }
     if let Some(Err(reason)) = background {
-        reasons.push(format!("the background load failed: {reason}"));
+        reasons.push(Reason::new(Blame::Harness, format!("the background load failed: {reason}")));
     }
     reasons
+}
+
+/// What pauses of the host and of the harness did. Flat out and in overload latency says how long the run was.
+fn spoiled(identity: &RunIdentity, load: &LoadOutcome, monitors: &MonitorSummary) -> Spoiled {
+    let is_of_the_queue = identity.mode == LoadMode::OpenLoop && identity.regime == Regime::Normal;
+    let end_to_end_ms = load.recording.histograms.percentiles_ms(Stage::EndToEnd);
+    let latency =
+        Latency { end_to_end_ms: Some(end_to_end_ms).filter(|_| is_of_the_queue), measured_s: identity.measured_s };
+    validity::hiccups::judge(&monitors.hiccups, latency)
 }
 
 /// What the gates have to know beside the figures.
@@ -149,6 +167,7 @@ struct Gates<'a> {
     in_process: bool,
     audit: &'a Audit,
     incidents: &'a Incidents,
+    spoiled: &'a Spoiled,
 }
 
 impl Gates<'_> {
@@ -157,7 +176,7 @@ impl Gates<'_> {
         load: &LoadOutcome,
         monitors: &MonitorSummary,
         background: Option<&BackgroundLoad>,
-        before_figures: Vec<String>,
+        before_figures: Vec<Reason>,
     ) -> Validity {
         let histograms = &load.recording.histograms;
         // Flat out there is no schedule to fall behind, and a queue in this process is measured by the CPU that it takes.
@@ -186,6 +205,7 @@ impl Gates<'_> {
                 overflows: load.recording.overflows,
                 background_covered_s: background.map(|background| background.covered_s),
                 recording_error: load.recording.error.as_deref(),
+                spoiled: self.spoiled,
             },
             before_figures,
         )

@@ -9,6 +9,7 @@ mod configuration;
 mod figures;
 mod files;
 mod floor;
+mod hiccups;
 mod host;
 mod load;
 mod manifest;
@@ -21,6 +22,7 @@ mod session;
 mod steps;
 
 pub use files::record_stop;
+pub use hiccups::{METER_COMMAND, meter_program};
 pub use manifest::program;
 pub use progress::Progress;
 pub use request::RunRequest;

@@ -21,7 +21,7 @@ use super::measured::Measured;
 use super::progress::Progress;
 use super::request::RunRequest;
 use super::servers::RunServers;
-use super::{figures, files, floor, load, manifest, opening};
+use super::{figures, files, floor, hiccups, load, manifest, opening};
 
 /// Time between two rows of the monitors.
 const MONITOR_INTERVAL: Duration = Duration::from_secs(1);
@@ -199,6 +199,7 @@ async fn drive(
         target: servers.target(&queue.description.objects),
         admin: Some(queue.backend.admin().await?),
         interval: MONITOR_INTERVAL,
+        meter: Some(hiccups::meter_program()),
     });
 
     let plan = load::plan_of(&request.plan, request.block, &queue.capabilities);

@@ -80,7 +80,7 @@ pub struct Validity {
     pub valid: bool,
     /// Every gate that tripped: what, the figure, the threshold.
     pub reasons: Vec<String>,
-    /// Whose doing each of the reasons is. Empty where the writer did not tell.
+    /// Whose doing each reason is, in the order of `reasons`; empty where nobody has said.
     #[serde(default)]
     pub blame: Vec<Blame>,
 }
@@ -96,6 +96,15 @@ impl Validity {
     pub fn is_spoiled_by_the_host_alone(&self) -> bool {
         !self.valid && !self.blame.is_empty() && self.blame.iter().all(|blame| *blame == Blame::Host)
     }
+}
+
+/// That p99.9 and the maximum of `end_to_end` are not the queue's, because a pause lies behind them (METHODOLOGY M7).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoiledTail {
+    /// Who paused.
+    pub by: Blame,
+    /// The sentence: how long, when, and which figures.
+    pub reason: String,
 }
 
 /// Jobs in the system (ready and in flight) over the measured phase, from the harness's own count.
@@ -161,7 +170,7 @@ pub struct CostPerJob {
     pub server_memory_bytes: Option<f64>,
     /// Context switches of the server's processes.
     pub server_ctx_switches: Option<f64>,
-    /// Context switches of the harness.
+    /// Context switches of the harness, without those of its meter of hiccups.
     pub harness_ctx_switches: Option<f64>,
 }
 
@@ -283,6 +292,12 @@ pub struct TimelineRow {
     pub end_to_end_p99_ms: f64,
     /// Largest of the same.
     pub end_to_end_max_ms: f64,
+    /// The latest wake-up that the meter in a process of its own had on any core in this second; absent where it did not run.
+    #[serde(default)]
+    pub hiccup_host_max_ms: Option<f64>,
+    /// The latest wake-up of the meter in the harness.
+    #[serde(default)]
+    pub hiccup_harness_max_ms: Option<f64>,
 }
 
 /// The harness's own floor on this host, measured just before the run: the `null` backend through the identical path

@@ -76,19 +76,6 @@ pub enum Waiting {
     Push,
 }
 
-/// Whose doing it is that a run is not valid (METHODOLOGY L6).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Blame {
-    /// The queue's, or that of the load that it was asked to carry.
-    #[default]
-    Queue,
-    /// The harness's: its CPU, its records, its background load.
-    Harness,
-    /// The machine's: what neither the queue nor the harness can cause. Such a run may be tried again.
-    Host,
-}
-
 /// The auditor's word on a run (METHODOLOGY A1, A2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,4 +111,19 @@ pub enum Activity {
     Enqueue,
     /// Workers alone, on jobs that were put there before. Throughput is that of completions.
     Drain,
+}
+
+/// Whose doing something is that was held against a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    /// The machine, and what else it does: another attempt may be free of it.
+    Host,
+    /// This program and its helpers: what measured was at fault, not what was measured.
+    Harness,
+    /// The queue, its server, or the load that it was given.
+    #[default]
+    Queue,
+    /// Who stopped the run.
+    User,
 }

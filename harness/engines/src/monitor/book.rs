@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cpu::CpuSnapshot;
 use super::footprint::{Footprint, FootprintReader, of_harness};
+use super::hiccups::{HiccupMeters, Switches};
 use super::host::HostCpu;
 use super::notes::Notes;
 use super::roles::{BystanderCpu, ProcessTable, RoleCpu, Roles, harness_cpu_ns};
@@ -25,28 +26,33 @@ pub struct RoleBook {
     clock: RunClock,
     notes: Notes,
     accounts: Arc<Mutex<Accounts>>,
+    /// Of the harness's own meter.
+    switches: Switches,
 }
 
 struct Accounts {
     server: RoleCpu,
     background: RoleCpu,
     adapter: RoleCpu,
+    /// The meter that is a process of its own; it counts for the harness.
+    meter: RoleCpu,
     bystanders: BystanderCpu,
     server_footprint: FootprintReader,
     background_footprint: FootprintReader,
 }
 
 impl RoleBook {
-    pub(crate) fn new(clock: RunClock, roles: &Roles, notes: &Notes) -> Self {
+    pub(crate) fn new(clock: RunClock, roles: &Roles, meters: &HiccupMeters, notes: &Notes) -> Self {
         let accounts = Accounts {
             server: RoleCpu::new(&roles.server),
             background: RoleCpu::new(&roles.background),
             adapter: RoleCpu::of_children(roles.adapter),
+            meter: RoleCpu::new(meters.pid().as_slice()),
             bystanders: BystanderCpu::new(),
             server_footprint: FootprintReader::new(notes),
             background_footprint: FootprintReader::new(notes),
         };
-        RoleBook { clock, notes: notes.clone(), accounts: Arc::new(Mutex::new(accounts)) }
+        RoleBook { clock, notes: notes.clone(), accounts: Arc::new(Mutex::new(accounts)), switches: meters.switches() }
     }
 
     /// Counts the sessions that the server serves the background load with for the background load, with all that they
@@ -84,6 +90,9 @@ impl RoleBook {
                 (cpu.server_ns, server) = accounts.server.read(&table, &members);
                 (cpu.background_ns, background) = accounts.background.read(&table, &members);
                 members.extend(server.iter().chain(&background).map(|member| member.pid));
+                let (meter_ns, meter) = accounts.meter.read(&table, &members);
+                cpu.harness_ns = cpu.harness_ns.map(|harness_ns| harness_ns + meter_ns.unwrap_or(0));
+                members.extend(meter.iter().map(|member| member.pid));
                 let adapter;
                 (cpu.adapter_ns, adapter) = accounts.adapter.read_children(&table, &members);
                 members.extend(adapter.iter().map(|member| member.pid));
@@ -100,6 +109,9 @@ impl RoleBook {
         snapshot.server = accounts.server_footprint.read(&server);
         snapshot.background = accounts.background_footprint.read(&background);
         snapshot.harness = of_harness();
+        // Its wake-ups are a thousand a second, whatever the jobs are.
+        let of_jobs = |switches: u64| switches.saturating_sub(self.switches.count());
+        snapshot.harness.ctx_switches = snapshot.harness.ctx_switches.map(of_jobs);
         snapshot
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Monitors watch; they never take a run down. What they cannot do becomes a sentence in [`MonitorSummary::notes`], and
 //! each goes on without the others. They live on one thread of their own with a runtime of its own, so that neither
-//! their work nor their waiting disturbs the measured one.
+//! their work nor their waiting disturbs the measured one. The meters of hiccups ([`hiccups`]) are threads and a process of
+//! their own.
 //!
 //! What is asked of a server stands in its product's room; [`server`] says what the monitors ask of that.
 
@@ -10,6 +11,7 @@ mod book;
 mod cpu;
 mod depth;
 mod footprint;
+pub mod hiccups;
 mod host;
 mod notes;
 mod roles;
@@ -33,6 +35,7 @@ use crate::engine::Engine;
 use qbench_ground::clock::{PhaseCell, RunClock};
 
 pub use cpu::CpuSeconds;
+pub use hiccups::{HiccupMeters, Hiccups, MeterProgram};
 pub use roles::Roles;
 pub use window::WindowCost;
 
@@ -83,6 +86,8 @@ pub struct MonitorConfig {
     pub admin: Option<Box<dyn Admin>>,
     /// Time between two rows; a second in every run.
     pub interval: Duration,
+    /// The meter of hiccups that is a process of its own; without it only the thread's figures are there.
+    pub meter: Option<MeterProgram>,
 }
 
 /// What the monitors say about a run. Everything of the measured window comes from two exact snapshots at its ends
@@ -106,6 +111,8 @@ pub struct MonitorSummary {
     pub deadlocks: Option<u64>,
     /// Share of the cores' time in the measured window that the hypervisor took; 100 is all cores.
     pub steal_pct: Option<f64>,
+    /// How late the host and the harness woke up in the measured window.
+    pub hiccups: Hiccups,
     /// What could not be watched, one sentence each.
     pub notes: Vec<String>,
 }
@@ -114,6 +121,7 @@ pub struct MonitorSummary {
 pub struct Monitors {
     book: RoleBook,
     notes: Notes,
+    meters: Option<HiccupMeters>,
     window: Mutex<Window>,
     edges: mpsc::UnboundedSender<Edge>,
     /// Whether the background load works on the server under test.
@@ -140,7 +148,8 @@ impl Monitors {
     /// Starts watching. Never fails: what does not work becomes a note.
     pub fn start(config: MonitorConfig) -> Self {
         let notes = Notes::default();
-        let book = RoleBook::new(config.clock, &config.roles, &notes);
+        let meters = HiccupMeters::start(config.meter.clone());
+        let book = RoleBook::new(config.clock, &config.roles, &meters, &notes);
         let serves_both = config.target.as_ref().is_some_and(|target| target.serves_background);
         let shared = serves_both && !config.roles.background.is_empty();
         let (stop, stopped) = watch::channel(false);
@@ -152,7 +161,7 @@ impl Monitors {
                 .spawn(move || watch_all(config, book, marked, &notes, &stopped))
         };
         let thread = thread.map_err(|error| notes.add("start the thread of the monitors", error)).ok();
-        Monitors { book, notes, window: Mutex::default(), edges, shared, stop, thread }
+        Monitors { book, notes, meters: Some(meters), window: Mutex::default(), edges, shared, stop, thread }
     }
 
     /// Marks the start of the measured window. Synchronous; takes a few milliseconds at most, so the driver calls it
@@ -170,10 +179,17 @@ impl Monitors {
     fn mark(&self, edge: Edge) {
         // Without the thread there is nobody to ask the server, which a note says already.
         let _ = self.edges.send(edge);
+        // What this costs lies outside the window of the meters.
+        if edge == Edge::End {
+            self.meters.iter().for_each(HiccupMeters::end);
+        }
         let snapshot = self.book.snapshot();
         match edge {
             Edge::Start => self.window().start = Some(snapshot),
             Edge::End => self.window().end = Some(snapshot),
+        }
+        if edge == Edge::Start {
+            self.meters.iter().for_each(HiccupMeters::begin);
         }
     }
 
@@ -185,6 +201,7 @@ impl Monitors {
             self.measured_end();
         }
         let findings = self.stop_and_join();
+        let hiccups = self.meters.take().map(HiccupMeters::finish).unwrap_or_default();
         let window = self.window();
         let mut summary = MonitorSummary {
             rss_server_bytes: findings.peak.server_bytes,
@@ -212,6 +229,8 @@ impl Monitors {
             }
         }
         summary.notes.extend(self.notes.sentences());
+        summary.notes.extend(hiccups.notes.iter().cloned());
+        summary.hiccups = hiccups;
         summary
     }
 
@@ -250,7 +269,7 @@ fn watch_all(
             return Findings::default();
         }
     };
-    let MonitorConfig { clock, phase, files, target, admin, interval, roles: _ } = config;
+    let MonitorConfig { clock, phase, files, target, admin, interval, roles: _, meter: _ } = config;
     let ticks = || Ticks::new(clock, interval, stopped.clone());
     let findings = runtime.block_on(async {
         let reader = target.as_ref().and_then(|server| server.engine.window_reader(&server.url, &server.objects));

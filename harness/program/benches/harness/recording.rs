@@ -15,7 +15,7 @@ use qbench_driver::record::RecordFiles;
 use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::shards::threads_beside;
 use qbench_driver::work::Failures;
-use qbench_engines::monitor::{MonitorConfig, Monitors, Roles, ServerTarget};
+use qbench_engines::monitor::{MeterProgram, MonitorConfig, Monitors, Roles, ServerTarget};
 use qbench_engines::postgres::{PostgresEngine, PostgresServer};
 use qbench_engines::services::StartOptions;
 use qbench_ground::clock::{PhaseCell, RunClock};
@@ -121,6 +121,7 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
             }),
             admin: Some(backend.admin().await?),
             interval: Duration::from_secs(1),
+            meter: Some(MeterProgram::other(env!("CARGO_BIN_EXE_qbench"), &["hiccup-meter"])),
         })),
     };
     let (metrics, latency_log) = (files.metrics(), files.latency_log());
