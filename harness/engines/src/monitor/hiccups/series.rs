@@ -267,7 +267,8 @@ mod tests {
         let at_once = metered(20_000, (5_000, 15_000), 5_000, &[(5_003, 40 * MS)]);
         let late = metered(20_000, (5_000, 15_000), 14_000, &[(5_003, 40 * MS)]);
         assert_eq!(at_once, late);
-        assert_eq!((late.ticks, late.pauses.len(), late.late_ms.max), (10_000, 1, 40.0));
+        assert_eq!(late.ticks, 10_000);
+        assert_eq!(late.pauses, [Pause { at_us: 3_000, late_us: 40_000, place: 0 }]);
     }
 
     #[test]
@@ -282,7 +283,7 @@ mod tests {
     fn a_pause_that_reaches_into_the_window_counts_from_its_start_on() {
         let report = metered(2_000, (1_000, 2_000), 0, &[(990, 48 * MS)]);
         assert_eq!(report.pauses, [Pause { at_us: 0, late_us: 38_000, place: 0 }]);
-        assert_eq!(report.late_ms.max, 38.0);
+        assert!((report.late_ms.max - 38.0).abs() < 0.04, "{} ms, to three digits", report.late_ms.max);
     }
 
     #[test]
