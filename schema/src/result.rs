@@ -72,8 +72,8 @@ pub struct RunResult {
     pub cpu_pct: CpuPct,
     /// CPU time per completed job by role.
     pub cpu_us_per_job: CpuUsPerJob,
-    /// CPU of all roles together as a share of the host's busy time, in percent; near 100 on a machine that does nothing
-    /// else.
+    /// CPU of all roles together, the kernel's included where it is known, as a share of the host's busy time, in percent; near
+    /// 100 on a machine that does nothing else.
     pub cpu_roles_of_host_pct: Option<f64>,
     /// What one job cost.
     pub cost_per_job: CostPerJob,

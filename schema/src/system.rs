@@ -64,11 +64,14 @@ pub struct SystemRow {
     pub background_write_bytes: Option<u64>,
     /// Context switches of the background load.
     pub background_ctx_switches: Option<u64>,
-    /// CPU of the kernel's own threads (writeback, block devices); empty in a container, and in files of earlier versions.
+    /// CPU of the kernel's own threads (writeback, journal, block devices); empty in a container, and in files of earlier versions.
     #[serde(default)]
     pub kernel_cpu_pct: Option<f64>,
-    /// CPU of processes that have nothing to do with the run; empty in files of earlier versions. What the host's figure has
-    /// beyond all of these is charged to nobody: idle cores that woke up for interrupts and tasks.
+    /// CPU of processes that have nothing to do with the run; empty in files of earlier versions.
     #[serde(default)]
     pub others_cpu_pct: Option<f64>,
+    /// CPU of the kernel on idle cores that woke up for an interrupt or a task: busy time of the host that no task used; empty where
+    /// `kernel_cpu_pct` is.
+    #[serde(default)]
+    pub wake_ups_cpu_pct: Option<f64>,
 }

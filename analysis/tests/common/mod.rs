@@ -112,6 +112,7 @@ impl Run {
                     harness: Some(30.0),
                     adapter: None,
                     background: cpu_background,
+                    kernel: None,
                 },
                 cpu_us_per_job: CpuUsPerJob { server: Some(cpu * 1e4 / 500.0), harness: Some(600.0), adapter: None },
                 cpu_roles_of_host_pct: Some(97.0),

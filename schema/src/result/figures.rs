@@ -134,6 +134,10 @@ pub struct CpuPct {
     pub adapter: Option<f64>,
     /// Background load (pgbench, and the server it runs on where that is not the one under test).
     pub background: Option<f64>,
+    /// The kernel, on behalf of all of them: its own threads (writeback, journal, block devices), and idle cores that woke up for an
+    /// interrupt or a task. Absent where its threads are not visible, as in a container.
+    #[serde(default)]
+    pub kernel: Option<f64>,
 }
 
 /// CPU time over the measured phase, per job completed within it.

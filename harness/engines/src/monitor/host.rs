@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use procfs::{CpuPressure, Current, CurrentSI, IoPressure, KernelStats, Meminfo};
+use procfs::{CpuPressure, Current, FromReadSI, IoPressure, KernelStats, Meminfo};
 
 use super::notes::Notes;
 use super::rows::two_digits;
@@ -26,20 +26,29 @@ pub(crate) struct HostCpu {
     pub(crate) iowait_s: f64,
     /// Everything that the cores had: busy, stolen, idle.
     pub(crate) all_s: f64,
+    /// Interrupts served since boot, those between cores and of timers included; 0 where the kernel does not tell.
+    pub(crate) interrupts: u64,
 }
 
 impl HostCpu {
     /// Reads `/proc/stat` and the clock.
     pub(crate) fn read() -> Result<Self, procfs::ProcError> {
-        let stat = KernelStats::current()?;
+        let text = std::fs::read_to_string("/proc/stat")?;
+        let stat = KernelStats::from_read(text.as_bytes(), procfs::current_system_info())?;
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(std::io::Error::from)?;
         let ticks_per_s = procfs::ticks_per_second() as f64;
         let idle_s = stat.total.idle as f64 / ticks_per_s;
         let iowait_s = stat.total.iowait.unwrap_or(0) as f64 / ticks_per_s;
         let steal_s = stat.total.steal.unwrap_or(0) as f64 / ticks_per_s;
         let all_s = Duration::from(now).as_secs_f64() * stat.cpu_time.len() as f64;
-        Ok(HostCpu { busy_s: all_s - idle_s - iowait_s - steal_s, steal_s, iowait_s, all_s })
+        let interrupts = interrupts(&text).unwrap_or(0);
+        Ok(HostCpu { busy_s: all_s - idle_s - iowait_s - steal_s, steal_s, iowait_s, all_s, interrupts })
     }
+}
+
+/// The sum of all interrupts in the text of `/proc/stat`: the first number of the line `intr`.
+fn interrupts(stat: &str) -> Option<u64> {
+    stat.lines().find_map(|line| line.strip_prefix("intr "))?.split(' ').next()?.parse().ok()
 }
 
 /// Memory of the machine, in bytes.

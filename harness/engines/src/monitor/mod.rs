@@ -218,6 +218,7 @@ impl Monitors {
                 harness: span.pct_of_a_core(span.cpu_s.harness),
                 adapter: span.pct_of_a_core(span.cpu_s.adapter),
                 background: span.pct_of_a_core(span.cpu_s.background),
+                kernel: span.pct_of_a_core(span.cpu_s.of_kernel()),
             };
             summary.steal_pct = (span.all_s > 0.0).then(|| 100.0 * span.steal_s / span.all_s);
             summary.cpu_roles_of_host_pct = span.cpu_s.roles_of_host_pct();

@@ -107,6 +107,7 @@ impl SystemMonitor {
             background_ctx_switches: grown(now.background.ctx_switches, last.background.ctx_switches),
             kernel_cpu_pct: pct(span.cpu_s.kernel),
             others_cpu_pct: pct(span.cpu_s.others),
+            wake_ups_cpu_pct: pct(span.cpu_s.wake_ups),
         }
     }
 }

@@ -9,9 +9,9 @@ const WANTED_PCT: f64 = 95.0;
 
 pub fn measure() -> anyhow::Result<Vec<Table>> {
     let mut table = Table::new(
-        "roles: CPU of server, harness and background over the host's busy time, 5 s each",
-        "medians; what is missing is in each run's notes: threads of the kernel, other processes, cores that wake up",
-        &["", "server % of a core", "harness", "host", "roles / host in %"],
+        "roles: CPU of server, harness, background and kernel over the host's busy time, 5 s each",
+        "medians; kernel: its threads, and idle cores that woke up; what is missing is what other processes used",
+        &["", "server % of a core", "harness", "kernel", "host", "without kernel in %", "roles / host in %"],
     );
     let loads: [(&str, &[&str]); 3] = [
         ("skip_locked, 500 jobs/s", &["--rate", "500"]),
@@ -31,9 +31,17 @@ pub fn measure() -> anyhow::Result<Vec<Table>> {
             load.to_owned(),
             format!("{:.0}", of(|result| result.cpu_pct.server)),
             format!("{:.0}", of(|result| result.cpu_pct.harness)),
+            format!("{:.1}", of(|result| result.cpu_pct.kernel)),
             format!("{:.0}", of(|result| result.cpu_pct.host)),
+            format!("{:.1}", of(without_kernel)),
             judged(share, ">= 95", share >= WANTED_PCT),
         ]);
     }
     Ok(vec![table])
+}
+
+/// What the roles had of the host's busy time if nobody asked for the kernel's part, in percent.
+fn without_kernel(result: &qbench_schema::result::RunResult) -> Option<f64> {
+    let cpu = &result.cpu_pct;
+    Some(result.cpu_roles_of_host_pct? - 100.0 * cpu.kernel.unwrap_or(0.0) / cpu.host?)
 }
