@@ -7,7 +7,9 @@
 //! * `settings`: what a queue is opened with; `address`: where the server is; `durability`: what a session asks of it;
 //! * `sql_texts`: the SQL with the schema's name filled in;
 //! * `connection`: one connection that bounds every round trip and reconnects by itself;
-//! * `failure`: what an error of the server or the driver means to the harness;
+//! * `client`: who speaks to the server on it: `wire`, a client of our own, or sqlx; designs do not know which;
+//! * `arguments`: what statements are given; `columns`: what their rows hold;
+//! * `trouble`: what goes wrong on a connection; `failure`: what that means to the harness;
 //! * `rows`: leases out of rows, ids out of leases;
 //! * `announced`: statements that make jobs ready and say so; `listener`: the connection that hears of it;
 //! * `producer` and `admin`: the same for every design (`schema/sql/queue.sql`); `namespace`, `ownership`, `describe` and `depth`
@@ -19,8 +21,11 @@
 mod address;
 mod admin;
 mod announced;
+mod arguments;
 mod backend;
 mod binding;
+mod client;
+mod columns;
 mod connection;
 mod depth;
 mod describe;
@@ -36,6 +41,8 @@ mod producer;
 mod rows;
 mod settings;
 mod sql_texts;
+mod trouble;
+mod wire;
 
 use std::num::NonZeroU32;
 
