@@ -13,7 +13,8 @@
 //! * `rows`: leases out of rows, ids out of leases;
 //! * `announced`: statements that make jobs ready and say so; `listener`: the connection that hears of it;
 //! * `producer` and `admin`: the same for every design (`schema/sql/queue.sql`); `namespace`, `ownership`, `describe` and `depth`
-//!   are the admin's larger parts.
+//!   are the admin's larger parts;
+//! * `floor`: a statement that does nothing.
 //!
 //! A producer has a connection of its own. A consumer has one that its claimer and its acker share through a lock, which
 //! is held for a round trip and never while waiting for work.
@@ -32,6 +33,7 @@ mod describe;
 mod designs;
 mod durability;
 mod failure;
+mod floor;
 mod leased;
 mod listener;
 mod namespace;
@@ -48,6 +50,8 @@ use std::num::NonZeroU32;
 
 use crate::capability::{Capabilities, Wake};
 use crate::entry::{EngineKind, Room};
+
+pub use self::floor::wire_floor;
 
 /// A PostgreSQL server, 15 or newer.
 pub const ENGINE: EngineKind = EngineKind {
