@@ -17,6 +17,8 @@ use super::peer::{self, NAMESPACE, TURNS, Turn};
 use super::table::{Table, judged, median};
 
 const CONNECTIONS: u64 = 8;
+/// Of pgbench, and of the client alone.
+const THREADS: u64 = 2;
 const PAYLOAD_BYTES: usize = 512;
 /// Length of a turn that has no end of its own.
 const TURN_S: u64 = 4;
@@ -61,9 +63,9 @@ fn compare_on(runtime: &tokio::runtime::Runtime, server: &PostgresServer) -> any
     );
     let mut sides = Sides::default();
     for _ in 0..TURNS {
-        sides.thin.push(nothing(runtime, server, "thin")?);
+        sides.thin.push(nothing(server, "thin")?);
         sides.pgbench.push(pgbench.nothing()?);
-        sides.sqlx.push(nothing(runtime, server, "sqlx")?);
+        sides.sqlx.push(nothing(server, "sqlx")?);
     }
     compare_turns(&mut table, "SELECT 1", &sides);
 
@@ -109,13 +111,20 @@ struct Sides {
     sqlx: Vec<Turn>,
 }
 
-/// A statement that does nothing, on this process's own connections.
-fn nothing(runtime: &tokio::runtime::Runtime, server: &PostgresServer, client: &str) -> anyhow::Result<Turn> {
+/// A statement that does nothing, on connections of this process. Like pgbench and like a run, each thread has connections of its own.
+fn nothing(server: &PostgresServer, client: &str) -> anyhow::Result<Turn> {
     let config = peer::config(Some(server.url()), DURABILITY, &[("pg_client", client)]);
-    let length = Duration::from_secs(TURN_S);
     let before = peer::own_cpu_s()?;
     let begin = Instant::now();
-    let answered = runtime.block_on(wire_floor(&config, CONNECTIONS as u32, length))? as f64;
+    let thread = || -> anyhow::Result<u64> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let connections = (CONNECTIONS / THREADS) as u32;
+        Ok(runtime.block_on(wire_floor(&config, connections, Duration::from_secs(TURN_S)))?)
+    };
+    let answered = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(thread)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum::<anyhow::Result<u64>>()
+    })? as f64;
     let (cpu_s, wall_s) = (peer::own_cpu_s()? - before, begin.elapsed().as_secs_f64());
     Ok(Turn { jobs_s: answered / wall_s, client_cpu_us_per_job: cpu_s * 1e6 / answered })
 }
@@ -188,7 +197,7 @@ impl Pgbench<'_> {
     fn run(&self, script: &Path, arguments: &[&str]) -> anyhow::Result<Turn> {
         let mut command = Command::new(self.server.pgbench());
         command
-            .args(["-n", "-M", "prepared", "-c", &CONNECTIONS.to_string(), "-j", "2", "-f"])
+            .args(["-n", "-M", "prepared", "-c", &CONNECTIONS.to_string(), "-j", &THREADS.to_string(), "-f"])
             .arg(script)
             .args(arguments);
         for (variable, value) in Libpq::of(self.server.url())?.variables() {
