@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qbench_schema::result::PartitionShare;
-use sqlx::{Row, SqlStr};
+use sqlx::SqlStr;
 
 use super::binding::Binding;
 use super::connection::Link;
 use super::describe;
-use super::rows::Bind;
 use super::settings::{Role, Settings};
 use crate::error::{ErrorKind, Result};
 use crate::seam::{Admin, Census, Depth, Description};
@@ -93,8 +92,8 @@ impl Admin for PgAdmin {
 
     async fn reset(&mut self) -> Result<()> {
         if let Some(release) = &self.design.release {
-            let arguments = Bind::default().value(self.settings.application_name(Role::Consumer))?.done();
-            self.link.run("release held jobs", release, arguments, |_| Ok(())).await?;
+            let sessions = self.settings.application_name(Role::Consumer);
+            self.link.run("release held jobs", release, (sessions.as_str(),), |_| Ok(())).await?;
         }
         // Ids go on from where they were: a lease from before the reset must not name a job from after it.
         let script = format!("TRUNCATE {};", self.design.tables.join(", "));
@@ -115,8 +114,8 @@ impl Admin for PgAdmin {
     async fn depth(&mut self) -> Result<Depth> {
         let mut depth = Depth::default();
         self.link
-            .run("count waiting jobs", &self.design.depth, Bind::default().done(), |row| {
-                depth = Depth { ready: count(row.try_get(0)?), in_flight: count(row.try_get(1)?) };
+            .run("count waiting jobs", &self.design.depth, (), |row| {
+                depth = Depth { ready: count(row.get(0)?), in_flight: count(row.get(1)?) };
                 Ok(())
             })
             .await?;
@@ -129,12 +128,12 @@ impl Admin for PgAdmin {
         let mut enqueued = Some(0);
         let mut by_partition = Vec::new();
         self.link
-            .run_within(limit, "count all jobs", &self.design.census, Bind::default().done(), |row| {
-                let entered = row.try_get::<Option<i64>, _>(1)?.map(count);
+            .run_within(limit, "count all jobs", &self.design.census, (), |row| {
+                let entered = row.get::<Option<i64>>(1)?.map(count);
                 enqueued = enqueued.zip(entered).map(|(before, more)| before + more);
-                by_partition.push((row.try_get::<i32, _>(0)?.cast_unsigned(), entered.unwrap_or(0)));
+                by_partition.push((row.get::<i32>(0)?.cast_unsigned(), entered.unwrap_or(0)));
                 for (column, total) in (2..).zip(&mut totals) {
-                    *total += count(row.try_get(column)?);
+                    *total += count(row.get(column)?);
                 }
                 Ok(())
             })

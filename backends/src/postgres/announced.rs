@@ -8,13 +8,12 @@
 //! that notify stand in line. So there is one notification per batch, and none where nobody asked for them.
 
 use qbench_schema::sql::{self, SqlFile};
-use sqlx::postgres::PgArguments;
-use sqlx::{Row, SqlStr};
+use sqlx::SqlStr;
 
 use crate::counters::ClientCounters;
 use crate::error::Result;
+use crate::postgres::arguments::Arguments;
 use crate::postgres::connection::Link;
-use crate::postgres::rows::Bind;
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, prepared};
 
@@ -30,7 +29,7 @@ impl NotifyOne {
     /// Tells them. A notification that fails is no failure of what made the job ready: the fallback finds it.
     pub(super) async fn run(&self, link: &mut Link) {
         if let Some((statement, counters)) = &self.0
-            && link.run("notify", statement, Bind::default().done(), |_| Ok(())).await.is_ok()
+            && link.run("notify", statement, (), |_| Ok(())).await.is_ok()
         {
             counters.notification_sent();
         }
@@ -62,13 +61,18 @@ impl AnnouncedStatement {
     }
 
     /// Runs it and returns how many jobs it made ready.
-    pub(super) async fn run(&self, link: &mut Link, what: &'static str, arguments: PgArguments) -> Result<u64> {
+    pub(super) async fn run(
+        &self,
+        link: &mut Link,
+        what: &'static str,
+        arguments: impl Arguments + Send,
+    ) -> Result<u64> {
         let Some(counters) = &self.notifying else {
             return link.run(what, &self.statement, arguments, |_| Ok(())).await;
         };
         let mut jobs = 0;
         link.run(what, &self.statement, arguments, |row| {
-            jobs = row.try_get::<i64, _>(0)?.unsigned_abs();
+            jobs = row.get::<i64>(0)?.unsigned_abs();
             Ok(())
         })
         .await?;

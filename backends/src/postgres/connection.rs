@@ -1,15 +1,19 @@
-//! One connection that bounds every round trip and reconnects by itself.
+//! One connection that bounds every round trip and reconnects by itself, whichever client it is of.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Either, Executor, PgConnection, SqlStr};
 use tokio::time::timeout;
 
+use super::arguments::Arguments;
+use super::client::Client;
+use super::columns::Row;
 use super::failure;
 use super::settings::{Role, Settings};
+use super::trouble::Trouble;
+use super::wire;
 use crate::counters::ClientCounters;
 use crate::error::{Error, Result};
 
@@ -20,8 +24,14 @@ use crate::error::{Error, Result};
 pub(super) struct Link {
     settings: Arc<Settings>,
     role: Role,
-    connection: Option<PgConnection>,
+    connection: Option<Connection>,
     counters: ClientCounters,
+}
+
+/// A connection of one client or the other, small enough to be moved in and out of its place.
+enum Connection {
+    Thin(Box<wire::Connection>),
+    Sqlx(PgConnection),
 }
 
 impl Link {
@@ -55,8 +65,8 @@ impl Link {
         &mut self,
         what: &'static str,
         statement: &SqlStr,
-        arguments: PgArguments,
-        each: impl FnMut(&PgRow) -> Result<(), sqlx::Error> + Send,
+        arguments: impl Arguments + Send,
+        each: impl FnMut(&Row<'_>) -> Result<(), Trouble> + Send,
     ) -> Result<u64> {
         self.run_within(self.settings.timeout, what, statement, arguments, each).await
     }
@@ -67,20 +77,15 @@ impl Link {
         limit: Duration,
         what: &'static str,
         statement: &SqlStr,
-        arguments: PgArguments,
-        mut each: impl FnMut(&PgRow) -> Result<(), sqlx::Error> + Send,
+        arguments: impl Arguments + Send,
+        mut each: impl FnMut(&Row<'_>) -> Result<(), Trouble> + Send,
     ) -> Result<u64> {
         let mut connection = self.take_or_connect().await?;
         let answer = timeout(limit, async {
-            let mut steps = connection.fetch_many(sqlx::query_with(statement.clone(), arguments));
-            let mut affected = 0;
-            while let Some(step) = steps.try_next().await? {
-                match step {
-                    Either::Left(done) => affected += done.rows_affected(),
-                    Either::Right(row) => each(&row)?,
-                }
+            match &mut connection {
+                Connection::Thin(thin) => thin.run(statement, arguments, |row| each(&Row::Wire(row))).await,
+                Connection::Sqlx(sqlx) => run_with_sqlx(sqlx, statement, arguments, each).await,
             }
-            Ok(affected)
         })
         .await;
         self.settle(limit, what, connection, answer)
@@ -89,16 +94,28 @@ impl Link {
     /// Runs unprepared statements as one transaction, unless the text says otherwise, within `limit`.
     pub(super) async fn run_script(&mut self, limit: Duration, what: &'static str, text: String) -> Result<()> {
         let mut connection = self.take_or_connect().await?;
-        let answer = timeout(limit, connection.execute(sqlx::raw_sql(AssertSqlSafe(text)))).await;
-        self.settle(limit, what, connection, answer).map(|_| ())
+        let answer = timeout(limit, async {
+            match &mut connection {
+                Connection::Thin(thin) => thin.command(&text).await,
+                Connection::Sqlx(sqlx) => command_with_sqlx(sqlx, AssertSqlSafe(text)).await,
+            }
+        })
+        .await;
+        self.settle(limit, what, connection, answer)
     }
 
     /// Runs one short command without parameters, such as COMMIT.
     pub(super) async fn command(&mut self, what: &'static str, text: &'static str) -> Result<()> {
         let limit = self.settings.timeout;
         let mut connection = self.take_or_connect().await?;
-        let answer = timeout(limit, connection.execute(sqlx::raw_sql(text))).await;
-        self.settle(limit, what, connection, answer).map(|_| ())
+        let answer = timeout(limit, async {
+            match &mut connection {
+                Connection::Thin(thin) => thin.command(text).await,
+                Connection::Sqlx(sqlx) => command_with_sqlx(sqlx, text).await,
+            }
+        })
+        .await;
+        self.settle(limit, what, connection, answer)
     }
 
     /// Keeps the connection if it can go on, and judges what came.
@@ -106,16 +123,16 @@ impl Link {
         &mut self,
         limit: Duration,
         what: &'static str,
-        connection: PgConnection,
-        answer: Result<Result<T, sqlx::Error>, tokio::time::error::Elapsed>,
+        connection: Connection,
+        answer: Result<Result<T, Trouble>, tokio::time::error::Elapsed>,
     ) -> Result<T> {
         match answer {
             Ok(Ok(value)) => {
                 self.connection = Some(connection);
                 Ok(value)
             }
-            Ok(Err(error)) => {
-                let failure = failure::of_operation(self.context(what), &error);
+            Ok(Err(trouble)) => {
+                let failure = failure::of_operation(self.context(what), &trouble);
                 if !failure.connection_lost {
                     self.connection = Some(connection);
                 }
@@ -135,7 +152,7 @@ impl Link {
     }
 
     /// The connection for one request, which is counted.
-    async fn take_or_connect(&mut self) -> Result<PgConnection> {
+    async fn take_or_connect(&mut self) -> Result<Connection> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect().await?,
@@ -144,12 +161,41 @@ impl Link {
         Ok(connection)
     }
 
-    async fn connect(&self) -> Result<PgConnection> {
+    async fn connect(&self) -> Result<Connection> {
         let session = self.settings.session(self.role);
-        match timeout(self.settings.timeout, session.connect()).await {
+        let connecting = async {
+            Ok::<_, Trouble>(match self.settings.client(self.role) {
+                Client::Thin => Connection::Thin(Box::new(wire::Connection::open(&session).await?)),
+                Client::Sqlx => Connection::Sqlx(session.connect().await?),
+            })
+        };
+        match timeout(self.settings.timeout, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(failure::of_connecting(self.settings.place(), &error)),
+            Ok(Err(trouble)) => Err(failure::of_connecting(self.settings.place(), &trouble)),
             Err(_) => Err(failure::of_connecting_timeout(self.settings.place(), self.settings.timeout)),
         }
     }
+}
+
+async fn run_with_sqlx(
+    connection: &mut PgConnection,
+    statement: &SqlStr,
+    arguments: impl Arguments + Send,
+    mut each: impl FnMut(&Row<'_>) -> Result<(), Trouble> + Send,
+) -> Result<u64, Trouble> {
+    let arguments = arguments.for_sqlx().map_err(|error| Trouble::Unsendable(error.to_string()))?;
+    let mut steps = connection.fetch_many(sqlx::query_with(statement.clone(), arguments));
+    let mut affected = 0;
+    while let Some(step) = steps.try_next().await? {
+        match step {
+            Either::Left(done) => affected += done.rows_affected(),
+            Either::Right(row) => each(&Row::Sqlx(&row))?,
+        }
+    }
+    Ok(affected)
+}
+
+async fn command_with_sqlx(connection: &mut PgConnection, text: impl sqlx::SqlSafeStr) -> Result<(), Trouble> {
+    connection.execute(sqlx::raw_sql(text)).await?;
+    Ok(())
 }

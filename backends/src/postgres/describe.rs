@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use qbench_schema::result::Durability;
-use sqlx::Row;
 
+use super::arguments::Array;
 use super::connection::Link;
-use super::rows::Bind;
 use super::sql_texts::prepared;
 use crate::error::{ErrorKind, Result};
 
@@ -119,19 +118,19 @@ pub(super) struct Server {
 /// Those of [`check`].
 pub(super) async fn describe(link: &mut Link, tables: &[String], intended: Durability) -> Result<Server> {
     let mut settings = BTreeMap::new();
-    let arguments = Bind::default().value(ALWAYS_SHOWN)?.value(NEVER_SHOWN)?.done();
+    let arguments = (Array(ALWAYS_SHOWN.iter().copied()), Array(NEVER_SHOWN.iter().copied()));
     let version_num = check(link).await?;
     link.run("read the server's settings", &prepared(SETTINGS.to_owned()), arguments, |row| {
-        settings.insert(row.try_get(0)?, row.try_get(1)?);
+        settings.insert(row.get(0)?, row.get(1)?);
         Ok(())
     })
     .await?;
     settings.insert("server_version_num".to_owned(), version_num.to_string());
 
     let mut unlogged = None;
-    let arguments = Bind::default().value(tables)?.done();
+    let arguments = (Array(tables.iter().map(String::as_str)),);
     link.run("read how the queue's tables are kept", &prepared(PERSISTENCE.to_owned()), arguments, |row| {
-        unlogged = row.try_get(0)?;
+        unlogged = row.get(0)?;
         Ok(())
     })
     .await?;
@@ -157,9 +156,9 @@ pub(super) async fn describe(link: &mut Link, tables: &[String], intended: Durab
 pub(super) async fn check(link: &mut Link) -> Result<u32> {
     const WHAT: &str = "check the server";
     let (mut version_num, mut version, mut fsync) = (0, String::new(), String::new());
-    link.run(WHAT, &prepared(CHECKED.to_owned()), Bind::default().done(), |row| {
-        version_num = row.try_get::<i32, _>(0)?.cast_unsigned();
-        (version, fsync) = (row.try_get(1)?, row.try_get(2)?);
+    link.run(WHAT, &prepared(CHECKED.to_owned()), (), |row| {
+        version_num = row.get::<i32>(0)?.cast_unsigned();
+        (version, fsync) = (row.get(1)?, row.get(2)?);
         Ok(())
     })
     .await?;

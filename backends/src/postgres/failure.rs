@@ -1,10 +1,9 @@
-//! What an error of the server or of the driver means to the harness.
+//! What trouble with the server means to the harness.
 
 use std::io;
 use std::time::Duration;
 
-use sqlx::postgres::{PgDatabaseError, PgSeverity};
-
+use super::trouble::{Refusal, Trouble};
 use crate::error::{Error, ErrorKind};
 
 /// An operation that failed, and whether its connection can go on.
@@ -13,23 +12,27 @@ pub(super) struct Failure {
     pub(super) connection_lost: bool,
 }
 
-/// Judges an error of an operation that may have reached the server. `context` says what was attempted and on what.
-pub(super) fn of_operation(context: String, error: &sqlx::Error) -> Failure {
-    if let sqlx::Error::Database(refusal) = error {
-        let refusal = refusal.downcast_ref::<PgDatabaseError>();
-        let kind = kind_of_code(refusal.code());
-        // After FATAL the server closes the connection. Whether it did the work before is only told by the code.
-        let fatal = matches!(refusal.severity(), PgSeverity::Fatal | PgSeverity::Panic);
-        return Failure {
-            error: Error::new(kind, context, words_of(refusal)).with_code(refusal.code()),
-            connection_lost: fatal || kind == ErrorKind::Unknown,
-        };
-    }
-    let (kind, words) = match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
-            (ErrorKind::Unknown, format!("the connection broke before the answer came: {error}"))
+/// Judges the trouble of an operation that may have reached the server. `context` says what was attempted and on what.
+pub(super) fn of_operation(context: String, trouble: &Trouble) -> Failure {
+    let (kind, words) = match trouble {
+        Trouble::Refused(refusal) => {
+            let kind = kind_of_code(&refusal.code);
+            return Failure {
+                error: Error::new(kind, context, words_of(refusal)).with_code(&refusal.code),
+                // Whether the server did the work before it ended the session is only told by the code.
+                connection_lost: refusal.ends_session || kind == ErrorKind::Unknown,
+            };
         }
-        _ => (ErrorKind::Server, format!("the driver could not make sense of the answer: {error}")),
+        Trouble::Unsendable(words) => {
+            let words = format!("{words}; nothing was sent: use smaller batches or payloads");
+            return Failure { error: Error::new(ErrorKind::Config, context, words), connection_lost: false };
+        }
+        Trouble::Broken(_) | Trouble::Tls(_) | Trouble::Protocol(_) => {
+            (ErrorKind::Unknown, format!("the connection broke before the answer came: {trouble}"))
+        }
+        Trouble::Unreadable(_) => {
+            (ErrorKind::Server, format!("the answer of the server is not what was asked for: {trouble}"))
+        }
     };
     // What is left of the answer may still be on its way, so such a connection is never used again.
     Failure { error: Error::new(kind, context, words), connection_lost: true }
@@ -40,14 +43,13 @@ pub(super) fn of_timeout(context: String, limit: Duration) -> Error {
     Error::new(ErrorKind::Unknown, context, format!("no answer within {limit:?}; the connection was given up"))
 }
 
-/// Judges an error of connecting.
-pub(super) fn of_connecting(place: &str, error: &sqlx::Error) -> Error {
+/// Judges the trouble of connecting.
+pub(super) fn of_connecting(place: &str, trouble: &Trouble) -> Error {
     let context = format!("connect to PostgreSQL at {place}");
     let connect = |words: String| Error::new(ErrorKind::Connect, context.clone(), words);
-    match error {
-        sqlx::Error::Database(refusal) => {
-            let refusal = refusal.downcast_ref::<PgDatabaseError>();
-            let advice = match refusal.code() {
+    match trouble {
+        Trouble::Refused(refusal) => {
+            let advice = match refusal.code.as_str() {
                 "28P01" | "28000" => {
                     "; check user and password (a password may also stand in PGPASSWORD) and pg_hba.conf"
                 }
@@ -56,14 +58,14 @@ pub(super) fn of_connecting(place: &str, error: &sqlx::Error) -> Error {
                 "57P03" => "; try again in a moment",
                 _ => "",
             };
-            connect(format!("{}{advice}", words_of(refusal))).with_code(refusal.code())
+            connect(format!("{}{advice}", words_of(refusal))).with_code(&refusal.code)
         }
-        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+        Trouble::Broken(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             connect(format!("{error}; is a server listening at this address?"))
         }
-        sqlx::Error::Io(error) => connect(format!("{error}; check host and port")),
-        sqlx::Error::Tls(error) => connect(format!("{error}; this program speaks no TLS: use sslmode=disable")),
-        error => connect(error.to_string()),
+        Trouble::Broken(error) => connect(format!("{error}; check host and port")),
+        Trouble::Tls(words) => connect(format!("{words}; this program speaks no TLS: use sslmode=disable")),
+        Trouble::Unsendable(_) | Trouble::Protocol(_) | Trouble::Unreadable(_) => connect(trouble.to_string()),
     }
 }
 
@@ -92,15 +94,15 @@ fn kind_of_code(code: &str) -> ErrorKind {
 }
 
 /// The server's words, with its detail and hint where it gave them, and ours where they help more.
-fn words_of(refusal: &PgDatabaseError) -> String {
-    let mut words = refusal.message().to_owned();
+fn words_of(refusal: &Refusal) -> String {
+    let mut words = refusal.message.clone();
     // The hint on 2BP01 is to drop with CASCADE: not what we would advise about somebody else's objects.
-    let hint = refusal.hint().filter(|_| refusal.code() != "2BP01");
-    for more in [refusal.detail(), hint].into_iter().flatten() {
+    let hint = refusal.hint.as_deref().filter(|_| refusal.code != "2BP01");
+    for more in [refusal.detail.as_deref(), hint].into_iter().flatten() {
         words.push_str("; ");
         words.push_str(more.trim_end_matches('.'));
     }
-    let advice = match refusal.code() {
+    let advice = match refusal.code.as_str() {
         "2BP01" => {
             "; somebody else's objects depend on ours, so nothing was touched: drop them yourself if nobody needs them"
         }
@@ -134,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_broken_connection_leaves_the_outcome_unknown() {
-        let broken = sqlx::Error::Io(io::Error::from(io::ErrorKind::ConnectionReset));
+        let broken = Trouble::Broken(io::Error::from(io::ErrorKind::ConnectionReset));
         let failure = of_operation("enqueue into \"q\"".to_owned(), &broken);
         assert_eq!(failure.error.kind(), ErrorKind::Unknown);
         assert!(failure.connection_lost);
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_refused_connection_says_where_and_what_to_try() {
-        let refused = sqlx::Error::Io(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let refused = Trouble::Broken(io::Error::from(io::ErrorKind::ConnectionRefused));
         assert_eq!(
             of_connecting("postgres://ann:***@db/x", &refused).to_string(),
             "connect to PostgreSQL at postgres://ann:***@db/x: connection refused; is a server listening at this address?"

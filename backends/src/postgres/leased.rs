@@ -6,12 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use qbench_schema::sql;
 use sqlx::SqlStr;
-use sqlx::postgres::PgArguments;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::announced::AnnouncedStatement;
+use super::arguments::{Arguments, Array};
 use super::connection::Link;
-use super::rows::{self, Bind};
+use super::rows;
 use super::settings::Settings;
 use super::sql_texts::{SqlTexts, prepared};
 use crate::capability::Capabilities;
@@ -114,7 +114,7 @@ impl Session {
         limit: u32,
         out: &mut Vec<Lease>,
     ) -> Result<()> {
-        let arguments = Bind::default().value(rows::limit(limit))?.value(self.worker)?.value(self.lease_s)?.done();
+        let arguments = (rows::limit(limit), self.worker, self.lease_s);
         rows::fetch(&mut *self.link().await, what, statement, arguments, place, out).await
     }
 }
@@ -130,17 +130,44 @@ pub(super) struct LeaseAcker {
 }
 
 impl LeaseAcker {
-    async fn run(
+    /// Settles leases that all have the same attempt and succeeded.
+    async fn ack_alike(&mut self, leases: &[Lease], attempt: i32, out: &mut Vec<AckStatus>) -> Result<()> {
+        // Sorted, so that two batches with jobs in common lock them in the same order.
+        rows::sorted_ids(leases, &mut self.ids);
+        let place = rows::common(leases, rows::place).unwrap_or(ANYWHERE);
+        let statement = &self.statements.places[place as usize].ack;
+        settle(&self.link, statement, (Array(self.ids.iter().copied()), attempt), leases, &mut self.returned, out).await
+    }
+
+    /// Settles leases of any kind, each with its own result.
+    async fn ack_mixed(
         &mut self,
         leases: &[Lease],
-        statement: &SqlStr,
-        arguments: PgArguments,
+        results: impl Iterator<Item = WorkResult> + Send,
         out: &mut Vec<AckStatus>,
     ) -> Result<()> {
-        rows::fetch_ids(&mut *self.link.lock().await, "ack", statement, arguments, &mut self.returned).await?;
-        rows::statuses(leases, &mut self.returned, out);
-        Ok(())
+        let held = mixed(leases, results);
+        let arguments = (
+            Array(held.iter().map(|held| held.0)),
+            Array(held.iter().map(|held| held.1)),
+            Array(held.iter().map(|held| held.2)),
+        );
+        settle(&self.link, &self.statements.ack_mixed, arguments, leases, &mut self.returned, out).await
     }
+}
+
+/// Runs a `statement` that returns the ids that it settled, and tells of each lease whether it was among them.
+async fn settle(
+    link: &Mutex<Link>,
+    statement: &SqlStr,
+    arguments: impl Arguments + Send,
+    leases: &[Lease],
+    returned: &mut Vec<i64>,
+    out: &mut Vec<AckStatus>,
+) -> Result<()> {
+    rows::fetch_ids(&mut *link.lock().await, "ack", statement, arguments, returned).await?;
+    rows::statuses(leases, returned, out);
+    Ok(())
 }
 
 #[async_trait]
@@ -149,25 +176,17 @@ impl Acker for LeaseAcker {
         if leases.is_empty() {
             return Ok(());
         }
-        let (statement, arguments) = match rows::common(leases, rows::attempt) {
-            Some(attempt) => {
-                // Sorted, so that two batches with jobs in common lock them in the same order.
-                rows::sorted_ids(leases, &mut self.ids);
-                let place = rows::common(leases, rows::place).unwrap_or(ANYWHERE);
-                let arguments = Bind::default().value(self.ids.as_slice())?.value(attempt)?.done();
-                (self.statements.places[place as usize].ack.clone(), arguments)
-            }
-            None => (self.statements.ack_mixed.clone(), mixed(leases, leases.iter().map(|_| WorkResult::Succeeded))?),
-        };
-        self.run(leases, &statement, arguments, out).await
+        match rows::common(leases, rows::attempt) {
+            Some(attempt) => self.ack_alike(leases, attempt, out).await,
+            None => self.ack_mixed(leases, leases.iter().map(|_| WorkResult::Succeeded), out).await,
+        }
     }
 
     async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
         if !results.contains(&WorkResult::Failed) {
             return self.ack(leases, out).await;
         }
-        let statement = self.statements.ack_mixed.clone();
-        self.run(leases, &statement, mixed(leases, results.iter().copied())?, out).await
+        self.ack_mixed(leases, results.iter().copied(), out).await
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
@@ -178,13 +197,15 @@ impl Acker for LeaseAcker {
 /// Puts `leases` back by `nack`, which takes ids and attempts: those that hold no more are left alone.
 pub(super) async fn give_back(link: &Mutex<Link>, nack: &AnnouncedStatement, leases: &[Lease]) -> Result<()> {
     if !leases.is_empty() {
-        nack.run(&mut *link.lock().await, "nack", rows::ids_and_attempts(leases)?).await?;
+        let held = rows::ids_and_attempts(leases);
+        let arguments = (Array(held.iter().map(|held| held.0)), Array(held.iter().map(|held| held.1)));
+        nack.run(&mut *link.lock().await, "nack", arguments).await?;
     }
     Ok(())
 }
 
 /// Ids, ascending, attempts and the status that each job gets.
-fn mixed(leases: &[Lease], results: impl Iterator<Item = WorkResult>) -> Result<PgArguments> {
+fn mixed(leases: &[Lease], results: impl Iterator<Item = WorkResult>) -> Vec<(i64, i32, i16)> {
     let status = |result| match result {
         WorkResult::Succeeded => DONE,
         WorkResult::Failed => DEAD,
@@ -193,6 +214,5 @@ fn mixed(leases: &[Lease], results: impl Iterator<Item = WorkResult>) -> Result<
         .map(|(lease, result)| (rows::id(lease), rows::attempt(lease), status(result)))
         .collect();
     held.sort_unstable();
-    let bind = Bind::default().array(held.iter().map(|held| held.0))?.array(held.iter().map(|held| held.1))?;
-    Ok(bind.array(held.iter().map(|held| held.2))?.done())
+    held
 }

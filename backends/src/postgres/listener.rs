@@ -11,6 +11,7 @@ use crate::claimer::{Announcements, Shares};
 use crate::counters::ClientCounters;
 use crate::error::Result;
 use crate::postgres::failure;
+use crate::postgres::trouble::Trouble;
 use crate::sync::lock;
 
 /// Pause between two attempts to connect anew.
@@ -91,11 +92,11 @@ impl ListenerSession {
             // A lost connection is told at once, and replaced here: meanwhile notifications are missed.
             listener.eager_reconnect(false);
             listener.listen(&self.channel).await?;
-            Ok(listener)
+            Ok::<_, sqlx::Error>(listener)
         };
         match timeout(self.limit, listening).await {
             Ok(Ok(listener)) => Ok(listener),
-            Ok(Err(error)) => Err(failure::of_connecting(&self.place, &error)),
+            Ok(Err(error)) => Err(failure::of_connecting(&self.place, &Trouble::from(error))),
             Err(_) => Err(failure::of_connecting_timeout(&self.place, self.limit)),
         }
     }

@@ -7,11 +7,14 @@
 //! * `settings`: what a queue is opened with; `address`: where the server is; `durability`: what a session asks of it;
 //! * `sql_texts`: the SQL with the schema's name filled in;
 //! * `connection`: one connection that bounds every round trip and reconnects by itself;
-//! * `failure`: what an error of the server or the driver means to the harness;
+//! * `client`: who speaks to the server on it: `wire`, a client of our own, or sqlx; designs do not know which;
+//! * `arguments`: what statements are given; `columns`: what their rows hold;
+//! * `trouble`: what goes wrong on a connection; `failure`: what that means to the harness;
 //! * `rows`: leases out of rows, ids out of leases;
 //! * `announced`: statements that make jobs ready and say so; `listener`: the connection that hears of it;
 //! * `producer` and `admin`: the same for every design (`schema/sql/queue.sql`); `namespace`, `ownership`, `describe` and `depth`
-//!   are the admin's larger parts.
+//!   are the admin's larger parts;
+//! * `floor`: a statement that does nothing.
 //!
 //! A producer has a connection of its own. A consumer has one that its claimer and its acker share through a lock, which
 //! is held for a round trip and never while waiting for work.
@@ -19,14 +22,18 @@
 mod address;
 mod admin;
 mod announced;
+mod arguments;
 mod backend;
 mod binding;
+mod client;
+mod columns;
 mod connection;
 mod depth;
 mod describe;
 mod designs;
 mod durability;
 mod failure;
+mod floor;
 mod leased;
 mod listener;
 mod namespace;
@@ -36,11 +43,15 @@ mod producer;
 mod rows;
 mod settings;
 mod sql_texts;
+mod trouble;
+mod wire;
 
 use std::num::NonZeroU32;
 
 use crate::capability::{Capabilities, Wake};
 use crate::entry::{EngineKind, Room};
+
+pub use self::floor::wire_floor;
 
 /// A PostgreSQL server, 15 or newer.
 pub const ENGINE: EngineKind = EngineKind {

@@ -5,11 +5,8 @@
 
 use std::fmt::Write;
 
-use sqlx::Row;
-
 use super::connection::Link;
 use super::namespace::Namespace;
-use super::rows::Bind;
 use super::sql_texts::prepared;
 use crate::error::{ErrorKind, Result};
 
@@ -66,9 +63,9 @@ impl Namespace {
     /// [`ErrorKind::Foreign`] when a schema of this name is not ours and not empty.
     pub(super) async fn inspect(&self, link: &mut Link) -> Result<Found> {
         let mut state: Option<(String, bool)> = None;
-        let arguments = Bind::default().value(self.name())?.done();
+        let arguments = (self.name(),);
         link.run("look for the queue's schema", &prepared(INSPECT.to_owned()), arguments, |row| {
-            state = Some((row.try_get(0)?, row.try_get(1)?));
+            state = Some((row.get(0)?, row.get(1)?));
             Ok(())
         })
         .await?;
@@ -92,9 +89,9 @@ impl Namespace {
     /// Names of what is ours of one kind.
     async fn ours(&self, link: &mut Link, what: &'static str, query: &str) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        let arguments = Bind::default().value(self.name())?.value(MARK)?.done();
+        let arguments = (self.name(), MARK);
         link.run(what, &prepared(query.to_owned()), arguments, |row| {
-            names.push(row.try_get(0)?);
+            names.push(row.get(0)?);
             Ok(())
         })
         .await?;

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use sqlx::SqlStr;
 
 use super::announced::AnnouncedStatement;
+use super::arguments::Array;
 use super::connection::Link;
-use super::rows::{Bind, job_column};
+use super::rows::job_column;
 use super::settings::{Role, Settings};
 use crate::error::{ErrorKind, Result};
 use crate::job::NewJob;
@@ -35,10 +36,8 @@ impl Producer for PgProducer {
         if jobs.is_empty() {
             return Ok(());
         }
-        let arguments = Bind::default()
-            .array(jobs.iter().map(|new| job_column(new.job)))?
-            .array(jobs.iter().map(|new| &*new.payload))?
-            .done();
+        let arguments =
+            (Array(jobs.iter().map(|new| job_column(new.job))), Array(jobs.iter().map(|new| &*new.payload)));
         let inserted = self.enqueue.run(&mut self.link, "enqueue", arguments).await?;
         if inserted == jobs.len() as u64 {
             return Ok(());

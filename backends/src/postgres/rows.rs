@@ -1,47 +1,15 @@
 //! Leases out of rows, arrays out of leases, statuses out of returned ids.
 
 use bytes::Bytes;
-use sqlx::postgres::{PgArguments, PgBindIterExt, PgRow};
-use sqlx::{Arguments, Encode, Postgres, Row, SqlStr, Type};
+use sqlx::SqlStr;
 
+use super::arguments::Arguments;
+use super::columns::Row;
 use super::connection::Link;
-use crate::error::{Error, ErrorKind, Result};
+use super::trouble::Trouble;
+use crate::error::Result;
 use crate::job::{JobId, Lease, LeaseToken};
 use crate::seam::AckStatus;
-
-/// Arguments of one statement, added in the order of its `$1`, `$2`, …
-#[derive(Default)]
-pub(super) struct Bind(PgArguments);
-
-impl Bind {
-    /// Adds one value.
-    ///
-    /// # Errors
-    /// When the driver cannot encode it, which for numbers and bytes means that it is larger than a message may be.
-    pub(super) fn value<'v>(mut self, value: impl Encode<'v, Postgres> + Type<Postgres>) -> Result<Self> {
-        self.0.add(value).map_err(|error| {
-            Error::new(
-                ErrorKind::Config,
-                "bind the arguments of a statement",
-                format!("{error}; use smaller batches or payloads"),
-            )
-        })?;
-        Ok(self)
-    }
-
-    /// Adds one array, encoded straight from the iterator.
-    pub(super) fn array<'v, I>(self, values: I) -> Result<Self>
-    where
-        I: Iterator,
-        I::Item: Encode<'v, Postgres> + Type<Postgres> + sqlx::postgres::PgHasArrayType,
-    {
-        self.value(values.bind_iter())
-    }
-
-    pub(super) fn done(self) -> PgArguments {
-        self.0
-    }
-}
 
 /// A limit of jobs as the statements take it.
 pub(super) fn limit(jobs: u32) -> i64 {
@@ -55,11 +23,11 @@ pub(super) fn sorted_ids(leases: &[Lease], ids: &mut Vec<i64>) {
     ids.sort_unstable();
 }
 
-/// Ids, ascending, and attempts as the statements take them that tell redelivered jobs from others.
-pub(super) fn ids_and_attempts(leases: &[Lease]) -> Result<PgArguments> {
+/// Ids, ascending, with attempts, for the statements that tell redelivered jobs from others.
+pub(super) fn ids_and_attempts(leases: &[Lease]) -> Vec<(i64, i32)> {
     let mut held: Vec<(i64, i32)> = leases.iter().map(|lease| (id(lease), attempt(lease))).collect();
     held.sort_unstable();
-    Ok(Bind::default().array(held.iter().map(|held| held.0))?.array(held.iter().map(|held| held.1))?.done())
+    held
 }
 
 /// Runs a statement that returns claimed rows and appends their leases; appends none when it fails.
@@ -67,7 +35,7 @@ pub(super) async fn fetch(
     link: &mut Link,
     what: &'static str,
     statement: &SqlStr,
-    arguments: PgArguments,
+    arguments: impl Arguments + Send,
     place: u32,
     out: &mut Vec<Lease>,
 ) -> Result<()> {
@@ -89,12 +57,12 @@ pub(super) async fn fetch_ids(
     link: &mut Link,
     what: &'static str,
     statement: &SqlStr,
-    arguments: PgArguments,
+    arguments: impl Arguments + Send,
     returned: &mut Vec<i64>,
 ) -> Result<()> {
     returned.clear();
     link.run(what, statement, arguments, |row| {
-        returned.push(row.try_get(0)?);
+        returned.push(row.get(0)?);
         Ok(())
     })
     .await?;
@@ -108,14 +76,14 @@ pub(super) fn job_column(job: JobId) -> i64 {
 
 /// Reads one claimed row (id, attempt, job, payload). `place` goes into the upper half of the token's second word, for
 /// backends that must remember where a row came from.
-pub(super) fn lease(row: &PgRow, place: u32) -> Result<Lease, sqlx::Error> {
-    let attempt: i32 = row.try_get(1)?;
+pub(super) fn lease(row: &Row<'_>, place: u32) -> Result<Lease, Trouble> {
+    let attempt: i32 = row.get(1)?;
     Ok(Lease {
-        job: JobId(row.try_get::<i64, _>(2)?.cast_unsigned()),
+        job: JobId(row.get::<i64>(2)?.cast_unsigned()),
         attempt: attempt.cast_unsigned(),
-        payload: Bytes::copy_from_slice(row.try_get(3)?),
+        payload: Bytes::copy_from_slice(row.get(3)?),
         token: LeaseToken([
-            row.try_get::<i64, _>(0)?.cast_unsigned(),
+            row.get::<i64>(0)?.cast_unsigned(),
             u64::from(attempt.cast_unsigned()) | u64::from(place) << 32,
         ]),
     })

@@ -8,6 +8,7 @@ use qbench_schema::result::Durability;
 use sqlx::postgres::PgConnectOptions;
 
 use super::address::Address;
+use super::client::Client;
 use super::listener::{ListenerSession, Listening};
 use super::namespace::{LONGEST, Namespace};
 use crate::capability::Wake;
@@ -52,6 +53,7 @@ pub(super) struct Settings {
     pub(super) poll_interval: Duration,
     pub(super) workers: u32,
     pub(super) timeout: Duration,
+    client: Client,
     /// Whoever listens for consumers that wait to be told.
     pub(super) listening: Listening,
     counters: ClientCounters,
@@ -62,7 +64,7 @@ impl Settings {
     /// Reads a configuration. Does not connect.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Config`] for an address that is not a PostgreSQL URL, or an impossible namespace.
+    /// [`crate::ErrorKind::Config`] for an address that is not a PostgreSQL URL, an impossible namespace, or an unknown client.
     pub(super) fn new(backend: &'static str, config: &BackendConfig) -> Result<Self> {
         Ok(Settings {
             backend,
@@ -74,6 +76,7 @@ impl Settings {
             poll_interval: config.poll_interval,
             workers: config.workers,
             timeout: config.timeout,
+            client: Client::of(&config.options)?,
             listening: Listening::default(),
             counters: config.counters.clone(),
             notes: (config.wake == Wake::Notify).then(|| NOTIFY_NOTE.to_owned()).into_iter().collect(),
@@ -91,6 +94,14 @@ impl Settings {
         // The server would cut it, too, and we compare it with what the server shows. All of it is ASCII.
         name.truncate(LONGEST);
         name
+    }
+
+    /// Who speaks to the server on a session of `role`: the client that was chosen, or, where nothing is measured, the general driver.
+    pub(super) fn client(&self, role: Role) -> Client {
+        match role {
+            Role::Admin | Role::Listener => Client::Sqlx,
+            Role::Producer | Role::Consumer => self.client,
+        }
     }
 
     /// Where a session of `role` counts its round trips: in the run's counter, or, on the control side, nowhere.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use qbench_schema::sql;
-use sqlx::{Row, SqlStr};
+use sqlx::SqlStr;
 use tokio::sync::Mutex;
 
 use crate::capability::Capabilities;
@@ -20,11 +20,13 @@ use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::postgres::admin::Design;
 use crate::postgres::announced::AnnouncedStatement;
+use crate::postgres::arguments::Arguments;
 use crate::postgres::backend::{Consumers, PgBackend};
+use crate::postgres::client::{self, Client};
 use crate::postgres::connection::Link;
 use crate::postgres::depth;
 use crate::postgres::leased::give_back;
-use crate::postgres::rows::{self, Bind};
+use crate::postgres::rows;
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::SqlTexts;
 use crate::seam::{AckStatus, Acker, Consumer};
@@ -36,6 +38,7 @@ pub(crate) const ENTRY: Entry = Entry {
     summary: "what batch SQL replaced: a statement per job, completions behind advisory locks, statistics counted up",
     colour: Some([86, 180, 233]),
     options: &[
+        client::OPTION,
         OptionSpec {
             key: "lock",
             default: "session",
@@ -56,8 +59,9 @@ pub(crate) const ENTRY: Entry = Entry {
     ],
     // Transactions that count up shared rows deadlock whenever eight consumers ack at once, each time for the server's
     // deadlock_timeout: nothing that a suite can wait for. Tests of their own look at them.
-    variants: &[&[("lock", "transaction"), ("statistics", "append")], &[("statistics", "append")]],
+    variants: &[client::GENERAL, &[("lock", "transaction"), ("statistics", "append")], &[("statistics", "append")]],
     contract: &|options| {
+        Client::of(options)?;
         Options::of(options).map(|_| Capabilities {
             max_claim_batch: MAX_LOOP,
             max_ack_batch: MAX_LOOP,
@@ -193,17 +197,13 @@ impl Queue {
         &self,
         what: &'static str,
         statement: &SqlStr,
-        lease_s: Option<f64>,
+        arguments: impl Arguments + Copy + Send,
         limit: u32,
         out: &mut Vec<Lease>,
     ) -> Result<()> {
         for _ in 0..limit {
             let before = out.len();
-            let bind = match lease_s {
-                Some(lease_s) => Bind::default().value(lease_s)?,
-                None => Bind::default(),
-            };
-            rows::fetch(&mut *self.link.lock().await, what, statement, bind.done(), ANYWHERE, out).await?;
+            rows::fetch(&mut *self.link.lock().await, what, statement, arguments, ANYWHERE, out).await?;
             if out.len() == before {
                 break;
             }
@@ -214,11 +214,11 @@ impl Queue {
 
 impl Look for Queue {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.one_by_one("claim", &self.statements.claim, None, limit, out).await
+        self.one_by_one("claim", &self.statements.claim, (), limit, out).await
     }
 
     async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.one_by_one("reclaim", &self.statements.reclaim, Some(self.lease_s), limit, out).await
+        self.one_by_one("reclaim", &self.statements.reclaim, (self.lease_s,), limit, out).await
     }
 }
 
@@ -306,22 +306,20 @@ impl Statements {
 
     /// Takes one job out of the queue and counts it, where its lease holds.
     async fn complete(&self, link: &mut Link, lease: &Lease) -> Result<AckStatus> {
-        let arguments = Bind::default().value(rows::id(lease))?.value(rows::attempt(lease))?.done();
+        let arguments = (rows::id(lease), rows::attempt(lease));
         let mut completed: Option<(i32, i64, i64)> = None;
         link.run("ack", &self.complete, arguments, |row| {
-            completed = Some((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+            completed = Some((row.get(0)?, row.get(1)?, row.get(2)?));
             Ok(())
         })
         .await?;
         let Some((entrypoint, time_in_queue_s, created_s)) = completed else { return Ok(AckStatus::Stale) };
-        let arguments = Bind::default().value(entrypoint)?.value(time_in_queue_s)?.value(created_s)?.done();
-        link.run("count a job", &self.count, arguments, |_| Ok(())).await?;
+        link.run("count a job", &self.count, (entrypoint, time_in_queue_s, created_s), |_| Ok(())).await?;
         Ok(AckStatus::Acked)
     }
 }
 
 /// Runs a statement about a lease's id whose answer says nothing.
 async fn on_id(link: &mut Link, statement: &SqlStr, lease: &Lease) -> Result<()> {
-    let arguments = Bind::default().value(rows::id(lease))?.done();
-    link.run("lock or unlock a job", statement, arguments, |_| Ok(())).await.map(|_| ())
+    link.run("lock or unlock a job", statement, (rows::id(lease),), |_| Ok(())).await.map(|_| ())
 }

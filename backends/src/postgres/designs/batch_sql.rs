@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qbench_schema::sql;
-use sqlx::Row;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -25,12 +24,14 @@ use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::postgres::admin::Design;
 use crate::postgres::announced::AnnouncedStatement;
+use crate::postgres::arguments::Array;
 use crate::postgres::backend::{Consumers, PgBackend};
+use crate::postgres::client::{self, Client};
 use crate::postgres::connection::Link;
 use crate::postgres::depth::{self, Share};
 use crate::postgres::leased;
 use crate::postgres::ownership;
-use crate::postgres::rows::{self, Bind};
+use crate::postgres::rows;
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, prepared};
 use crate::seam::Consumer;
@@ -42,6 +43,7 @@ pub(crate) const ENTRY: Entry = Entry {
     summary: "PgQueuer's design: batches by priority with retry of stale jobs, completion by one statement, statistics",
     colour: Some([204, 121, 167]),
     options: &[
+        client::OPTION,
         OptionSpec {
             key: "priorities",
             default: "1",
@@ -53,8 +55,11 @@ pub(crate) const ENTRY: Entry = Entry {
             help: "entrypoints that the jobs are spread over, 1 to 100; every worker serves all of them",
         },
     ],
-    variants: &[&[("priorities", "4"), ("entrypoints", "3")]],
-    contract: &|options| Options::of(options).map(Options::capabilities),
+    variants: &[client::GENERAL, &[("priorities", "4"), ("entrypoints", "3")]],
+    contract: &|options| {
+        Client::of(options)?;
+        Options::of(options).map(Options::capabilities)
+    },
     opener: &|config| Ok(Arc::new(open(config)?)),
 };
 
@@ -182,13 +187,14 @@ impl Queue {
         begin: Place,
         out: &mut Vec<Lease>,
     ) -> Result<Option<Place>> {
-        let arguments = self.arguments(limit, retry_s)?.value(begin.rank)?.value(begin.id)?.done();
+        let entrypoints = Array(self.statements.entrypoints.iter().map(String::as_str));
+        let arguments = (rows::limit(limit), entrypoints, retry_s, begin.rank, begin.id);
         let before = out.len();
         let mut last = None;
         let mut link = self.link.lock().await;
         let claimed = link.run("claim", &self.statements.claim, arguments, |row| {
             out.push(rows::lease(row, 0)?);
-            last = last.max(Some(Place { rank: row.try_get(4)?, id: row.try_get(0)? }));
+            last = last.max(Some(Place { rank: row.get(4)?, id: row.get(0)? }));
             Ok(())
         });
         if let Err(error) = claimed.await {
@@ -196,11 +202,6 @@ impl Queue {
             return Err(error);
         }
         Ok(last)
-    }
-
-    /// What claim and reclaim have in common.
-    fn arguments(&self, limit: u32, retry_s: Option<f64>) -> Result<Bind> {
-        Bind::default().value(rows::limit(limit))?.value(self.statements.entrypoints.as_slice())?.value(retry_s)
     }
 }
 
@@ -219,7 +220,8 @@ impl Look for Queue {
     }
 
     async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        let arguments = self.arguments(limit, Some(self.lease.as_secs_f64()))?.done();
+        let entrypoints = Array(self.statements.entrypoints.iter().map(String::as_str));
+        let arguments = (rows::limit(limit), entrypoints, self.lease.as_secs_f64());
         rows::fetch(&mut *self.link.lock().await, "reclaim", &self.statements.reclaim, arguments, 0, out).await
     }
 }

@@ -19,6 +19,7 @@ use crate::job::WorkerId;
 use crate::postgres::admin::Design;
 use crate::postgres::announced::{AnnouncedStatement, NotifyOne};
 use crate::postgres::backend::{Consumers, PgBackend};
+use crate::postgres::client::{self, Client};
 use crate::postgres::connection::Link;
 use crate::postgres::depth;
 use crate::postgres::settings::Settings;
@@ -32,14 +33,20 @@ pub(crate) const ENTRY: Entry = Entry {
     engine: crate::postgres::ENGINE,
     summary: "claim = DELETE … RETURNING, done jobs to an archive; at most once, or at least once with commit=ack",
     colour: Some([230, 159, 0]),
-    options: &[OptionSpec {
-        key: "commit",
-        default: "claim",
-        help: "when the delete is committed: claim (at most once: a job whose worker vanishes is lost) or ack (at least \
-               once: the transaction stays open while the job runs, one job per connection)",
-    }],
-    variants: &[&[("commit", "ack")]],
-    contract: &|options| is_at_ack(options).map(capabilities),
+    options: &[
+        client::OPTION,
+        OptionSpec {
+            key: "commit",
+            default: "claim",
+            help: "when the delete is committed: claim (at most once: a job whose worker vanishes is lost) or ack (at least \
+                   once: the transaction stays open while the job runs, one job per connection)",
+        },
+    ],
+    variants: &[client::GENERAL, &[("commit", "ack")]],
+    contract: &|options| {
+        Client::of(options)?;
+        is_at_ack(options).map(capabilities)
+    },
     opener: &|config| Ok(Arc::new(open(config)?)),
 };
 

@@ -5,7 +5,7 @@ mod rotation;
 use std::sync::Arc;
 
 use qbench_schema::sql;
-use sqlx::{Row, SqlStr};
+use sqlx::SqlStr;
 
 use self::rotation::Rotation;
 use crate::capability::{Capabilities, Order};
@@ -17,10 +17,11 @@ use crate::job::{Lease, WorkerId};
 use crate::postgres::admin::Design;
 use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::binding::{Binding, Serving};
+use crate::postgres::client::{self, Client};
 use crate::postgres::connection::Link;
 use crate::postgres::depth;
 use crate::postgres::leased::{self, Session, Statements};
-use crate::postgres::rows::{self, Bind};
+use crate::postgres::rows;
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, UNION, prepared};
 use crate::seam::Consumer;
@@ -32,6 +33,7 @@ pub(crate) const ENTRY: Entry = Entry {
     summary: "skip_locked over hash partitions; workers bound to partitions, partition tables addressed directly",
     colour: Some([0, 158, 115]),
     options: &[
+        client::OPTION,
         OptionSpec { key: "partitions", default: "16", help: "number of hash partitions, 1 to 256" },
         OptionSpec {
             key: "steal",
@@ -39,8 +41,9 @@ pub(crate) const ENTRY: Entry = Entry {
             help: "whether a worker that finds nothing in its own partitions looks into the others: true or false",
         },
     ],
-    variants: &[&[("partitions", "32")], &[("steal", "true")]],
+    variants: &[client::GENERAL, &[("partitions", "32")], &[("steal", "true")]],
     contract: &|options| {
+        Client::of(options)?;
         Options::of(options).map(|_| Capabilities { order: Order::FifoPerPartition, ..leased::CONTRACT })
     },
     opener: &|config| Ok(Arc::new(open(config)?)),
@@ -167,8 +170,8 @@ impl BoundPartitions {
     async fn probe(&self, probe: &SqlStr) -> Result<Vec<u32>> {
         let mut found = Vec::new();
         let mut link = self.session.link().await;
-        link.run("look for work", probe, Bind::default().done(), |row| {
-            found.push(row.try_get::<i32, _>(0)?.cast_unsigned());
+        link.run("look for work", probe, (), |row| {
+            found.push(row.get::<i32>(0)?.cast_unsigned());
             Ok(())
         })
         .await?;

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::postgres::admin::Design;
 use crate::postgres::backend::{Consumers, PgBackend};
+use crate::postgres::client::{self, Client};
 use crate::postgres::connection::Link;
 use crate::postgres::depth;
 use crate::postgres::leased::{self, Session, Statements};
@@ -24,9 +25,9 @@ pub(crate) const ENTRY: Entry = Entry {
     engine: crate::postgres::ENGINE,
     summary: "one table with a status column; SELECT … FOR UPDATE SKIP LOCKED; done jobs stay in it",
     colour: Some([0, 114, 178]),
-    options: &[],
-    variants: &[],
-    contract: &|_| Ok(leased::CONTRACT),
+    options: &[client::OPTION],
+    variants: &[client::GENERAL],
+    contract: &|options| Client::of(options).map(|_| leased::CONTRACT),
     opener: &|config| Ok(Arc::new(open(config)?)),
 };
 

@@ -70,7 +70,16 @@ pub fn run(command: &mut Command) -> anyhow::Result<(String, f64)> {
 }
 
 fn children_cpu_s() -> anyhow::Result<f64> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    cpu_s(UsageWho::RUSAGE_CHILDREN)
+}
+
+/// CPU time of this process so far, in seconds.
+pub fn own_cpu_s() -> anyhow::Result<f64> {
+    cpu_s(UsageWho::RUSAGE_SELF)
+}
+
+fn cpu_s(who: UsageWho) -> anyhow::Result<f64> {
+    let usage = getrusage(who)?;
     let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
@@ -89,7 +98,14 @@ pub fn backend(
     options: &[(&str, &str)],
 ) -> anyhow::Result<std::sync::Arc<dyn Backend>> {
     let entry = registry::find(id).with_context(|| format!("there is no backend {id}"))?;
-    let mut config = BackendConfig {
+    let mut config = config(url, durability, options);
+    config.wake = entry.capabilities(&config.options)?.wakes[0];
+    Ok(entry.open(&config)?)
+}
+
+/// A configuration on `url` in the peers' namespace.
+pub fn config(url: Option<&ServerUrl>, durability: Durability, options: &[(&str, &str)]) -> BackendConfig {
+    BackendConfig {
         url: url.cloned(),
         durability,
         lease: std::time::Duration::from_secs(60),
@@ -97,9 +113,7 @@ pub fn backend(
         timeout: std::time::Duration::from_secs(15),
         options: BackendOptions::new(options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))),
         ..BackendConfig::new(NAMESPACE)
-    };
-    config.wake = entry.capabilities(&config.options)?.wakes[0];
-    Ok(entry.open(&config)?)
+    }
 }
 
 /// Puts `jobs` jobs of `payload_bytes` into the peers' queue, as fast as one producer can.

@@ -8,9 +8,10 @@ use tokio::sync::Mutex;
 use super::statements::Statements;
 use crate::error::Result;
 use crate::job::{Lease, WorkerId};
+use crate::postgres::arguments::Array;
 use crate::postgres::connection::Link;
 use crate::postgres::leased::give_back;
-use crate::postgres::rows::{self, Bind};
+use crate::postgres::rows;
 use crate::seam::{AckStatus, Acker, WorkResult};
 
 /// Settles a worker's leases.
@@ -44,12 +45,12 @@ impl BatchAcker {
         self.settled.extend(leases.iter().zip(results).map(of));
         // So that two batches with jobs in common lock them in the same order.
         self.settled.sort_unstable();
-        let arguments = Bind::default()
-            .array(self.settled.iter().map(|settled| settled.0))?
-            .array(self.settled.iter().map(|settled| settled.1))?
-            .array(self.settled.iter().map(|settled| settled.2))?
-            .value(self.worker)?
-            .done();
+        let arguments = (
+            Array(self.settled.iter().map(|settled| settled.0)),
+            Array(self.settled.iter().map(|settled| settled.1)),
+            Array(self.settled.iter().map(|settled| settled.2)),
+            self.worker,
+        );
         let mut link = self.link.lock().await;
         rows::fetch_ids(&mut link, "ack", &self.statements.complete, arguments, &mut self.returned).await?;
         rows::statuses(leases, &mut self.returned, out);

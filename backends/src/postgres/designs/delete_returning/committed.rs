@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::SqlStr;
-use sqlx::postgres::PgArguments;
 use tokio::sync::Mutex;
 
 use crate::claimer::Look;
 use crate::error::Result;
 use crate::job::Lease;
 use crate::postgres::announced::AnnouncedStatement;
+use crate::postgres::arguments::Array;
 use crate::postgres::connection::Link;
-use crate::postgres::rows::{self, Bind};
+use crate::postgres::rows;
 use crate::postgres::settings::Settings;
 use crate::seam::{AckStatus, Acker, Consumer};
 
@@ -39,7 +39,7 @@ struct Queue {
 
 impl Look for Queue {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        let arguments = Bind::default().value(rows::limit(limit))?.done();
+        let arguments = (rows::limit(limit),);
         rows::fetch(&mut *self.link.lock().await, "claim", &self.statements.claim, arguments, 0, out).await
     }
 }
@@ -59,7 +59,13 @@ impl Acker for Archive {
         if leases.is_empty() {
             return Ok(());
         }
-        let arguments = whole_jobs(leases)?.value(self.worker)?.done();
+        let arguments = (
+            Array(leases.iter().map(rows::id)),
+            Array(leases.iter().map(|lease| rows::job_column(lease.job))),
+            Array(leases.iter().map(rows::attempt)),
+            Array(leases.iter().map(|lease| &*lease.payload)),
+            self.worker,
+        );
         rows::fetch_ids(&mut *self.link.lock().await, "ack", &self.statements.ack, arguments, &mut self.returned)
             .await?;
         rows::statuses(leases, &mut self.returned, out);
@@ -70,17 +76,13 @@ impl Acker for Archive {
         if leases.is_empty() {
             return Ok(());
         }
-        let arguments: PgArguments = whole_jobs(leases)?.done();
+        let arguments = (
+            Array(leases.iter().map(rows::id)),
+            Array(leases.iter().map(|lease| rows::job_column(lease.job))),
+            Array(leases.iter().map(rows::attempt)),
+            Array(leases.iter().map(|lease| &*lease.payload)),
+        );
         self.statements.nack.run(&mut *self.link.lock().await, "nack", arguments).await?;
         Ok(())
     }
-}
-
-/// Everything of the jobs, because the server has nothing of them any more.
-fn whole_jobs(leases: &[Lease]) -> Result<Bind> {
-    Bind::default()
-        .array(leases.iter().map(rows::id))?
-        .array(leases.iter().map(|lease| rows::job_column(lease.job)))?
-        .array(leases.iter().map(rows::attempt))?
-        .array(leases.iter().map(|lease| &*lease.payload))
 }

@@ -11,7 +11,7 @@ use crate::error::{ErrorKind, Result};
 use crate::job::{Lease, LeaseToken};
 use crate::postgres::announced::NotifyOne;
 use crate::postgres::connection::Link;
-use crate::postgres::rows::{self, Bind};
+use crate::postgres::rows;
 use crate::postgres::settings::Settings;
 use crate::seam::{AckStatus, Acker, Consumer};
 
@@ -51,8 +51,7 @@ impl Session {
         self.held = None;
         self.link.command("begin a claim", "BEGIN").await?;
         let before = out.len();
-        let arguments = Bind::default().value(worker)?.done();
-        if let Err(error) = rows::fetch(&mut self.link, "claim", claim, arguments, 0, out).await {
+        if let Err(error) = rows::fetch(&mut self.link, "claim", claim, (worker,), 0, out).await {
             // Closing rolls back, without asking a server that just failed for one more answer.
             self.link.disconnect();
             return Err(error);
