@@ -45,6 +45,30 @@ impl AckBuffer {
     pub const NONE: AckBuffer = AckBuffer { jobs: NonZeroU32::MIN, linger: Duration::ZERO };
 }
 
+/// Connections to the server that the two sides of a queue have open (METHODOLOGY F10), beside those that all share: the control
+/// side, a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// Of a producer.
+    pub per_producer: u32,
+    /// Of a worker, whatever it works on at a time.
+    pub per_worker: u32,
+    /// Of each slot of a worker, on top of those.
+    pub per_slot: u32,
+}
+
+impl Connections {
+    /// Of a queue that is asked within the process.
+    pub const NONE: Connections = Connections { per_producer: 0, per_worker: 0, per_slot: 0 };
+    /// One for each side of each participant: enqueues, claims and acks never wait for each other.
+    pub const ONE_A_SIDE: Connections = Connections { per_producer: 1, per_worker: 2, per_slot: 0 };
+
+    /// Those of a worker with `concurrency` slots.
+    pub fn of_worker(self, concurrency: u32) -> u32 {
+        self.per_worker + self.per_slot * concurrency
+    }
+}
+
 /// Contract and limits of one backend in one configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
@@ -80,6 +104,8 @@ pub struct Capabilities {
     pub ack_buffer: AckBuffer,
     /// Order seen by a single consumer.
     pub order: Order,
+    /// Connections that it has open; `None` where a library decides.
+    pub connections: Option<Connections>,
 }
 
 impl Capabilities {
@@ -108,6 +134,7 @@ impl Capabilities {
             records_failures: false,
             ack_buffer: AckBuffer::NONE,
             order: Order::Fifo,
+            connections: Some(Connections::ONE_A_SIDE),
         }
     }
 
@@ -131,6 +158,7 @@ impl Capabilities {
             one_claim_at_a_time: true,
             counts_attempts: false,
             sees_in_flight: false,
+            connections: Some(Connections { per_worker: 0, per_slot: 1, ..Connections::ONE_A_SIDE }),
             ..Capabilities::leased(wakes, max_enqueue_batch)
         }
     }

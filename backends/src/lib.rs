@@ -26,7 +26,7 @@ mod sync;
 pub mod url;
 pub mod valkey;
 
-pub use capability::{AckBuffer, Capabilities, Order, Recovery, Wake};
+pub use capability::{AckBuffer, Capabilities, Connections, Order, Recovery, Wake};
 pub use config::{BackendConfig, BackendOptions};
 pub use counters::ClientCounters;
 pub use entry::{EngineKind, Entry, OptionSpec, Room};

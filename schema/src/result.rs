@@ -170,6 +170,9 @@ pub struct RunIdentity {
     /// How idle workers wait for jobs (METHODOLOGY F8).
     #[serde(default)]
     pub waiting: Waiting,
+    /// Connections to the server that a worker had open, beside those that all share; absent where a library decides.
+    #[serde(default)]
+    pub connections_per_worker: Option<u64>,
     /// Time between two looks of a worker that polls; absent for one that is told.
     #[serde(default)]
     pub poll_interval_ms: Option<f64>,

@@ -301,6 +301,11 @@ columns! {
         run String = |run| settings_in_words(&run.identity.server_settings);
         cell #[serde(default)] String = the_same;
     }
+    connections_per_worker, "connections", "Connections to the server that a worker had open." {
+        run Option<u64> = |run| run.identity.connections_per_worker;
+        cell #[serde(default)] Option<u64> = the_same;
+        shown Cost 8 "connections\n/worker";
+    }
     checkpoints, "checkpoints", "Checkpoints that fell into the measured phase." {
         run Option<u64> = |run| run.maintenance.checkpoints;
         cell #[serde(default)] Option<u64> = sum;

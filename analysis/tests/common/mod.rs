@@ -94,6 +94,7 @@ impl Run {
                     topology: "private".to_owned(),
                     waiting: Waiting::Poll,
                     poll_interval_ms: Some(10.0),
+                    connections_per_worker: Some(2),
                 },
                 throughput_jobs_s: 499.6,
                 rates: Rates {

@@ -324,6 +324,7 @@ impl Contract {
                 WireOrder::None => Order::None,
                 WireOrder::Fifo => Order::Fifo,
             },
+            connections: None,
             ..Capabilities::leased(wakes, MAX_BATCH)
         }
     }

@@ -6,9 +6,8 @@ use async_trait::async_trait;
 use sqlx::SqlStr;
 
 use super::admin::{Design, PgAdmin};
-use super::connection::Link;
 use super::producer::PgProducer;
-use super::settings::{Role, Settings};
+use super::settings::Settings;
 use crate::capability::Wake;
 use crate::error::Result;
 use crate::job::{ProducerId, WorkerId};
@@ -16,8 +15,9 @@ use crate::seam::{Admin, Backend, Consumer, Producer};
 
 /// How a design claims and settles jobs.
 pub(super) trait Consumers: Send + Sync {
-    /// Both sides of worker `id` on a connection of its own.
-    fn on(&self, link: Link, settings: &Settings, id: WorkerId) -> Consumer;
+    /// Opens both sides of worker `id`: a connection for its claims and one for its acks, so that neither waits for the other
+    /// (METHODOLOGY F10); one for both, where a claim is what the ack ends.
+    fn open(&self, settings: &Arc<Settings>, id: WorkerId) -> impl Future<Output = Result<Consumer>> + Send;
 }
 
 /// One queue with one configuration. Designs differ in their tables, their contract, and in how they consume.
@@ -45,7 +45,6 @@ impl<C: Consumers> Backend for PgBackend<C> {
     }
 
     async fn consumer(&self, id: WorkerId) -> Result<Consumer> {
-        let link = Link::open(&self.settings, Role::Consumer).await?;
         // Held until the consumer has it, too.
         let _listener = match self.settings.wake {
             Wake::Notify => {
@@ -53,6 +52,6 @@ impl<C: Consumers> Backend for PgBackend<C> {
             }
             Wake::Poll | Wake::Block => None,
         };
-        Ok(self.consumers.on(link, &self.settings, id))
+        self.consumers.open(&self.settings, id).await
     }
 }

@@ -46,6 +46,14 @@ impl Link {
         Ok(link)
     }
 
+    /// Connects for the claims of a worker, and for its acks.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Connect`].
+    pub(super) async fn two(settings: &Arc<Settings>) -> Result<(Self, Self)> {
+        Ok((Link::open(settings, Role::Consumer).await?, Link::open(settings, Role::Consumer).await?))
+    }
+
     /// True while there is a connection that, for all we know, works.
     pub(super) fn is_connected(&self) -> bool {
         self.connection.is_some()

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use qbench_schema::sql;
 use sqlx::SqlStr;
-use tokio::sync::{Mutex, MutexGuard};
 
 use super::announced::AnnouncedStatement;
 use super::arguments::{Arguments, Array};
@@ -59,55 +58,55 @@ impl Statements {
     }
 }
 
-/// One worker's session, and what it claims with.
+/// What one worker claims with.
 pub(super) struct Session {
-    link: Arc<Mutex<Link>>,
+    link: Link,
     statements: Arc<Statements>,
     worker: i32,
     lease_s: f64,
 }
 
 impl Session {
-    /// A session of worker `id` on `link`, and the acker that shares it.
-    pub(super) fn new(
-        link: Link,
+    /// Connects both sides of worker `id`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Connect`].
+    pub(super) async fn open(
+        settings: &Arc<Settings>,
         statements: &Arc<Statements>,
-        settings: &Settings,
         id: WorkerId,
-    ) -> (Self, LeaseAcker) {
-        let link = Arc::new(Mutex::new(link));
-        let acker = LeaseAcker {
-            link: Arc::clone(&link),
-            statements: Arc::clone(statements),
-            ids: Vec::new(),
-            returned: Vec::new(),
-        };
+    ) -> Result<(Self, LeaseAcker)> {
+        let (claims, acks) = Link::two(settings).await?;
+        let acker =
+            LeaseAcker { link: acks, statements: Arc::clone(statements), ids: Vec::new(), returned: Vec::new() };
         let session = Session {
-            link,
+            link: claims,
             statements: Arc::clone(statements),
             worker: id.0.cast_signed(),
             lease_s: settings.lease.as_secs_f64(),
         };
-        (session, acker)
+        Ok((session, acker))
     }
 
-    /// The connection, when the acker does not use it.
-    pub(super) async fn link(&self) -> MutexGuard<'_, Link> {
-        self.link.lock().await
+    /// The connection of its claims.
+    pub(super) fn link(&mut self) -> &mut Link {
+        &mut self.link
     }
 
     /// Appends up to `limit` leases of ready jobs at `place`.
-    pub(super) async fn claim(&self, place: u32, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.fetch("claim", &self.statements.places[place as usize].claim, place, limit, out).await
+    pub(super) async fn claim(&mut self, place: u32, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        let statement = self.statements.places[place as usize].claim.clone();
+        self.fetch("claim", &statement, place, limit, out).await
     }
 
     /// Appends up to `limit` leases of jobs anywhere whose former holders let theirs expire.
-    pub(super) async fn reclaim(&self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.fetch("reclaim", &self.statements.reclaim, ANYWHERE, limit, out).await
+    pub(super) async fn reclaim(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        let statement = self.statements.reclaim.clone();
+        self.fetch("reclaim", &statement, ANYWHERE, limit, out).await
     }
 
     async fn fetch(
-        &self,
+        &mut self,
         what: &'static str,
         statement: &SqlStr,
         place: u32,
@@ -115,13 +114,13 @@ impl Session {
         out: &mut Vec<Lease>,
     ) -> Result<()> {
         let arguments = (rows::limit(limit), self.worker, self.lease_s);
-        rows::fetch(&mut *self.link().await, what, statement, arguments, place, out).await
+        rows::fetch(&mut self.link, what, statement, arguments, place, out).await
     }
 }
 
 /// Settles a worker's leases.
 pub(super) struct LeaseAcker {
-    link: Arc<Mutex<Link>>,
+    link: Link,
     statements: Arc<Statements>,
     /// Scratch of one ack, kept to spare its allocation.
     ids: Vec<i64>,
@@ -136,7 +135,8 @@ impl LeaseAcker {
         rows::sorted_ids(leases, &mut self.ids);
         let place = rows::common(leases, rows::place).unwrap_or(ANYWHERE);
         let statement = &self.statements.places[place as usize].ack;
-        settle(&self.link, statement, (Array(self.ids.iter().copied()), attempt), leases, &mut self.returned, out).await
+        settle(&mut self.link, statement, (Array(self.ids.iter().copied()), attempt), leases, &mut self.returned, out)
+            .await
     }
 
     /// Settles leases of any kind, each with its own result.
@@ -152,20 +152,20 @@ impl LeaseAcker {
             Array(held.iter().map(|held| held.1)),
             Array(held.iter().map(|held| held.2)),
         );
-        settle(&self.link, &self.statements.ack_mixed, arguments, leases, &mut self.returned, out).await
+        settle(&mut self.link, &self.statements.ack_mixed, arguments, leases, &mut self.returned, out).await
     }
 }
 
 /// Runs a `statement` that returns the ids that it settled, and tells of each lease whether it was among them.
 async fn settle(
-    link: &Mutex<Link>,
+    link: &mut Link,
     statement: &SqlStr,
     arguments: impl Arguments + Send,
     leases: &[Lease],
     returned: &mut Vec<i64>,
     out: &mut Vec<AckStatus>,
 ) -> Result<()> {
-    rows::fetch_ids(&mut *link.lock().await, "ack", statement, arguments, returned).await?;
+    rows::fetch_ids(link, "ack", statement, arguments, returned).await?;
     rows::statuses(leases, returned, out);
     Ok(())
 }
@@ -190,16 +190,16 @@ impl Acker for LeaseAcker {
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
-        give_back(&self.link, &self.statements.nack, leases).await
+        give_back(&mut self.link, &self.statements.nack, leases).await
     }
 }
 
 /// Puts `leases` back by `nack`, which takes ids and attempts: those that hold no more are left alone.
-pub(super) async fn give_back(link: &Mutex<Link>, nack: &AnnouncedStatement, leases: &[Lease]) -> Result<()> {
+pub(super) async fn give_back(link: &mut Link, nack: &AnnouncedStatement, leases: &[Lease]) -> Result<()> {
     if !leases.is_empty() {
         let held = rows::ids_and_attempts(leases);
         let arguments = (Array(held.iter().map(|held| held.0)), Array(held.iter().map(|held| held.1)));
-        nack.run(&mut *link.lock().await, "nack", arguments).await?;
+        nack.run(link, "nack", arguments).await?;
     }
     Ok(())
 }

@@ -447,3 +447,28 @@ async fn a_partition_that_nobody_serves_any_more_is_said_so() {
     }
     rig.stop().await;
 }
+
+/// METHODOLOGY F10.
+#[tokio::test]
+async fn a_worker_has_as_many_connections_as_its_queue_states() {
+    let mut rig = Rig::start().await;
+    const CONSUMERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'qbench:%:consumer:%'";
+    let room = registry::backends().filter(|entry| entry.engine == qbench_backends::postgres::ENGINE);
+    for entry in room {
+        for (name, options) in entry.option_sets() {
+            let stated = entry.capabilities(&options).expect("valid").connections.expect("known");
+            let config = BackendConfig { options, workers: 3, ..rig.config.clone() };
+            let backend = entry.open(&config).expect("opens");
+            backend.admin().await.expect("connects").setup().await.expect("sets up");
+            let mut consumers = Vec::new();
+            for worker in 0..3 {
+                consumers.push(backend.consumer(WorkerId(worker)).await.expect("connects"));
+            }
+            assert_eq!(rig.number(CONSUMERS).await, 3 * i64::from(stated.of_worker(1)), "{} {name}", entry.id);
+            drop(consumers);
+            backend.admin().await.expect("connects").teardown().await.expect("removes");
+            rig.sessions_have_ended().await;
+        }
+    }
+    rig.stop().await;
+}

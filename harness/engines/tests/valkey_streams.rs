@@ -367,3 +367,21 @@ async fn a_lease_that_was_settled_before_is_told_from_the_others_of_its_batch() 
     assert_eq!(consuming::ack(&mut consumer, &twice).await, [Stale, Stale, Stale, Acked, Acked, Acked, Stale]);
     assert_eq!(consuming::ack(&mut consumer, &leases).await, [Stale; 6]);
 }
+
+/// METHODOLOGY F10.
+#[tokio::test]
+async fn a_worker_has_as_many_connections_as_its_queue_states() {
+    let mut rig = Rig::start(Durability::D0).await;
+    let backend = rig.set_up().await;
+    let mut clients = async || -> usize {
+        let list: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut rig.raw).await.expect("answers");
+        list.lines().count()
+    };
+    let before = clients().await;
+    let first = backend.consumer(WorkerId(0)).await.expect("connects");
+    let second = backend.consumer(WorkerId(1)).await.expect("connects");
+    let entry = registry::find("valkey_streams").expect("registered");
+    let stated = entry.capabilities(&BackendOptions::default()).expect("valid").connections.expect("known");
+    assert_eq!(clients().await - before, 2 * stated.of_worker(1) as usize);
+    drop((first, second));
+}

@@ -60,6 +60,15 @@ fn describe_capabilities(capabilities: &Capabilities) -> BTreeMap<String, String
         ("records_failures", capabilities.records_failures.to_string()),
         ("ack_buffer", format!("{} jobs, {:?}", capabilities.ack_buffer.jobs, capabilities.ack_buffer.linger)),
         ("order", format!("{:?}", capabilities.order)),
+        (
+            "connections",
+            capabilities.connections.map_or("as the library has it".to_owned(), |connections| {
+                format!(
+                    "{} per producer, {} per worker, {} per slot of a worker",
+                    connections.per_producer, connections.per_worker, connections.per_slot
+                )
+            }),
+        ),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))

@@ -94,6 +94,9 @@ pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
         started_at: now.to_string(),
         measured_s: plan.workload.duration.as_secs_f64(),
         offered_jobs_s: plan.workload.rate.get(),
+        connections_per_worker: capabilities
+            .connections
+            .map(|connections| connections.of_worker(plan.workload.worker.concurrency.get()).into()),
         // Known once the server has been asked.
         engine_version: String::new(),
         server_settings: BTreeMap::new(),

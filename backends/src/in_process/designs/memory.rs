@@ -15,7 +15,7 @@ use bytes::Bytes;
 use qbench_schema::result::Durability;
 use tokio::time::Instant;
 
-use crate::capability::Capabilities;
+use crate::capability::{Capabilities, Connections};
 use crate::claimer::{Look, Signal, Waiting, WaitingClaimer};
 use crate::config::BackendConfig;
 use crate::counters::ClientCounters;
@@ -34,7 +34,8 @@ pub(crate) const ENTRY: Entry = Entry {
     options: &[],
     variants: &[],
     contract: &|_| {
-        Ok(Capabilities { records_failures: true, ..Capabilities::leased(Waiting::WITHIN_PROCESS, MAX_BATCH) })
+        let leased = Capabilities::leased(Waiting::WITHIN_PROCESS, MAX_BATCH);
+        Ok(Capabilities { records_failures: true, connections: Some(Connections::NONE), ..leased })
     },
     opener: &|config| Ok(Arc::new(MemoryBackend::open(config)?)),
 };

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use qbench_schema::result::Durability;
 
-use crate::capability::Capabilities;
+use crate::capability::{Capabilities, Connections};
 use crate::claimer::{Look, Signal, Waiting, WaitingClaimer};
 use crate::config::BackendConfig;
 use crate::counters::ClientCounters;
@@ -31,7 +31,7 @@ pub(crate) const ENTRY: Entry = Entry {
     variants: &[],
     contract: &|_| {
         let taken_out = Capabilities::taken_out(Waiting::WITHIN_PROCESS, MAX_BATCH);
-        Ok(Capabilities { nack: false, counts_attempts: false, ..taken_out })
+        Ok(Capabilities { nack: false, counts_attempts: false, connections: Some(Connections::NONE), ..taken_out })
     },
     opener: &|config| Ok(Arc::new(NullBackend::open(config)?)),
 };

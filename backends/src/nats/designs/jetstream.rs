@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::capability::{Capabilities, Recovery};
+use crate::capability::{Capabilities, Connections, Recovery};
 use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{Entry, OptionSpec};
 use crate::error::Result;
@@ -55,9 +55,11 @@ pub(crate) const ENTRY: Entry = Entry {
     }],
     variants: &[&[("in_progress", "yes")]],
     contract: &|options| {
-        let recovery = if keeps(options)? { Recovery::Heartbeat } else { Recovery::LeaseExpiry };
+        let (recovery, per_worker) =
+            if keeps(options)? { (Recovery::Heartbeat, 3) } else { (Recovery::LeaseExpiry, 2) };
+        let connections = Some(Connections { per_worker, ..Connections::ONE_A_SIDE });
         let common = Capabilities::leased(WAKES, MAX_BATCH);
-        Ok(Capabilities { recovery, detects_stale_ack: false, counts_returned_as_ready: false, ..common })
+        Ok(Capabilities { recovery, detects_stale_ack: false, counts_returned_as_ready: false, connections, ..common })
     },
     opener: &|config| Ok(Arc::new(NatsJetstream::open(config)?)),
 };

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use qbench_schema::sql;
 use sqlx::SqlStr;
-use tokio::sync::Mutex;
 
 use crate::capability::Capabilities;
 use crate::claimer::{ANYWHERE, Look};
@@ -174,18 +173,17 @@ struct Statements {
 struct OneByOne(Arc<Statements>);
 
 impl Consumers for OneByOne {
-    fn on(&self, link: Link, settings: &Settings, _id: WorkerId) -> Consumer {
-        let link = Arc::new(Mutex::new(link));
-        let queue =
-            Queue { link: Arc::clone(&link), statements: Arc::clone(&self.0), lease_s: settings.lease.as_secs_f64() };
-        let acker = LockingAcker { link, statements: Arc::clone(&self.0) };
-        Consumer { claimer: settings.claimer(queue), acker: Box::new(acker) }
+    async fn open(&self, settings: &Arc<Settings>, _id: WorkerId) -> Result<Consumer> {
+        let (claims, acks) = Link::two(settings).await?;
+        let queue = Queue { link: claims, statements: Arc::clone(&self.0), lease_s: settings.lease.as_secs_f64() };
+        let acker = LockingAcker { link: acks, statements: Arc::clone(&self.0) };
+        Ok(Consumer { claimer: settings.claimer(queue), acker: Box::new(acker) })
     }
 }
 
 /// The queue table as one worker claims from it.
 struct Queue {
-    link: Arc<Mutex<Link>>,
+    link: Link,
     statements: Arc<Statements>,
     lease_s: f64,
 }
@@ -194,7 +192,7 @@ impl Queue {
     /// Runs `statement`, which takes one job, until there is none or `limit` are taken. What was taken before an error stays
     /// in `out`: those jobs are ours.
     async fn one_by_one(
-        &self,
+        &mut self,
         what: &'static str,
         statement: &SqlStr,
         arguments: impl Arguments + Copy + Send,
@@ -203,7 +201,7 @@ impl Queue {
     ) -> Result<()> {
         for _ in 0..limit {
             let before = out.len();
-            rows::fetch(&mut *self.link.lock().await, what, statement, arguments, ANYWHERE, out).await?;
+            rows::fetch(&mut self.link, what, statement, arguments, ANYWHERE, out).await?;
             if out.len() == before {
                 break;
             }
@@ -214,17 +212,19 @@ impl Queue {
 
 impl Look for Queue {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.one_by_one("claim", &self.statements.claim, (), limit, out).await
+        let statement = self.statements.claim.clone();
+        self.one_by_one("claim", &statement, (), limit, out).await
     }
 
     async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        self.one_by_one("reclaim", &self.statements.reclaim, (self.lease_s,), limit, out).await
+        let statement = self.statements.reclaim.clone();
+        self.one_by_one("reclaim", &statement, (self.lease_s,), limit, out).await
     }
 }
 
 /// Settles a worker's leases one after the other, in the order in which they come.
 struct LockingAcker {
-    link: Arc<Mutex<Link>>,
+    link: Link,
     statements: Arc<Statements>,
 }
 
@@ -235,10 +235,10 @@ impl Acker for LockingAcker {
             return Ok(());
         }
         let before = out.len();
-        let mut link = self.link.lock().await;
+        let link = &mut self.link;
         let acked = match &self.statements.locks {
-            Locks::OfTransaction { lock } => self.statements.ack_together(&mut link, lock, leases, out).await,
-            Locks::OfSession { lock, unlock } => self.statements.ack_apart(&mut link, lock, unlock, leases, out).await,
+            Locks::OfTransaction { lock } => self.statements.ack_together(link, lock, leases, out).await,
+            Locks::OfSession { lock, unlock } => self.statements.ack_apart(link, lock, unlock, leases, out).await,
         };
         if acked.is_err() {
             out.truncate(before);
@@ -247,7 +247,7 @@ impl Acker for LockingAcker {
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
-        give_back(&self.link, &self.statements.nack, leases).await
+        give_back(&mut self.link, &self.statements.nack, leases).await
     }
 }
 

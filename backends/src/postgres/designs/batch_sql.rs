@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qbench_schema::sql;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use self::acker::BatchAcker;
@@ -142,22 +141,23 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
 struct Batches(Arc<Statements>);
 
 impl Consumers for Batches {
-    fn on(&self, link: Link, settings: &Settings, id: WorkerId) -> Consumer {
-        let link = Arc::new(Mutex::new(link));
+    async fn open(&self, settings: &Arc<Settings>, id: WorkerId) -> Result<Consumer> {
+        let (claims, acks) = Link::two(settings).await?;
         let queue = Queue {
-            link: Arc::clone(&link),
+            link: claims,
             statements: Arc::clone(&self.0),
             lease: settings.lease,
             retry_at: Instant::now(),
             front: Front::new(self.0.priorities),
         };
-        Consumer { claimer: settings.claimer(queue), acker: Box::new(BatchAcker::new(link, Arc::clone(&self.0), id)) }
+        let acker = BatchAcker::new(acks, Arc::clone(&self.0), id);
+        Ok(Consumer { claimer: settings.claimer(queue), acker: Box::new(acker) })
     }
 }
 
 /// The queue as one worker claims from it.
 struct Queue {
-    link: Arc<Mutex<Link>>,
+    link: Link,
     statements: Arc<Statements>,
     /// The retry timer.
     lease: Duration,
@@ -181,7 +181,7 @@ impl Queue {
 
     /// Claims behind `begin`; returns the place of the last job, in the order of claims.
     async fn claim(
-        &self,
+        &mut self,
         limit: u32,
         retry_s: Option<f64>,
         begin: Place,
@@ -191,8 +191,7 @@ impl Queue {
         let arguments = (rows::limit(limit), entrypoints, retry_s, begin.rank, begin.id);
         let before = out.len();
         let mut last = None;
-        let mut link = self.link.lock().await;
-        let claimed = link.run("claim", &self.statements.claim, arguments, |row| {
+        let claimed = self.link.run("claim", &self.statements.claim, arguments, |row| {
             out.push(rows::lease(row, 0)?);
             last = last.max(Some(Place { rank: row.get(4)?, id: row.get(0)? }));
             Ok(())
@@ -222,7 +221,7 @@ impl Look for Queue {
     async fn take_expired(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         let entrypoints = Array(self.statements.entrypoints.iter().map(String::as_str));
         let arguments = (rows::limit(limit), entrypoints, self.lease.as_secs_f64());
-        rows::fetch(&mut *self.link.lock().await, "reclaim", &self.statements.reclaim, arguments, 0, out).await
+        rows::fetch(&mut self.link, "reclaim", &self.statements.reclaim, arguments, 0, out).await
     }
 }
 

@@ -20,7 +20,6 @@ use crate::postgres::admin::Design;
 use crate::postgres::announced::{AnnouncedStatement, NotifyOne};
 use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::client::{self, Client};
-use crate::postgres::connection::Link;
 use crate::postgres::depth;
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, prepared};
@@ -104,11 +103,11 @@ fn capabilities(at_ack: bool) -> Capabilities {
 }
 
 impl Consumers for Commit {
-    fn on(&self, link: Link, settings: &Settings, id: WorkerId) -> Consumer {
+    async fn open(&self, settings: &Arc<Settings>, id: WorkerId) -> Result<Consumer> {
         let worker = id.0.cast_signed();
         match self {
-            Commit::AtClaim(statements) => committed::consumer(link, settings, statements, worker),
-            Commit::AtAck(statements) => held::consumer(link, settings, statements, worker),
+            Commit::AtClaim(statements) => committed::open(settings, statements, worker).await,
+            Commit::AtAck(statements) => held::open(settings, statements, worker).await,
         }
     }
 }

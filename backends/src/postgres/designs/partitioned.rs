@@ -18,7 +18,6 @@ use crate::postgres::admin::Design;
 use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::binding::{Binding, Serving};
 use crate::postgres::client::{self, Client};
-use crate::postgres::connection::Link;
 use crate::postgres::depth;
 use crate::postgres::leased::{self, Session, Statements};
 use crate::postgres::rows;
@@ -115,8 +114,8 @@ struct Partitions {
 }
 
 impl Consumers for Partitions {
-    fn on(&self, link: Link, settings: &Settings, id: WorkerId) -> Consumer {
-        let (session, acker) = Session::new(link, &self.statements, settings, id);
+    async fn open(&self, settings: &Arc<Settings>, id: WorkerId) -> Result<Consumer> {
+        let (session, acker) = Session::open(settings, &self.statements, id).await?;
         let served: Vec<u32> = [self.binding.own(id), self.binding.others(id)].concat();
         let partitions = BoundPartitions {
             session,
@@ -125,7 +124,7 @@ impl Consumers for Partitions {
             others: Group::new(self.binding.others(id), &self.probe),
             _serving: self.binding.serve(id),
         };
-        Consumer { claimer: settings.claimer(partitions), acker: Box::new(acker) }
+        Ok(Consumer { claimer: settings.claimer(partitions), acker: Box::new(acker) })
     }
 }
 
@@ -160,21 +159,20 @@ struct BoundPartitions {
 }
 
 impl BoundPartitions {
-    async fn claim_from(&self, partition: u32, limit: u32, out: &mut Vec<Lease>) -> Result<bool> {
+    async fn claim_from(&mut self, partition: u32, limit: u32, out: &mut Vec<Lease>) -> Result<bool> {
         let before = out.len();
         self.session.claim(place_of(partition), limit, out).await?;
         Ok(out.len() > before)
     }
 
     /// The partitions of a group that have work now.
-    async fn probe(&self, probe: &SqlStr) -> Result<Vec<u32>> {
+    async fn probe(&mut self, probe: &SqlStr) -> Result<Vec<u32>> {
         let mut found = Vec::new();
-        let mut link = self.session.link().await;
-        link.run("look for work", probe, (), |row| {
+        let look = self.session.link().run("look for work", probe, (), |row| {
             found.push(row.get::<i32>(0)?.cast_unsigned());
             Ok(())
-        })
-        .await?;
+        });
+        look.await?;
         Ok(found)
     }
 
@@ -197,7 +195,7 @@ impl BoundPartitions {
             if probed {
                 return Ok(false);
             }
-            let found = self.probe(&self.own.probe).await?;
+            let found = self.probe(&self.own.probe.clone()).await?;
             self.own.rotation.refill(&found);
             probed = true;
         }
@@ -205,7 +203,7 @@ impl BoundPartitions {
 
     /// Claims from a partition of other workers. Always asks anew: stealing is for the moment only.
     async fn steal(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        let found = self.probe(&self.others.probe).await?;
+        let found = self.probe(&self.others.probe.clone()).await?;
         self.others.rotation.refill(&found);
         while let Some(partition) = self.others.rotation.next() {
             if self.claim_from(partition, limit, out).await? {

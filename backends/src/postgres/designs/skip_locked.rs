@@ -12,7 +12,6 @@ use crate::job::{Lease, WorkerId};
 use crate::postgres::admin::Design;
 use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::client::{self, Client};
-use crate::postgres::connection::Link;
 use crate::postgres::depth;
 use crate::postgres::leased::{self, Session, Statements};
 use crate::postgres::settings::Settings;
@@ -58,9 +57,9 @@ fn open(config: &BackendConfig) -> Result<PgBackend<OneTable>> {
 struct OneTable(Arc<Statements>);
 
 impl Consumers for OneTable {
-    fn on(&self, link: Link, settings: &Settings, id: WorkerId) -> Consumer {
-        let (session, acker) = Session::new(link, &self.0, settings, id);
-        Consumer { claimer: settings.claimer(Table(session)), acker: Box::new(acker) }
+    async fn open(&self, settings: &Arc<Settings>, id: WorkerId) -> Result<Consumer> {
+        let (session, acker) = Session::open(settings, &self.0, id).await?;
+        Ok(Consumer { claimer: settings.claimer(Table(session)), acker: Box::new(acker) })
     }
 }
 

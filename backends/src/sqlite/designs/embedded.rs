@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::capability::Capabilities;
+use crate::capability::{Capabilities, Connections};
 use crate::claimer::Waiting;
 use crate::entry::Entry;
 use crate::error::Result;
@@ -30,7 +30,9 @@ pub(crate) const ENTRY: Entry = Entry {
     variants: &[],
     contract: &|_| {
         let leased = Capabilities::leased(Waiting::WITHIN_PROCESS, MAX_BATCH);
-        Ok(Capabilities { max_enqueue_batch: MAX_ENQUEUE_BATCH, ..leased })
+        // One writer at a time is all that the file permits: a second connection would only wait.
+        let connections = Some(Connections { per_worker: 1, ..Connections::ONE_A_SIDE });
+        Ok(Capabilities { max_enqueue_batch: MAX_ENQUEUE_BATCH, connections, ..leased })
     },
     opener: &|config| Ok(Arc::new(Sqlite { settings: Arc::new(Settings::new(config)?) })),
 };

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
 
 use super::statements::Statements;
 use crate::error::Result;
@@ -16,7 +15,7 @@ use crate::seam::{AckStatus, Acker, WorkResult};
 
 /// Settles a worker's leases.
 pub(super) struct BatchAcker {
-    link: Arc<Mutex<Link>>,
+    link: Link,
     statements: Arc<Statements>,
     worker: i32,
     /// Scratch of one completion, kept to spare its allocation.
@@ -26,7 +25,7 @@ pub(super) struct BatchAcker {
 }
 
 impl BatchAcker {
-    pub(super) fn new(link: Arc<Mutex<Link>>, statements: Arc<Statements>, id: WorkerId) -> Self {
+    pub(super) fn new(link: Link, statements: Arc<Statements>, id: WorkerId) -> Self {
         BatchAcker { link, statements, worker: id.0.cast_signed(), settled: Vec::new(), returned: Vec::new() }
     }
 
@@ -51,8 +50,7 @@ impl BatchAcker {
             Array(self.settled.iter().map(|settled| settled.2)),
             self.worker,
         );
-        let mut link = self.link.lock().await;
-        rows::fetch_ids(&mut link, "ack", &self.statements.complete, arguments, &mut self.returned).await?;
+        rows::fetch_ids(&mut self.link, "ack", &self.statements.complete, arguments, &mut self.returned).await?;
         rows::statuses(leases, &mut self.returned, out);
         Ok(())
     }
@@ -77,6 +75,6 @@ impl Acker for BatchAcker {
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
-        give_back(&self.link, &self.statements.nack, leases).await
+        give_back(&mut self.link, &self.statements.nack, leases).await
     }
 }

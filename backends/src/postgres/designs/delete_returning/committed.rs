@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::SqlStr;
-use tokio::sync::Mutex;
 
 use crate::claimer::Look;
 use crate::error::Result;
@@ -23,30 +22,30 @@ pub(super) struct Statements {
     pub(super) nack: AnnouncedStatement,
 }
 
-/// Both sides of a worker on `link`.
-pub(super) fn consumer(link: Link, settings: &Settings, statements: &Arc<Statements>, worker: i32) -> Consumer {
-    let link = Arc::new(Mutex::new(link));
-    let queue = Queue { link: Arc::clone(&link), statements: Arc::clone(statements) };
-    let archive = Archive { link, statements: Arc::clone(statements), worker, returned: Vec::new() };
-    Consumer { claimer: settings.claimer(queue), acker: Box::new(archive) }
+/// Both sides of a worker, each on a connection of its own.
+pub(super) async fn open(settings: &Arc<Settings>, statements: &Arc<Statements>, worker: i32) -> Result<Consumer> {
+    let (claims, acks) = Link::two(settings).await?;
+    let queue = Queue { link: claims, statements: Arc::clone(statements) };
+    let archive = Archive { link: acks, statements: Arc::clone(statements), worker, returned: Vec::new() };
+    Ok(Consumer { claimer: settings.claimer(queue), acker: Box::new(archive) })
 }
 
 /// The queue table as one worker claims from it.
 struct Queue {
-    link: Arc<Mutex<Link>>,
+    link: Link,
     statements: Arc<Statements>,
 }
 
 impl Look for Queue {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
         let arguments = (rows::limit(limit),);
-        rows::fetch(&mut *self.link.lock().await, "claim", &self.statements.claim, arguments, 0, out).await
+        rows::fetch(&mut self.link, "claim", &self.statements.claim, arguments, 0, out).await
     }
 }
 
 /// The archive as one worker settles its leases.
 struct Archive {
-    link: Arc<Mutex<Link>>,
+    link: Link,
     statements: Arc<Statements>,
     worker: i32,
     /// Scratch of one ack, kept to spare its allocation.
@@ -66,8 +65,7 @@ impl Acker for Archive {
             Array(leases.iter().map(|lease| &*lease.payload)),
             self.worker,
         );
-        rows::fetch_ids(&mut *self.link.lock().await, "ack", &self.statements.ack, arguments, &mut self.returned)
-            .await?;
+        rows::fetch_ids(&mut self.link, "ack", &self.statements.ack, arguments, &mut self.returned).await?;
         rows::statuses(leases, &mut self.returned, out);
         Ok(())
     }
@@ -82,7 +80,7 @@ impl Acker for Archive {
             Array(leases.iter().map(rows::attempt)),
             Array(leases.iter().map(|lease| &*lease.payload)),
         );
-        self.statements.nack.run(&mut *self.link.lock().await, "nack", arguments).await?;
+        self.statements.nack.run(&mut self.link, "nack", arguments).await?;
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::job::{Lease, LeaseToken};
 use crate::postgres::announced::NotifyOne;
 use crate::postgres::connection::Link;
 use crate::postgres::rows;
-use crate::postgres::settings::Settings;
+use crate::postgres::settings::{Role, Settings};
 use crate::seam::{AckStatus, Acker, Consumer};
 
 /// The statements of consumers.
@@ -22,12 +22,13 @@ pub(super) struct Statements {
     pub(super) notify_one: NotifyOne,
 }
 
-/// Both sides of a worker on `link`.
-pub(super) fn consumer(link: Link, settings: &Settings, statements: &Arc<Statements>, worker: i32) -> Consumer {
+/// Both sides of a worker, on one connection: the ack ends the transaction of the claim.
+pub(super) async fn open(settings: &Arc<Settings>, statements: &Arc<Statements>, worker: i32) -> Result<Consumer> {
+    let link = Link::open(settings, Role::Consumer).await?;
     let session = Arc::new(Mutex::new(Session { link, held: None, deliveries: 0 }));
     let queue = Queue { session: Arc::clone(&session), statements: Arc::clone(statements), worker };
     let settler = Settler { session, statements: Arc::clone(statements) };
-    Consumer { claimer: settings.claimer(queue), acker: Box::new(settler) }
+    Ok(Consumer { claimer: settings.claimer(queue), acker: Box::new(settler) })
 }
 
 /// The connection and the job that its open transaction holds.
