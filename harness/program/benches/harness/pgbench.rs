@@ -75,7 +75,7 @@ fn compare_on(runtime: &tokio::runtime::Runtime, server: &PostgresServer) -> any
 const COMMON: [&str; 4] = ["--backend", "skip_locked", "--durability", "d1"];
 
 fn compare_turns(table: &mut Table, what: &str, (ours, theirs): (Vec<Turn>, Vec<Turn>)) {
-    let of = |turns: &[Turn], figure: fn(&Turn) -> f64| median(turns.iter().map(figure).collect());
+    let of = |turns: &[Turn], figure: fn(&Turn) -> f64| median(turns.iter().map(figure));
     let rates = (of(&ours, |turn| turn.jobs_s), of(&theirs, |turn| turn.jobs_s));
     let costs = (of(&ours, |turn| turn.client_cpu_us_per_job), of(&theirs, |turn| turn.client_cpu_us_per_job));
     let (rate, cost) = (rates.0 / rates.1, costs.0 / costs.1);
