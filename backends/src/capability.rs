@@ -5,6 +5,7 @@ use std::time::Duration;
 
 pub use qbench_schema::load::Wake;
 use qbench_schema::result::Delivery;
+use serde::Deserialize;
 
 /// Which order a single consumer sees when nothing fails and nobody else consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,7 +19,8 @@ pub enum Order {
 }
 
 /// What becomes of a job whose consumer vanished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Recovery {
     /// Nothing: it is gone (at most once).
     None,

@@ -78,6 +78,11 @@ impl Error {
         Error::new(ErrorKind::Config, "", message)
     }
 
+    /// An operation whose answer did not come, and `why`.
+    pub fn unknown(context: impl Into<String>, why: impl fmt::Display) -> Self {
+        Error::new(ErrorKind::Unknown, context, format!("{why}, so it may or may not have happened"))
+    }
+
     /// What a method answers while its backend is being written: the conformance suite then says which cases wait for it.
     pub fn not_written(method: &str) -> Self {
         Error::new(ErrorKind::Server, method, "not written yet")

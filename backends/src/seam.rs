@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qbench_schema::result::{Durability, PartitionShare};
+use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::job::{Lease, NewJob, ProducerId, WorkerId};
@@ -57,7 +58,9 @@ pub trait Admin: Send {
 
     /// Brings the server into the state that the measured window should start from, so that no maintenance left over
     /// from setup or warm-up falls into it (PostgreSQL: ANALYZE and CHECKPOINT). Does nothing where there is none.
-    async fn settle(&mut self) -> Result<()>;
+    async fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Jobs waiting and in flight, as of one instant. Cheap enough to be asked every second beside a full load, whatever the
     /// backlog: what it costs may grow with what workers hold, never with what waits.
@@ -195,8 +198,10 @@ pub enum AckStatus {
     Stale,
 }
 
-/// Jobs that are not finished. A backend that cannot see one of them says 0 and states so in its capabilities.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Jobs that are not finished. A backend that cannot see one of them says 0 and states so in its capabilities. An adapter answers
+/// with the same fields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Depth {
     /// Waiting to be claimed.
     pub ready: u64,
@@ -204,8 +209,9 @@ pub struct Depth {
     pub in_flight: u64,
 }
 
-/// The server's own account of every job.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The server's own account of every job. An adapter answers with the same fields, but for the partitions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Census {
     /// Jobs that ever entered the queue since setup or reset, where the server can tell.
     pub enqueued: Option<u64>,
@@ -218,6 +224,7 @@ pub struct Census {
     /// Settled as failed, and given up for good.
     pub dead: u64,
     /// Jobs that ever entered each partition, and the workers that are bound to it; empty where there are no partitions.
+    #[serde(skip)]
     pub partitions: Vec<PartitionShare>,
 }
 

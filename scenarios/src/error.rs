@@ -59,3 +59,10 @@ pub enum Error {
     #[error("{0}")]
     Overload(String),
 }
+
+impl Error {
+    /// [`Error::Value`].
+    pub(crate) fn value(place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Error::Value { place: place.into(), problem: problem.into() }
+    }
+}

@@ -121,9 +121,15 @@ pub static KEYS: &[KeySpec] = keys! {
         "Percentage of the jobs whose work fails, chosen by the job's number and the seed";
     "panic-pct", Some("P"), panic_pct, |text| percent(text, "the share of jobs whose work panics"), print,
         "Percentage of the jobs whose work panics, chosen likewise";
-    "wake", Some("poll|notify|block|push|auto"), wake, wake, print_wake,
+    "wake", Some("poll|notify|block|push|auto"), wake,
+        |text| unless_auto(text, |text| choice(text, &AskedWake::ALL, AskedWake::name)),
+        |wake: Option<AskedWake>| wake.map_or(AUTO, AskedWake::name).to_owned(),
         "How workers learn of work; push: notify or block, whichever the backend has; auto: the backend's own way";
-    "poll-interval", Some("D|auto"), poll_interval, poll_interval, print_poll_interval,
+    "poll-interval", Some("D|auto"), poll_interval,
+        |text| unless_auto(text, |text| {
+            within(text, Duration::from_millis(1), Duration::from_secs(60), "the poll interval")
+        }),
+        |interval: Option<Duration>| interval.map_or(AUTO.to_owned(), format_duration),
         "Interval of polling, and of the fallback beside notifications; auto: 10ms, and 5s beside notifications";
     "lease", Some("D"), lease,
         |text| within(text, Duration::from_millis(1), Duration::from_secs(24 * 3600), "the lease"), format_duration,
@@ -212,28 +218,9 @@ fn choice<T: Copy>(text: &str, all: &[T], name: fn(T) -> &'static str) -> Result
     })
 }
 
-fn wake(text: &str) -> Result<Option<AskedWake>, String> {
-    unless_auto(text, |text| choice(text, &AskedWake::ALL, AskedWake::name))
-}
-
 /// A value that may be left to the backend.
 fn unless_auto<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, String> {
     if text == AUTO { Ok(None) } else { parse(text).map(Some) }
-}
-
-fn print_wake(wake: Option<AskedWake>) -> String {
-    wake.map_or(AUTO, AskedWake::name).to_owned()
-}
-
-fn poll_interval(text: &str) -> Result<Option<Duration>, String> {
-    if text == AUTO {
-        return Ok(None);
-    }
-    within(text, Duration::from_millis(1), Duration::from_secs(60), "the poll interval").map(Some)
-}
-
-fn print_poll_interval(interval: Option<Duration>) -> String {
-    interval.map_or_else(|| AUTO.to_owned(), format_duration)
 }
 
 const AUTO: &str = "auto";

@@ -111,7 +111,7 @@ impl Overrides {
             hint: keys::hint(key, others),
         })?;
         (spec.parse)(&mut self.values, value)
-            .map_err(|problem| Error::Value { place: self.origin.place(key, shown), problem })?;
+            .map_err(|problem| Error::value(self.origin.place(key, shown), problem))?;
         self.given.insert(spec.name, spec);
         Ok(())
     }
@@ -159,11 +159,8 @@ impl Overrides {
                 toml::Value::Array(values) => values.iter().map(scalar).collect(),
                 value => scalar(value).map(|value| vec![value]),
             };
-            let values = values.ok_or_else(|| Error::Value {
-                place: format!("{path}: {key}"),
-                problem: "expected a value or a list of values".into(),
-            })?;
-            layer.others.insert(key.clone(), values);
+            let expected = || Error::value(format!("{path}: {key}"), "expected a value or a list of values");
+            layer.others.insert(key.clone(), values.ok_or_else(expected)?);
         }
         Ok(layer)
     }
@@ -183,7 +180,7 @@ impl Overrides {
             (None, None) => String::new(),
             (Some(_), None) => {
                 let place = self.origin.place(key, &value.to_string());
-                return Err(Error::Value { place, problem: "expected a single value".into() });
+                return Err(Error::value(place, "expected a single value"));
             }
         };
         self.set_shown(key, &text, &value.to_string(), others)

@@ -8,7 +8,6 @@ use qbench_schema::result::Activity;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::nearest::did_you_mean;
 use crate::overrides::{Origin, Overrides, scalar};
 use crate::wire;
 use crate::workload::{JobsPerSecond, Workload};
@@ -150,32 +149,14 @@ impl Scenario {
     /// [`Error::UnknownName`] with the nearest name; [`Error::Read`] for a file that cannot be read; as
     /// [`Scenario::parse`] otherwise.
     pub fn load(name_or_path: &str) -> Result<Self> {
-        if let Some((id, text)) = SHIPPED.iter().find(|(id, _)| *id == name_or_path) {
-            return Scenario::parse(text, &format!("{id}.toml"));
-        }
-        if !name_or_path.contains('/') && !name_or_path.ends_with(".toml") {
-            return Err(Error::UnknownName {
-                what: "scenario",
-                name: name_or_path.to_owned(),
-                hint: format!(
-                    "{} (a file of your own is given by its path)",
-                    did_you_mean(name_or_path, SHIPPED.iter().map(|(id, _)| *id))
-                ),
-            });
-        }
-        let text = std::fs::read_to_string(name_or_path)
-            .map_err(|source| Error::Read { path: name_or_path.to_owned(), source })?;
-        let scenario = Scenario::parse(&text, name_or_path)?;
+        let (text, path) = wire::find("scenario", name_or_path, &SHIPPED)?;
+        let scenario = Scenario::parse(&text, &path)?;
         if let Some((_, shipped)) = SHIPPED.iter().find(|(id, _)| *id == scenario.id)
-            && Scenario::parse(shipped, name_or_path)?.as_written != scenario.as_written
+            && Scenario::parse(shipped, &path)?.as_written != scenario.as_written
         {
-            return Err(Error::Value {
-                place: format!("{name_or_path}: id = \"{}\"", scenario.id),
-                problem:
-                    "a shipped scenario of that name asks something else, and their results could not be told apart: \
-                          choose another id"
-                        .into(),
-            });
+            let problem = "a shipped scenario of that name asks something else, and their results could not be told apart: \
+                           choose another id";
+            return Err(Error::value(format!("{path}: id = \"{}\"", scenario.id), problem));
         }
         Ok(scenario)
     }
@@ -195,10 +176,7 @@ impl Scenario {
     /// unknown or impossible in it.
     pub fn parse(text: &str, path: &str) -> Result<Self> {
         let wire: Wire = wire::read(text, path)?;
-        let refuse = |place: String, problem: &str| Error::Value {
-            place: format!("{path}: {place}"),
-            problem: problem.to_owned(),
-        };
+        let refuse = |place: String, problem: &str| Error::value(format!("{path}: {place}"), problem);
 
         let id = wire.id;
         let letters = id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -261,14 +239,12 @@ impl WarmupWire {
             let text = scalar(value).unwrap_or_default();
             let parsed = keys::find(key).map(|spec| (spec.parse)(&mut workload, &text));
             if let Some(Err(problem)) = parsed {
-                return Err(Error::Value { place: format!("{path}: warmup.{field} = {value}"), problem });
+                return Err(Error::value(format!("{path}: warmup.{field} = {value}"), problem));
             }
         }
         if workload.warmup.is_zero() {
-            return Err(Error::Value {
-                place: format!("{path}: warmup.duration = {}", self.duration),
-                problem: "a warm-up of no length is none: leave the [warmup] table out".into(),
-            });
+            let place = format!("{path}: warmup.duration = {}", self.duration);
+            return Err(Error::value(place, "a warm-up of no length is none: leave the [warmup] table out"));
         }
         Ok(Warmup { rate: workload.warmup_rate, duration: workload.warmup })
     }
@@ -277,20 +253,18 @@ impl WarmupWire {
 impl PgbenchWire {
     fn check(self, path: &str) -> Result<Pgbench> {
         let within = |key: &str, number: u32| {
-            NonZeroU32::new(number).filter(|number| number.get() <= MAX_PGBENCH).ok_or_else(|| Error::Value {
-                place: format!("{path}: background.pgbench.{key} = {number}"),
-                problem: format!("expected a whole number from 1 to {MAX_PGBENCH}"),
+            NonZeroU32::new(number).filter(|number| number.get() <= MAX_PGBENCH).ok_or_else(|| {
+                let place = format!("{path}: background.pgbench.{key} = {number}");
+                Error::value(place, format!("expected a whole number from 1 to {MAX_PGBENCH}"))
             })
         };
         let pgbench = Pgbench { clients: within("clients", self.clients)?, scale: within("scale", self.scale)? };
         if pgbench.scale < pgbench.clients {
-            return Err(Error::Value {
-                place: format!("{path}: background.pgbench.scale = {}", pgbench.scale),
-                problem: format!(
-                    "with {} clients on {} branch rows pgbench waits for itself: use a scale of at least {}",
-                    pgbench.clients, pgbench.scale, pgbench.clients
-                ),
-            });
+            let Pgbench { clients, scale } = pgbench;
+            let problem = format!(
+                "with {clients} clients on {scale} branch rows pgbench waits for itself: use a scale of at least {clients}"
+            );
+            return Err(Error::value(format!("{path}: background.pgbench.scale = {scale}"), problem));
         }
         Ok(pgbench)
     }

@@ -7,7 +7,6 @@
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::nearest::did_you_mean;
 use crate::overrides::scalar;
 use crate::vary::{self, Axis, MAX_NAME_CHARS, Pairs, Variant};
 use crate::wire;
@@ -82,20 +81,8 @@ impl Sweep {
     /// [`Error::UnknownName`] with the nearest name; [`Error::Read`] for a file that cannot be read; as
     /// [`Sweep::parse`] otherwise.
     pub fn load(name_or_path: &str, options: &[&str]) -> Result<Self> {
-        if let Some((id, text)) = SHIPPED.iter().find(|(id, _)| *id == name_or_path) {
-            return Sweep::parse(text, &format!("{id}.toml"), options);
-        }
-        if !name_or_path.contains('/') && !name_or_path.ends_with(".toml") {
-            let hint = did_you_mean(name_or_path, SHIPPED.iter().map(|(id, _)| *id));
-            return Err(Error::UnknownName {
-                what: "plan",
-                name: name_or_path.to_owned(),
-                hint: format!("{hint} (a file of your own is given by its path)"),
-            });
-        }
-        let text = std::fs::read_to_string(name_or_path)
-            .map_err(|source| Error::Read { path: name_or_path.to_owned(), source })?;
-        Sweep::parse(&text, name_or_path, options)
+        let (text, path) = wire::find("plan", name_or_path, &SHIPPED)?;
+        Sweep::parse(&text, &path, options)
     }
 
     /// Every shipped plan.
@@ -145,7 +132,7 @@ impl Sweep {
 
 impl Reader<'_> {
     fn refuse(&self, place: &str, problem: &str) -> Error {
-        Error::Value { place: format!("{}: {place}", self.path), problem: problem.to_owned() }
+        Error::value(format!("{}: {place}", self.path), problem)
     }
 
     fn check_name(&self, what: &str, name: &str) -> Result<()> {
@@ -166,9 +153,7 @@ impl Reader<'_> {
             .map(|(key, value)| {
                 let place = format!("{}: {table}.{key} = {value}", self.path);
                 vary::known(key, &place, self.options)?;
-                let Some(text) = scalar(value) else {
-                    return Err(Error::Value { place, problem: "expected a single value".into() });
-                };
+                let Some(text) = scalar(value) else { return Err(Error::value(place, "expected a single value")) };
                 vary::check(key, &text, &place, self.options)?;
                 Ok((key.clone(), text))
             })
@@ -182,7 +167,7 @@ impl Reader<'_> {
                 let list = values.as_array().map(|values| values.iter().map(scalar).collect::<Option<Vec<_>>>());
                 match list {
                     Some(Some(values)) => Axis::new(key, values, &place, self.options),
-                    _ => Err(Error::Value { place, problem: "expected a list of values, such as [2, 4, 8]".into() }),
+                    _ => Err(Error::value(place, "expected a list of values, such as [2, 4, 8]")),
                 }
             })
             .collect()

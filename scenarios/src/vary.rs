@@ -38,25 +38,20 @@ impl Axis {
     /// [`Error::UnknownKey`] with the nearest name; [`Error::Value`] for a value that cannot be or stands there twice.
     pub fn parse(text: &str, options: &[&str]) -> Result<Self> {
         let place = format!("--vary {text}");
-        let (key, values) = text.split_once('=').ok_or_else(|| Error::Value {
-            place: place.clone(),
-            problem: "expected a setting and its values, for instance --vary workers=2,4,8".into(),
+        let (key, values) = text.split_once('=').ok_or_else(|| {
+            Error::value(&place, "expected a setting and its values, for instance --vary workers=2,4,8")
         })?;
         Axis::new(key, values.split(',').map(str::to_owned).collect(), &place, options)
     }
 
     pub(crate) fn new(key: &str, values: Vec<String>, place: &str, options: &[&str]) -> Result<Self> {
         if values.is_empty() {
-            return Err(Error::Value {
-                place: place.to_owned(),
-                problem: "a setting without values makes no run".into(),
-            });
+            return Err(Error::value(place, "a setting without values makes no run"));
         }
         for (index, value) in values.iter().enumerate() {
             check(key, value, place, options)?;
             if values[..index].contains(value) {
-                let problem = format!("{key} = {value} stands there twice");
-                return Err(Error::Value { place: place.to_owned(), problem });
+                return Err(Error::value(place, format!("{key} = {value} stands there twice")));
             }
         }
         Ok(Axis { key: key.to_owned(), values })
@@ -85,7 +80,7 @@ pub(crate) fn known(key: &str, place: &str, options: &[&str]) -> Result<Option<&
 /// [`Error::UnknownKey`] and [`Error::Value`] with `place`.
 pub(crate) fn check(key: &str, value: &str, place: &str, options: &[&str]) -> Result<()> {
     let Some(spec) = known(key, place, options)? else { return Ok(()) };
-    (spec.parse)(&mut Workload::default(), value).map_err(|problem| Error::Value { place: place.to_owned(), problem })
+    (spec.parse)(&mut Workload::default(), value).map_err(|problem| Error::value(place, problem))
 }
 
 /// Every combination of the values of `axes`; the last axis changes fastest. No axis makes one combination of nothing.
@@ -93,16 +88,15 @@ pub(crate) fn check(key: &str, value: &str, place: &str, options: &[&str]) -> Re
 /// # Errors
 /// [`Error::Together`] when a setting has two axes, or when there are more combinations than a matrix may have.
 pub fn combinations(axes: &[Axis]) -> Result<Vec<Variant>> {
-    if let Some((index, axis)) =
-        axes.iter().enumerate().find(|(index, axis)| axes[..*index].iter().any(|earlier| earlier.key == axis.key))
-    {
-        let first = axes[..index].iter().find(|earlier| earlier.key == axis.key).unwrap_or(axis);
-        return Err(Error::Together(format!(
-            "{} is varied twice: give all its values at once, --vary {0}={},{}",
-            axis.key,
-            first.values.join(","),
-            axis.values.join(",")
-        )));
+    for (index, axis) in axes.iter().enumerate() {
+        if let Some(first) = axes[..index].iter().find(|earlier| earlier.key == axis.key) {
+            return Err(Error::Together(format!(
+                "{} is varied twice: give all its values at once, --vary {0}={},{}",
+                axis.key,
+                first.values.join(","),
+                axis.values.join(",")
+            )));
+        }
     }
     let count = axes.iter().fold(1_usize, |count, axis| count.saturating_mul(axis.values.len()));
     if count > MAX_VARIANTS {

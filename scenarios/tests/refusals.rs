@@ -1,7 +1,7 @@
 //! What is refused, and that the sentence says where, what and what to do.
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should stop there")]
 
-use qbench_scenarios::{Error, Origin, Overrides, Profile, Scenario, resolve};
+use qbench_scenarios::{Error, Origin, Overrides, Profile, RunPlan, Scenario, resolve};
 
 const GOOD: &str = r#"
 id = "mine"
@@ -24,25 +24,21 @@ fn scenario(text: &str) -> Result<Scenario, Error> {
     Scenario::parse(text, "mine.toml")
 }
 
-/// The refusal of `flags` over the quick profile and the warm scenario.
-fn refused(flags: &[(&str, &str)]) -> String {
+/// `flags` over the quick profile and the warm scenario.
+fn resolved(flags: &[(&str, &str)]) -> Result<RunPlan, Error> {
     let mut overrides = Overrides::new(Origin::Flag);
     for (key, value) in flags {
-        if let Err(error) = overrides.set(key, value) {
-            return error.to_string();
-        }
+        overrides.set(key, value)?;
     }
-    match resolve(&Profile::load("quick").unwrap(), &Scenario::load("warm").unwrap(), &[overrides]) {
-        Ok(_) => panic!("{flags:?} was taken"),
-        Err(error) => error.to_string(),
-    }
+    resolve(&Profile::load("quick")?, &Scenario::load("warm")?, &[overrides])
 }
 
-/// `flags` over the quick profile and the warm scenario make a run.
+fn refused(flags: &[(&str, &str)]) -> String {
+    resolved(flags).err().unwrap_or_else(|| panic!("{flags:?} was taken")).to_string()
+}
+
 fn taken(flags: &[(&str, &str)]) {
-    let mut overrides = Overrides::new(Origin::Flag);
-    flags.iter().for_each(|(key, value)| overrides.set(key, value).unwrap());
-    if let Err(error) = resolve(&Profile::load("quick").unwrap(), &Scenario::load("warm").unwrap(), &[overrides]) {
+    if let Err(error) = resolved(flags) {
         panic!("{flags:?} was refused: {error}");
     }
 }
@@ -213,9 +209,7 @@ fn more_load_than_the_workers_carry_is_refused_with_the_arithmetic() {
     let refusals =
         [refused(&[("rate", "5000")]), refused(&[("rate", "1800")]), refused(&[("rate", "50"), ("workers", "1")])];
     insta::assert_snapshot!(refusals.join("\n"));
-    let mut just_below = Overrides::new(Origin::Flag);
-    just_below.set("rate", "1799").unwrap();
-    resolve(&Profile::load("quick").unwrap(), &Scenario::load("warm").unwrap(), &[just_below]).unwrap();
+    taken(&[("rate", "1799")]);
 }
 
 #[test]

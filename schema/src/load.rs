@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 /// How intended instants are spaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Arrivals {
@@ -27,7 +29,8 @@ impl Arrivals {
 }
 
 /// How a worker learns that there is work. Whether a backend can do so is the backend's to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wake {
     /// Asks again after an interval.
     Poll,

@@ -76,6 +76,12 @@ impl Rect {
         Rect::new(self.x0 + left, self.y0 + top, self.x1 - right, self.y1 - bottom)
     }
 
+    /// Its middle, where it is higher than `height`.
+    pub fn at_most_high(&self, height: f64) -> Self {
+        let half = self.height().min(height) / 2.0;
+        Rect { y0: self.centre_y() - half, y1: self.centre_y() + half, ..*self }
+    }
+
     /// `count` columns of equal width with `gap` between them.
     pub fn columns(&self, count: usize, gap: f64) -> Vec<Rect> {
         let width = (self.width() - gap * (count as f64 - 1.0)) / count as f64;
@@ -196,25 +202,23 @@ impl Canvas<'_> {
 
     /// A point: filled, or white with an edge.
     pub fn marker(&self, marker: Marker, (x, y): (f64, f64), radius: f64, colour: RGBColor, filled: bool) -> Drawn {
-        let shape = |radius: f64| -> Vec<(f64, f64)> {
+        let shape = |radius: f64| -> Vec<(i32, i32)> {
             let corners: &[(f64, f64)] = match marker {
                 Marker::Circle => &[],
                 Marker::Square => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
                 Marker::Triangle => &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
                 Marker::Diamond => &[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)],
             };
-            corners.iter().map(|(dx, dy)| (x + dx * radius, y + dy * radius)).collect()
+            corners.iter().map(|(dx, dy)| pixel((x + dx * radius, y + dy * radius))).collect()
         };
         let draw = |radius: f64, colour: RGBColor| -> Drawn {
             match marker {
                 Marker::Circle => {
-                    Ok(self.area.draw(&Circle::new(pixel((x, y)), radius.round() as i32, colour.filled()))?)
+                    self.area.draw(&Circle::new(pixel((x, y)), radius.round() as i32, colour.filled()))?
                 }
-                _ => {
-                    let points: Vec<_> = shape(radius).into_iter().map(pixel).collect();
-                    Ok(self.area.draw(&Polygon::new(points, colour.filled()))?)
-                }
+                _ => self.area.draw(&Polygon::new(shape(radius), colour.filled()))?,
             }
+            Ok(())
         };
         draw(radius, colour)?;
         if filled { Ok(()) } else { draw(radius * 0.55, theme::PAPER) }

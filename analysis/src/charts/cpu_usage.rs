@@ -46,16 +46,16 @@ fn unknown(row: &SummaryRow) -> Option<&'static str> {
 }
 
 pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
-    let solid = |(text, colour, _): Role| Entry { text: text.to_owned(), colour, patch: Patch::Solid };
+    let solid = |(text, colour, _): Role| Entry::new(text, colour, Patch::Solid);
     let mut legend: Vec<Entry> = ROLES.into_iter().map(solid).collect();
     let rows = || model.rows().iter().filter(|row| row.runs > 0);
     if rows().any(|row| row.cpu_host_pct.is_some()) {
-        let text = "whole host, all processes".to_owned();
-        legend.push(Entry { text, colour: theme::INK, patch: Patch::Dashed });
+        legend.push(Entry::new("whole host, all processes", theme::INK, Patch::Dashed));
     }
     legend.extend(frame::marks(model));
     let mut notes = Vec::new();
-    if rows().any(|row| unknown(row).is_some()) {
+    let has_unknown = rows().any(|row| unknown(row).is_some());
+    if has_unknown {
         notes.push(
             "\"unknown\": the process of that role could not be watched, for instance a server elsewhere.".to_owned(),
         );
@@ -69,7 +69,6 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
         &notes,
     )?;
 
-    let has_unknown = rows().any(|row| unknown(row).is_some());
     let figure_width = if has_unknown { FIGURE_WIDTH_UNKNOWN } else { FIGURE_WIDTH };
     let sums = rows().map(|row| known(row).iter().map(|(_, pct)| pct).sum());
     let scale = Scale::linear(rows().filter_map(|row| row.cpu_host_pct).chain(sums));
@@ -90,17 +89,16 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
                 frame::missing_row(canvas, Rect { x1: panel.x1, ..slot }, state.missing_text())?;
                 continue;
             };
-            let half = slot.height().min(BAR_MAX) / 2.0;
-            let (y0, y1) = (slot.centre_y() - half, slot.centre_y() + half);
-            let x = |pct: f64| plot.x0 + plot.width() * scale.share(pct);
+            let bar = slot.at_most_high(BAR_MAX);
+            let x = |pct: f64| scale.x(plot, pct);
             let mut sum = 0.0;
             for ((_, colour, _), pct) in known(row) {
-                frame::bar(canvas, Rect { x0: x(sum), y0, x1: x(sum + pct), y1 }, colour, state)?;
+                frame::bar(canvas, Rect { x0: x(sum), x1: x(sum + pct), ..bar }, colour, state)?;
                 sum += pct;
             }
             let mut end = x(sum);
             if let Some(host) = row.cpu_host_pct.filter(|host| host.is_finite()) {
-                canvas.dashed((x(host), y0 - 4.0), (x(host), y1 + 4.0), theme::INK, 5)?;
+                canvas.dashed((x(host), bar.y0 - 4.0), (x(host), bar.y1 + 4.0), theme::INK, 5)?;
                 end = end.max(x(host));
             }
             let figure = if sum > 0.0 { format!("sum {}", number(sum)) } else { String::new() };

@@ -9,7 +9,7 @@ use super::canvas::{Canvas, Drawn, Rect};
 use super::model::{Model, Series, State};
 use super::scale::{Scale, tick_label};
 use super::theme::{self, Align};
-use crate::tables::{delivery_label, durability_label, offered_label, runs_label};
+use crate::tables::{delivery_label, durability_label, number, offered_label, runs_label};
 
 /// Height of a line of notes or of the legend.
 const LINE: f64 = 58.0;
@@ -33,6 +33,13 @@ pub struct Entry {
     pub patch: Patch,
 }
 
+impl Entry {
+    /// What a colour and a patch mean.
+    pub fn new(text: &str, colour: RGBColor, patch: Patch) -> Self {
+        Entry { text: text.to_owned(), colour, patch }
+    }
+}
+
 /// How the patch of a legend entry is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patch {
@@ -50,12 +57,8 @@ pub enum Patch {
 
 /// The backends as legend entries, and what marks in use mean.
 pub fn legend(model: &Model, patch: impl Fn(&Series) -> Patch) -> Vec<Entry> {
-    let backends = model.series.iter();
-    let mut entries: Vec<Entry> = backends
-        .map(|series| Entry { text: series.label.clone(), colour: series.colour, patch: patch(series) })
-        .collect();
-    entries.extend(marks(model));
-    entries
+    let backends = model.series.iter().map(|series| Entry::new(&series.label, series.colour, patch(series)));
+    backends.chain(marks(model)).collect()
 }
 
 /// What marks in use mean.
@@ -68,10 +71,10 @@ pub fn marks_of<'a>(states: impl Iterator<Item = State<'a>>) -> Vec<Entry> {
     let states: Vec<State> = states.collect();
     let mut entries = Vec::new();
     if states.iter().any(|state| matches!(state, State::Invalid(_))) {
-        entries.push(Entry { text: "✕ not valid".to_owned(), colour: theme::FAINT, patch: Patch::Hatched });
+        entries.push(Entry::new("✕ not valid", theme::FAINT, Patch::Hatched));
     }
     if states.iter().any(|state| matches!(state, State::Overload(_))) {
-        entries.push(Entry { text: "▲ overload".to_owned(), colour: theme::FAINT, patch: Patch::Pale });
+        entries.push(Entry::new("▲ overload", theme::FAINT, Patch::Pale));
     }
     entries
 }
@@ -103,16 +106,19 @@ pub fn note(name: &str, state: State, is_latency: bool) -> Option<String> {
 
 /// Load, repeats and classes of the rows, for the line below the heading.
 pub fn conditions(rows: &[SummaryRow]) -> String {
-    let distinct = |label: fn(&SummaryRow) -> String| {
-        rows.iter().map(label).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
-    };
+    let labels = |label: fn(&SummaryRow) -> String| distinct(rows.iter().map(label)).join(", ");
     format!(
         "{} offered · {} · {} · {}",
         offered_label(rows.iter()),
         runs_label(rows.iter()),
-        distinct(|row| durability_label(row.durability)),
-        distinct(|row| delivery_label(row.delivery))
+        labels(|row| durability_label(row.durability)),
+        labels(|row| delivery_label(row.delivery))
     )
+}
+
+/// Each value once, in order.
+pub fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
+    values.collect::<BTreeSet<T>>().into_iter().collect()
 }
 
 /// Draws heading, legend and notes; returns what is left for the panels.
@@ -204,10 +210,25 @@ pub fn bar(canvas: &Canvas, rect: Rect, colour: RGBColor, state: State) -> Drawn
     }
 }
 
+/// The bar of one figure in the row `slot` of a plot with an axis along x, and the figure beside its end.
+pub fn figure_bar(
+    canvas: &Canvas,
+    plot: Rect,
+    scale: &Scale,
+    slot: Rect,
+    value: f64,
+    colour: RGBColor,
+    state: State,
+) -> Drawn {
+    let end = scale.x(plot, value).max(plot.x0 + 4.0);
+    bar(canvas, Rect { x0: plot.x0, x1: end, ..slot }, colour, state)?;
+    canvas.text(end + 14.0, slot.centre_y(), &format!("{}{}", number(value), state.mark()), theme::LABEL)
+}
+
 /// Vertical grid lines of an axis along x.
 pub fn grid_x(canvas: &Canvas, plot: Rect, scale: &Scale) -> Drawn {
     for tick in scale.ticks() {
-        let x = plot.x0 + plot.width() * scale.share(*tick);
+        let x = scale.x(plot, *tick);
         canvas.line(&[(x, plot.y0), (x, plot.y1)], theme::GRID, 2)?;
     }
     canvas.line(&[(plot.x0, plot.y0), (plot.x0, plot.y1)], theme::INK, 3)
@@ -218,7 +239,7 @@ pub fn axis_x(canvas: &Canvas, plot: Rect, scale: &Scale, title: &str) -> Drawn 
     let look = theme::SMALL.align(Align::Centre);
     let mut free_from = f64::NEG_INFINITY;
     for tick in scale.ticks() {
-        let x = plot.x0 + plot.width() * scale.share(*tick);
+        let x = scale.x(plot, *tick);
         let label = tick_label(*tick);
         let half = canvas.text_width(&label, look)? / 2.0;
         if x - half < free_from {
@@ -236,7 +257,7 @@ pub const AXIS_X_HEIGHT: f64 = 110.0;
 /// Horizontal grid lines and ticks of an axis along y on the left of a plot, and its title reading upwards.
 pub fn axis_y(canvas: &Canvas, plot: Rect, scale: &Scale, title: &str) -> Drawn {
     for tick in scale.ticks() {
-        let y = plot.y1 - plot.height() * scale.share(*tick);
+        let y = scale.y(plot, *tick);
         canvas.line(&[(plot.x0, y), (plot.x1, y)], theme::GRID, 2)?;
         canvas.text(plot.x0 - 18.0, y, &tick_label(*tick), theme::SMALL.align(Align::Right))?;
     }

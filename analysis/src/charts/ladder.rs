@@ -9,7 +9,6 @@ use super::scale::Scale;
 use super::theme::{self, Align, Paint};
 use crate::palette::Palette;
 use crate::sweep::{Climber, Ladder};
-use crate::tables::number;
 
 /// A panel: its heading, the unit of its axis, its figure.
 struct Measure {
@@ -108,28 +107,21 @@ fn draw_panel(canvas: &Canvas, ladder: &Ladder, paints: &[Paint], measure: &Meas
     for (rung, slot) in plot.rows(ladder.rungs.len(), 14.0).into_iter().enumerate() {
         let lines = slot.rows(ladder.series.len(), 4.0);
         for ((climber, line), paint) in ladder.series.iter().zip(lines).zip(paints) {
-            let half = line.height().min(BAR_MAX) / 2.0;
-            let line = Rect { y0: line.centre_y() - half, y1: line.centre_y() + half, ..line };
+            let line = line.at_most_high(BAR_MAX);
             let state = climber.rows[rung].map_or(State::Absent, State::of);
             let Some(value) = climber.rows[rung].and_then(figure) else {
                 let text = if state.row().is_some() { "not counted" } else { state.missing_text() };
                 frame::missing_row(canvas, Rect { x1: panel.x1, ..line }, text)?;
                 continue;
             };
-            let end = plot.x0 + (plot.width() * scale.share(value)).max(4.0);
-            frame::bar(canvas, Rect { x1: end, ..line }, paint.colour, state)?;
-            canvas.text(end + 14.0, line.centre_y(), &format!("{}{}", number(value), state.mark()), theme::LABEL)?;
+            frame::figure_bar(canvas, plot, &scale, line, value, paint.colour, state)?;
         }
     }
     Ok(())
 }
 
 fn legend(ladder: &Ladder, paints: &[Paint]) -> Vec<Entry> {
-    let entry = |(climber, paint): (&Climber, &Paint)| Entry {
-        text: climber.name.clone(),
-        colour: paint.colour,
-        patch: Patch::Solid,
-    };
+    let entry = |(climber, paint): (&Climber, &Paint)| Entry::new(&climber.name, paint.colour, Patch::Solid);
     // One backend is in the heading already.
     let mut entries: Vec<Entry> = match ladder.series.len() {
         1 => Vec::new(),

@@ -7,7 +7,6 @@ use super::frame;
 use super::model::Model;
 use super::scale::Scale;
 use super::theme::{self, Align};
-use crate::tables::number;
 
 /// A column: its name and its figure in milliseconds.
 type Percentile = (&'static str, fn(&SummaryRow) -> f64);
@@ -53,13 +52,8 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
                     frame::missing_row(canvas, Rect { x1: cell.x1, ..slot }, state.missing_text())?;
                     continue;
                 };
-                let figure = value(figures);
-                let thickness = slot.height().min(BAR_MAX);
-                let (y0, y1) = (slot.centre_y() - thickness / 2.0, slot.centre_y() + thickness / 2.0);
-                let end = plot.x0 + (plot.width() * scale.share(figure)).max(4.0);
-                frame::bar(canvas, Rect { x0: plot.x0, y0, x1: end, y1 }, series.colour, state)?;
-                let text = format!("{}{}", number(figure), state.mark());
-                canvas.text(end + 14.0, slot.centre_y(), &text, theme::LABEL)?;
+                let bar = slot.at_most_high(BAR_MAX);
+                frame::figure_bar(canvas, plot, &scale, bar, value(figures), series.colour, state)?;
             }
         }
         let bottom = Rect { x1: cell.x1 - FIGURE_WIDTH, ..cell };

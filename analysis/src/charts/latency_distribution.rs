@@ -103,7 +103,7 @@ fn draw_box(
     state: State,
     figures: &Figures,
 ) -> Drawn {
-    let x = |value: f64| plot.x0 + plot.width() * scale.share(value);
+    let x = |value: f64| scale.x(plot, value);
     let y = slot.centre_y();
     let half = slot.height().min(BOX_MAX) / 2.0;
     let (low, high) = (figures.p5.unwrap_or(figures.p50), figures.p95);

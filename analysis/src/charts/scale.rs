@@ -1,5 +1,7 @@
 //! Axes: from values to positions, with round ticks.
 
+use super::canvas::Rect;
+
 /// Above this ratio of the largest to the smallest value an axis is logarithmic.
 const LOG_ABOVE_RATIO: f64 = 20.0;
 
@@ -56,6 +58,16 @@ impl Scale {
             (value - self.low) / (self.high - self.low)
         };
         share.clamp(0.0, 1.0)
+    }
+
+    /// Place of a value in a plot with this axis along x.
+    pub fn x(&self, plot: Rect, value: f64) -> f64 {
+        plot.x0 + plot.width() * self.share(value)
+    }
+
+    /// Place of a value in a plot with this axis along y.
+    pub fn y(&self, plot: Rect, value: f64) -> f64 {
+        plot.y1 - plot.height() * self.share(value)
     }
 
     /// `unit`, and that the axis is logarithmic where it is.

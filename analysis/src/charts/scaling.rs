@@ -1,7 +1,5 @@
 //! More and more workers, flat out: jobs per second, and how much of a linear growth is left.
 
-use std::collections::BTreeSet;
-
 use plotters::prelude::RGBColor;
 
 use super::canvas::{Canvas, Drawn, Rect};
@@ -58,9 +56,7 @@ pub(super) fn draw(canvas: &Canvas, scaling: &Scaling, palette: &Palette) -> Dra
     let curves: Vec<Drawable> =
         scaling.series.iter().zip(paints).map(|(curve, paint)| Drawable { curve, paint }).collect();
     let points = || scaling.series.iter().flat_map(|curve| &curve.points);
-    let mut classes: Vec<String> = points().map(|point| durability_label(point.row.durability)).collect();
-    classes.sort();
-    classes.dedup();
+    let classes = frame::distinct(points().map(|point| durability_label(point.row.durability)));
     let area = frame::surround(
         canvas,
         "Throughput against the number of workers",
@@ -73,9 +69,7 @@ pub(super) fn draw(canvas: &Canvas, scaling: &Scaling, palette: &Palette) -> Dra
         &legend(&curves),
         &notes(&curves),
     )?;
-    let mut counts: Vec<u32> = points().map(|point| point.workers).collect();
-    counts.sort_unstable();
-    counts.dedup();
+    let counts = frame::distinct(points().map(|point| point.workers));
     for (panel, rect) in PANELS.iter().zip(area.columns(2, 110.0)) {
         draw_panel(canvas, &curves, &counts, panel, rect)?;
     }
@@ -102,7 +96,7 @@ fn draw_panel(canvas: &Canvas, curves: &[Drawable], counts: &[u32], panel: &Pane
         let share = (workers / fewest).ln() / (most / fewest).ln().max(f64::MIN_POSITIVE);
         plot.x0 + plot.width() * (SIDE + (1.0 - 2.0 * SIDE) * share)
     };
-    let y = |value: f64| plot.y1 - plot.height() * scale.share(value);
+    let y = |value: f64| scale.y(plot, value);
     for count in counts {
         canvas.text(x(f64::from(*count)), plot.y1 + 32.0, &count.to_string(), theme::SMALL.align(Align::Centre))?;
     }
@@ -190,21 +184,18 @@ fn draw_figures(
 }
 
 fn legend(curves: &[Drawable]) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = curves
-        .iter()
-        .map(|of| Entry { text: of.curve.name.clone(), colour: of.paint.colour, patch: Patch::Marker(of.paint.marker) })
-        .collect();
-    entries.push(Entry { text: "linear".to_owned(), colour: theme::FAINT, patch: Patch::Dashed });
-    entries
+    let entry = |of: &Drawable| Entry::new(&of.curve.name, of.paint.colour, Patch::Marker(of.paint.marker));
+    let linear = Entry::new("linear", theme::FAINT, Patch::Dashed);
+    curves.iter().map(entry).chain([linear]).collect()
 }
 
 /// Numbers of workers that curves are held against, each once.
-fn bases(curves: &[Drawable]) -> BTreeSet<u32> {
-    curves.iter().filter_map(|of| of.curve.base()).map(|base| base.workers).collect()
+fn bases(curves: &[Drawable]) -> Vec<u32> {
+    frame::distinct(curves.iter().filter_map(|of| of.curve.base()).map(|base| base.workers))
 }
 
 fn share_unit(curves: &[Drawable]) -> String {
-    match bases(curves).into_iter().collect::<Vec<_>>()[..] {
+    match bases(curves)[..] {
         [workers] => format!("100 %: as much per worker as with {workers} workers"),
         _ => "100 %: as much per worker as with the fewest valid".to_owned(),
     }

@@ -60,7 +60,7 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
                 .zip(&slots)
                 .map(|(scenario, slot)| {
                     let state = model.state(series, scenario);
-                    let y = plot.y1 - plot.height() * scale.share(value(state.row()?));
+                    let y = scale.y(plot, value(state.row()?));
                     Some(((slot.centre_x() + shift, y), state))
                 })
                 .collect();

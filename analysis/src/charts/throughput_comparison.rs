@@ -25,7 +25,7 @@ fn has_offer(row: &SummaryRow) -> bool {
 pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     let mut legend = frame::legend(model, |_| Patch::Solid);
     if model.rows().iter().any(has_offer) {
-        legend.push(Entry { text: "offered load".to_owned(), colour: theme::INK, patch: Patch::Dashed });
+        legend.push(Entry::new("offered load", theme::INK, Patch::Dashed));
     }
     let area = frame::surround(
         canvas,
@@ -40,7 +40,7 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     let offered = |row: &SummaryRow| if has_offer(row) { row.offered_jobs_s } else { 0.0 };
     let scale = Scale::linear(figures.flat_map(|row| [row.throughput_jobs_s * 1.05, offered(row) * 1.05]));
     frame::axis_y(canvas, plot, &scale, "jobs completed per second")?;
-    let y = |value: f64| plot.y1 - plot.height() * scale.share(value);
+    let y = |value: f64| scale.y(plot, value);
 
     for (scenario, group) in model.scenarios.iter().zip(plot.columns(model.scenarios.len(), 0.0)) {
         canvas.text(group.centre_x(), plot.y1 + 50.0, scenario, theme::PANEL.align(Align::Centre))?;

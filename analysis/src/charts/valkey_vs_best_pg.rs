@@ -12,7 +12,7 @@ use super::frame;
 use super::model::{Model, Series, State};
 use super::scale::Scale;
 use super::theme::{self, Align};
-use crate::tables::{Class, durability_label, is_ranked, number, runs_label};
+use crate::tables::{Class, durability_label, is_ranked, runs_label};
 
 const VALKEY_ENGINES: [&str; 2] = ["valkey", "redis"];
 const POSTGRES_ENGINE: &str = "postgresql";
@@ -193,12 +193,7 @@ fn draw_pair(
         let text = canvas.fitted(&text, theme::LABEL, label.width())?;
         canvas.text(label.x0, label.centre_y(), &text, theme::LABEL)?;
         let (colour, state) = shown_as(model, row);
-        let value = (measure.value)(row);
-        let end = plot.x0 + (plot.width() * scale.share(value)).max(4.0);
-        let body = Rect { x0: plot.x0, x1: end, ..bar };
-        frame::bar(canvas, body, colour, state)?;
-        let figure = format!("{}{}", number(value), state.mark());
-        canvas.text(end + 14.0, bar.centre_y(), &figure, theme::LABEL)?;
+        frame::figure_bar(canvas, plot, scale, bar, (measure.value)(row), colour, state)?;
     }
     let (text, is_warning) = pair.conclusion(measure);
     let look = theme::LABEL.bold().colour(if is_warning { theme::WARN } else { theme::INK }).align(Align::Left);

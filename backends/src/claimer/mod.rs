@@ -243,15 +243,17 @@ mod tests {
     use crate::error::{Error, ErrorKind};
     use crate::job::{JobId, LeaseToken};
 
+    fn lease(job: u64) -> Lease {
+        Lease { job: JobId(job), attempt: 1, payload: Bytes::new(), token: LeaseToken([0, 0]) }
+    }
+
     /// Answers looks from a script: how many jobs each of them finds.
     struct Scripted(VecDeque<u32>);
 
     impl Look for Scripted {
         async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-            for job in 0..self.0.pop_front().unwrap_or(0).min(limit) {
-                let token = LeaseToken([0, 0]);
-                out.push(Lease { job: JobId(u64::from(job)), attempt: 1, payload: Bytes::new(), token });
-            }
+            let found = self.0.pop_front().unwrap_or(0).min(limit);
+            out.extend((0..u64::from(found)).map(lease));
             Ok(())
         }
     }
@@ -378,15 +380,9 @@ mod tests {
             if self.fails && self.chance.below(20) == 0 {
                 return Err(Error::new(ErrorKind::Rejected, "claim", "no luck"));
             }
-            let jobs = self.jobs.lock().unwrap();
-            let count = jobs.len().min(limit as usize);
-            let taken: Vec<u64> = { jobs }.drain(..count).collect();
-            out.extend(taken.into_iter().map(|job| Lease {
-                job: JobId(job),
-                attempt: 1,
-                payload: Bytes::new(),
-                token: LeaseToken([0, 0]),
-            }));
+            let mut jobs = self.jobs.lock().unwrap();
+            let found = jobs.len().min(limit as usize);
+            out.extend(jobs.drain(..found).map(lease));
             Ok(())
         }
     }

@@ -1,7 +1,7 @@
 //! Batches: whole on the way in, limited on the way out, answered one by one on ack.
 
 use super::stage::{
-    Checked, Knobs, PATIENCE, SILENCE, Stage, ack, ack_held, claim, drain, ensure, ensure_empty, ensure_exactly, jobs,
+    Checked, Knobs, PATIENCE, SILENCE, Stage, ack, ack_held, claim, drain, ensure_empty, ensure_exactly, jobs, numbers,
 };
 use crate::seam::AckStatus;
 
@@ -21,8 +21,7 @@ cases! {
 }
 
 async fn enqueue_arrives_whole(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let mut producer = queue.producer().await?;
     for size in [1, 2, 3, 100, 1_000] {
         let size = size.min(u64::from(queue.capabilities.max_enqueue_batch.get()));
@@ -34,50 +33,45 @@ async fn enqueue_arrives_whole(stage: Stage) -> Checked {
 }
 
 async fn claim_keeps_its_limit(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     queue.enqueue(&jobs(0..200)).await?;
     for limit in [1, 2, 7, 20, 1, 3] {
         let limit = limit.min(queue.capabilities.max_claim_batch.get());
         let leases = claim(&mut consumer, limit, PATIENCE).await?;
-        ensure(leases.len() <= limit as usize, || format!("a claim of at most {limit} gave {} jobs", leases.len()))?;
-        ensure(!leases.is_empty(), || format!("a claim of at most {limit} gave none though jobs were waiting"))?;
+        ensure!(leases.len() <= limit as usize, "a claim of at most {limit} gave {} jobs", leases.len())?;
+        ensure!(!leases.is_empty(), "a claim of at most {limit} gave none though jobs were waiting")?;
         ack_held(&mut consumer, &leases).await?;
     }
     Ok(())
 }
 
 async fn claim_with_the_largest_limit(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     queue.enqueue(&jobs(0..100)).await?;
     let done = drain(&mut consumer, 100, queue.capabilities.max_claim_batch.get()).await?;
     ensure_exactly(&done, 0..100)
 }
 
 async fn claim_appends(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let first = queue.claim_new(1, &mut consumer).await?;
     ack_held(&mut consumer, std::slice::from_ref(&first)).await?;
     queue.enqueue(&jobs(2..3)).await?;
     let mut list = vec![first];
     consumer.claimer.claim(1, PATIENCE, &mut list).await?;
-    ensure(list.len() == 2 && list[0].job.0 == 1 && list[1].job.0 == 2, || {
-        format!("a list of job 1 became jobs {:?} when job 2 was claimed", super::stage::numbers(&list))
-    })?;
+    let listed = numbers(&list);
+    ensure!(listed == [1, 2], "a list of job 1 became jobs {listed:?} when job 2 was claimed")?;
     ack_held(&mut consumer, &list[1..]).await
 }
 
 async fn ack_settles_every_lease(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let count = queue.capabilities.max_ack_batch.min(queue.capabilities.max_claim_batch).get().min(500);
     queue.enqueue(&jobs(0..u64::from(count))).await?;
     let mut done = 0;
     while done < count as usize {
         let leases = claim(&mut consumer, count, SILENCE).await?;
-        ensure(!leases.is_empty(), || format!("{done} of {count} jobs came"))?;
+        ensure!(!leases.is_empty(), "{done} of {count} jobs came")?;
         ack_held(&mut consumer, &leases).await?;
         done += leases.len();
     }
@@ -86,15 +80,15 @@ async fn ack_settles_every_lease(stage: Stage) -> Checked {
 
 async fn ack_answers_in_order(stage: Stage) -> Checked {
     use AckStatus::{Acked, Stale};
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let mut leases = Vec::new();
     for number in 0..4 {
         leases.push(queue.claim_new(number, &mut consumer).await?);
     }
     ack_held(&mut consumer, &[leases[0].clone(), leases[2].clone()]).await?;
     let statuses = ack(&mut consumer, &leases).await?;
-    ensure(statuses == [Stale, Acked, Stale, Acked], || {
-        format!("leases of which the first and third were settled before gave {statuses:?}")
-    })
+    ensure!(
+        statuses == [Stale, Acked, Stale, Acked],
+        "leases of which the first and third were settled before gave {statuses:?}"
+    )
 }

@@ -1,6 +1,6 @@
 //! Depth and census tell the truth.
 
-use super::stage::{Checked, Knobs, Queue, Stage, ack_held, claim_all, drain, ensure, jobs};
+use super::stage::{Checked, Knobs, Queue, Stage, ack_held, claim_all, drain, jobs};
 use crate::seam::{Census, Depth};
 
 cases! {
@@ -19,7 +19,7 @@ cases! {
 async fn ensure_depth(queue: &mut Queue, ready: u64, in_flight: u64) -> Checked {
     let expected = Depth { ready, in_flight };
     let depth = queue.admin.depth().await?;
-    ensure(depth == expected, || format!("depth is {depth:?}, but should be {expected:?}"))
+    ensure!(depth == expected, "depth is {depth:?}, but should be {expected:?}")
 }
 
 /// Compares what the census can tell.
@@ -33,16 +33,16 @@ async fn ensure_census(queue: &mut Queue, ready: u64, in_flight: u64, done: u64)
         dead: 0,
         partitions: census.partitions.clone(),
     };
-    ensure(census == expected, || format!("the census is {census:?}, but should be {expected:?}"))?;
+    ensure!(census == expected, "the census is {census:?}, but should be {expected:?}")?;
     let in_partitions: u64 = census.partitions.iter().map(|share| share.enqueued).sum();
-    ensure(census.partitions.is_empty() || Some(in_partitions) == census.enqueued, || {
-        format!("the partitions have {in_partitions} jobs together, but the census is {census:?}")
-    })
+    ensure!(
+        census.partitions.is_empty() || Some(in_partitions) == census.enqueued,
+        "the partitions have {in_partitions} jobs together, but the census is {census:?}"
+    )
 }
 
 async fn depth_sees_ready(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     ensure_depth(&mut queue, 0, 0).await?;
     queue.enqueue(&jobs(0..10)).await?;
     ensure_depth(&mut queue, 10, 0).await?;
@@ -53,8 +53,7 @@ async fn depth_sees_ready(stage: Stage) -> Checked {
 }
 
 async fn depth_sees_in_flight(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     queue.enqueue(&jobs(0..10)).await?;
     let held = claim_all(&mut consumer, 6).await?;
     ensure_depth(&mut queue, 4, 6).await?;
@@ -84,7 +83,7 @@ async fn depth_of_a_large_backlog(stage: Stage) -> Checked {
     while left > last {
         let depth = queue.admin.depth().await?;
         let off = depth.ready.abs_diff(left);
-        ensure(off * 20 <= left && depth.in_flight == 0, || format!("{left} jobs wait, but depth is {depth:?}"))?;
+        ensure!(off * 20 <= left && depth.in_flight == 0, "{left} jobs wait, but depth is {depth:?}")?;
         // Steps that get smaller towards the end, where zero must be told from one.
         let step = (left / 2).clamp(1, 5_000).min(left - last);
         left -= drain(&mut consumer, step as usize, limit.min(step as u32)).await?.len() as u64;
@@ -93,8 +92,7 @@ async fn depth_of_a_large_backlog(stage: Stage) -> Checked {
 }
 
 async fn census_accounts(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     ensure_census(&mut queue, 0, 0, 0).await?;
     queue.enqueue(&jobs(0..10)).await?;
     ensure_census(&mut queue, 10, 0, 0).await?;
@@ -112,8 +110,7 @@ async fn census_accounts(stage: Stage) -> Checked {
 }
 
 async fn census_after_nack(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let lease = queue.claim_new(0, &mut consumer).await?;
     consumer.acker.nack(&[lease]).await?;
     let (ready, in_flight) = if queue.capabilities.counts_returned_as_ready { (1, 0) } else { (0, 1) };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::stage::{BREATH, Checked, Failure, Knobs, PATIENCE, Stage, ensure, jobs};
+use super::stage::{BREATH, Checked, Failure, Knobs, PATIENCE, Stage, jobs};
 use crate::error::ErrorKind;
 use crate::job::{Lease, ProducerId, WorkerId};
 use crate::seam::{AckStatus, Consumer};
@@ -103,7 +103,7 @@ async fn churn(stage: &Stage) -> Checked<Seen> {
         });
     }
     while let Some(ended) = tasks.join_next().await {
-        ended.map_err(|broken| Failure(format!("a consumer or producer broke: {broken}")))??;
+        ended??;
     }
     let mut seen = lock(&seen);
     Ok(std::mem::take(&mut *seen))
@@ -112,24 +112,20 @@ async fn churn(stage: &Stage) -> Checked<Seen> {
 async fn no_job_twice(stage: Stage) -> Checked {
     let seen = churn(&stage).await?;
     let doubled = seen.deliveries.values().filter(|deliveries| **deliveries > 1).count();
-    ensure(doubled == 0, || {
-        format!("{doubled} of {JOBS} jobs were delivered more than once among {CONSUMERS} consumers")
-    })
+    ensure!(doubled == 0, "{doubled} of {JOBS} jobs were delivered more than once among {CONSUMERS} consumers")
 }
 
 async fn no_job_lost(stage: Stage) -> Checked {
     let delivered = churn(&stage).await?.deliveries.len() as u64;
-    ensure(delivered == JOBS, || format!("{delivered} of {JOBS} jobs were delivered among {CONSUMERS} consumers"))
+    ensure!(delivered == JOBS, "{delivered} of {JOBS} jobs were delivered among {CONSUMERS} consumers")
 }
 
 async fn limits_kept(stage: Stage) -> Checked {
     let too_large = churn(&stage).await?.too_large;
-    ensure(too_large.is_empty(), || {
-        format!("{} claims of at most {LIMIT} gave more, the first one {}", too_large.len(), too_large[0])
-    })
+    ensure!(too_large.is_empty(), "claims of at most {LIMIT} gave more: {too_large:?}")
 }
 
 async fn acks_hold(stage: Stage) -> Checked {
     let stale = churn(&stage).await?.stale_acks;
-    ensure(stale == 0, || format!("{stale} acks of live leases were called stale"))
+    ensure!(stale == 0, "{stale} acks of live leases were called stale")
 }

@@ -1,7 +1,10 @@
 //! Jobs whose work failed.
 
+use std::slice;
+
 use super::stage::{
-    Checked, Knobs, LEASE_EXPIRED, Stage, ack, ack_held, claim_all, ensure, ensure_empty, jobs, reclaim_one,
+    Checked, Knobs, LEASE_EXPIRED, Stage, ack, ack_held, claim_all, ensure_empty, ensure_refused, jobs, reclaim,
+    reclaim_one,
 };
 use crate::error::ErrorKind;
 use crate::job::Lease;
@@ -24,9 +27,7 @@ cases! {
 async fn ack_results(consumer: &mut Consumer, leases: &[Lease], results: &[WorkResult]) -> Checked<Vec<AckStatus>> {
     let mut statuses = Vec::new();
     consumer.acker.ack_results(leases, results, &mut statuses).await?;
-    ensure(statuses.len() == leases.len(), || {
-        format!("an ack of {} results gave {} statuses", leases.len(), statuses.len())
-    })?;
+    ensure!(statuses.len() == leases.len(), "an ack of {} results gave {} statuses", leases.len(), statuses.len())?;
     Ok(statuses)
 }
 
@@ -36,8 +37,7 @@ fn every_third_fails(count: usize) -> Vec<WorkResult> {
 }
 
 async fn failed_are_dead(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     queue.enqueue(&jobs(0..12)).await?;
     // A redelivered job among others, where that can be: then the batch has several attempts, too.
     if queue.capabilities.nack {
@@ -48,33 +48,30 @@ async fn failed_are_dead(stage: Stage) -> Checked {
     let step = queue.capabilities.max_ack_batch.get().min(10) as usize;
     for (leases, results) in held.chunks(step).zip(every_third_fails(10).chunks(step)) {
         let statuses = ack_results(&mut consumer, leases, results).await?;
-        ensure(!statuses.contains(&AckStatus::Stale), || format!("acks of live leases gave {statuses:?}"))?;
+        ensure!(!statuses.contains(&AckStatus::Stale), "acks of live leases gave {statuses:?}")?;
     }
     let census = queue.admin.census().await?;
     let as_it_is = census.dead == 4
         && census.done.is_none_or(|done| done == 6)
         && census.enqueued.is_none_or(|enqueued| enqueued == 12)
         && (census.ready, census.in_flight) == (2, 0);
-    ensure(as_it_is, || format!("4 jobs failed, 6 are done and 2 wait, but the census is {census:?}"))?;
+    ensure!(as_it_is, "4 jobs failed, 6 are done and 2 wait, but the census is {census:?}")?;
     let depth = queue.admin.depth().await?;
-    ensure((depth.ready, depth.in_flight) == (2, 0), || format!("2 jobs wait, but depth is {depth:?}"))
+    ensure!((depth.ready, depth.in_flight) == (2, 0), "2 jobs wait, but depth is {depth:?}")
 }
 
 async fn stays_away(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::short_lease()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::short_lease()).await?;
     let lease = queue.claim_new(3, &mut consumer).await?;
     ack_results(&mut consumer, &[lease], &[WorkResult::Failed]).await?;
     tokio::time::sleep(LEASE_EXPIRED).await;
-    let mut taken = Vec::new();
-    consumer.claimer.reclaim(10, &mut taken).await?;
-    ensure(taken.is_empty(), || "a job was reclaimed though it had failed for good".to_owned())?;
+    let taken = reclaim(&mut consumer, 10).await?;
+    ensure!(taken.is_empty(), "a job was reclaimed though it had failed for good")?;
     ensure_empty(&mut consumer).await
 }
 
 async fn answers_in_order(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     queue.enqueue(&jobs(0..4)).await?;
     let held = claim_all(&mut consumer, 4).await?;
     ack_held(&mut consumer, &held[1..2]).await?;
@@ -86,42 +83,33 @@ async fn answers_in_order(stage: Stage) -> Checked {
     )
     .await?;
     let expected = [AckStatus::Acked, AckStatus::Stale, AckStatus::Stale, AckStatus::Acked];
-    ensure(statuses == expected, || {
-        format!("the second and third job were settled before, but the ack gave {statuses:?}")
-    })?;
+    ensure!(statuses == expected, "the second and third job were settled before, but the ack gave {statuses:?}")?;
     let census = queue.admin.census().await?;
-    ensure(census.dead == 2 && census.done.is_none_or(|done| done == 2), || {
-        format!("a job counts as it was settled first, 2 failed and 2 done, but the census is {census:?}")
-    })
+    ensure!(
+        census.dead == 2 && census.done.is_none_or(|done| done == 2),
+        "a job counts as it was settled first, 2 failed and 2 done, but the census is {census:?}"
+    )
 }
 
 async fn stale_is_left_alone(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::short_lease()).await?;
-    let mut slow = queue.consumer().await?;
+    let (mut queue, mut slow) = stage.set_up_with_consumer(Knobs::short_lease()).await?;
     let mut heir = queue.consumer().await?;
     let old = queue.claim_new(9, &mut slow).await?;
     tokio::time::sleep(LEASE_EXPIRED).await;
     let new = reclaim_one(&mut heir).await?;
     let statuses = ack_results(&mut slow, &[old], &[WorkResult::Failed]).await?;
-    ensure(statuses == [AckStatus::Stale], || {
-        "the old holder's failure was accepted after the lease had passed on".to_owned()
-    })?;
+    ensure!(statuses == [AckStatus::Stale], "the old holder's failure was accepted after the lease had passed on")?;
     ack_held(&mut heir, &[new]).await?;
     let census = queue.admin.census().await?;
-    ensure(census.dead == 0, || format!("the job was completed by its new holder, but the census is {census:?}"))
+    ensure!(census.dead == 0, "the job was completed by its new holder, but the census is {census:?}")
 }
 
 async fn refused(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let lease = queue.claim_new(5, &mut consumer).await?;
     let mut statuses = Vec::new();
-    match consumer.acker.ack_results(std::slice::from_ref(&lease), &[WorkResult::Failed], &mut statuses).await {
-        Err(error) => {
-            ensure(error.kind() == ErrorKind::Config, || format!("the refusal was of another kind: {error}"))?
-        }
-        Ok(()) => ensure(false, || "a failure was accepted though they are declared as not recorded".to_owned())?,
-    }
+    let answer = consumer.acker.ack_results(slice::from_ref(&lease), &[WorkResult::Failed], &mut statuses).await;
+    ensure_refused(answer, ErrorKind::Config, "a failure was accepted though they are declared as not recorded")?;
     let held = ack(&mut consumer, &[lease]).await?;
-    ensure(held == [AckStatus::Acked], || "a refused failure settled the job".to_owned())
+    ensure!(held == [AckStatus::Acked], "a refused failure settled the job")
 }

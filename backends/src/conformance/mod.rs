@@ -26,6 +26,13 @@ macro_rules! cases {
     };
 }
 
+/// Fails with the sentence, written as for [`format!`], unless the condition holds.
+macro_rules! ensure {
+    ($holds:expr, $($sentence:tt)+) => {
+        if $holds { Ok(()) } else { Err(super::stage::Failure(format!($($sentence)+))) }
+    };
+}
+
 mod attempts;
 mod batches;
 mod connection;
@@ -209,17 +216,11 @@ async fn capabilities_of(entry: &'static Entry, config: &BackendConfig) -> Resul
 
 /// Runs one case to its end, its deadline or its panic, and cleans up after it.
 async fn run_case(case: &Case, stage: Stage) -> Outcome {
-    let mut task = tokio::spawn((case.body)(stage.clone()));
-    let outcome = match tokio::time::timeout(CASE_DEADLINE, &mut task).await {
-        Ok(Ok(Ok(()))) => Outcome::Passed,
-        Ok(Ok(Err(failure))) => Outcome::Failed(failure.to_string()),
-        Ok(Err(broken)) => Outcome::Failed(panic_sentence(broken)),
-        Err(_) => {
-            task.abort();
-            // Waits for the abort, so that the case's connections are closed before it is cleaned up.
-            let _ = task.await;
-            Outcome::Failed(format!("hung: no end within {CASE_DEADLINE:?}"))
-        }
+    let outcome = match within(CASE_DEADLINE, (case.body)(stage.clone())).await {
+        Some(Ok(Ok(()))) => Outcome::Passed,
+        Some(Ok(Err(failure))) => Outcome::Failed(failure.to_string()),
+        Some(Err(broken)) => Outcome::Failed(panic_sentence(broken)),
+        None => Outcome::Failed(format!("hung: no end within {CASE_DEADLINE:?}")),
     };
     match (outcome, clean_up(stage).await) {
         (Outcome::Passed, Err(trouble)) => Outcome::Failed(format!("passed, but cleaning up {trouble}")),
@@ -229,17 +230,27 @@ async fn run_case(case: &Case, stage: Stage) -> Outcome {
 
 /// Cleans up after a case, or says what happened instead.
 async fn clean_up(stage: Stage) -> Result<(), String> {
-    let mut task = tokio::spawn(async move { stage.clean_up().await });
-    match tokio::time::timeout(CLEANUP_DEADLINE, &mut task).await {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(failure))) => Err(format!("failed: {failure}")),
-        Ok(Err(broken)) => Err(panic_sentence(broken)),
-        Err(_) => {
-            task.abort();
-            let _ = task.await;
-            Err(format!("did not end within {CLEANUP_DEADLINE:?}"))
-        }
+    match within(CLEANUP_DEADLINE, async move { stage.clean_up().await }).await {
+        Some(Ok(Ok(()))) => Ok(()),
+        Some(Ok(Err(failure))) => Err(format!("failed: {failure}")),
+        Some(Err(broken)) => Err(panic_sentence(broken)),
+        None => Err(format!("did not end within {CLEANUP_DEADLINE:?}")),
     }
+}
+
+/// What came of `work` in a task of its own, where a panic ends nothing else; `None` after `limit`.
+async fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<Result<T, JoinError>> {
+    let mut task = tokio::spawn(work);
+    let ended = tokio::time::timeout(limit, &mut task).await.ok();
+    if ended.is_none() {
+        task.abort();
+        // Waits for the abort, so that the connections of a case are closed before it is cleaned up.
+        let _ = task.await;
+    }
+    ended
 }
 
 fn panic_sentence(broken: JoinError) -> String {

@@ -1,10 +1,10 @@
 //! Giving a job back.
 
 use super::stage::{
-    Checked, Knobs, LEASE_EXPIRED, Stage, ack, ack_held, claim_one, ensure, ensure_empty, ensure_intact, reclaim_one,
+    Checked, Knobs, LEASE_EXPIRED, Stage, ack_held, claim_one, ensure_empty, ensure_intact, ensure_refused,
+    ensure_stale, reclaim_one,
 };
 use crate::error::ErrorKind;
-use crate::seam::AckStatus;
 
 cases! {
     "nack.ready_for_anybody", ready_for_anybody(), [Nack],
@@ -18,32 +18,28 @@ cases! {
 }
 
 async fn ready_for_anybody(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut giver = queue.consumer().await?;
+    let (mut queue, mut giver) = stage.set_up_with_consumer(Knobs::default()).await?;
     let mut taker = queue.consumer().await?;
     let lease = queue.claim_new(5, &mut giver).await?;
     giver.acker.nack(&[lease]).await?;
     let again = claim_one(&mut taker).await?;
-    ensure(again.job.0 == 5, || format!("job 5 was given back, and job {} came", again.job.0))?;
+    ensure!(again.job.0 == 5, "job 5 was given back, and job {} came", again.job.0)?;
     ensure_intact(&again)?;
     ack_held(&mut taker, &[again]).await?;
     ensure_empty(&mut giver).await
 }
 
 async fn ends_the_lease(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let lease = queue.claim_new(5, &mut consumer).await?;
     consumer.acker.nack(std::slice::from_ref(&lease)).await?;
-    let statuses = ack(&mut consumer, &[lease]).await?;
-    ensure(statuses == [AckStatus::Stale], || "an ack after the nack of the same lease was accepted".to_owned())?;
+    ensure_stale(&mut consumer, &[lease], "an ack after the nack of the same lease was accepted").await?;
     let again = claim_one(&mut consumer).await?;
     ack_held(&mut consumer, &[again]).await
 }
 
 async fn stale_is_left_alone(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::short_lease()).await?;
-    let mut slow = queue.consumer().await?;
+    let (mut queue, mut slow) = stage.set_up_with_consumer(Knobs::short_lease()).await?;
     let mut heir = queue.consumer().await?;
     let old = queue.claim_new(5, &mut slow).await?;
     tokio::time::sleep(LEASE_EXPIRED).await;
@@ -55,14 +51,9 @@ async fn stale_is_left_alone(stage: Stage) -> Checked {
 }
 
 async fn refused(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let lease = queue.claim_new(5, &mut consumer).await?;
-    match consumer.acker.nack(std::slice::from_ref(&lease)).await {
-        Err(error) => {
-            ensure(error.kind() == ErrorKind::Config, || format!("the refusal was of another kind: {error}"))?
-        }
-        Ok(()) => ensure(false, || "a nack was accepted though nack is declared as not supported".to_owned())?,
-    }
+    let answer = consumer.acker.nack(std::slice::from_ref(&lease)).await;
+    ensure_refused(answer, ErrorKind::Config, "a nack was accepted though nack is declared as not supported")?;
     ack_held(&mut consumer, &[lease]).await
 }

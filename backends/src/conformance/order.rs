@@ -1,6 +1,6 @@
 //! Order, as far as it is declared: seen by one consumer, with one producer, while nothing fails.
 
-use super::stage::{Checked, Knobs, Stage, drain, ensure, ensure_exactly, jobs, numbers};
+use super::stage::{Checked, Failure, Knobs, Stage, drain, ensure_exactly, jobs, numbers};
 
 cases! {
     "order.fifo", fifo(), [Fifo],
@@ -39,16 +39,17 @@ async fn fifo(stage: Stage) -> Checked {
     let order = delivered(stage).await?;
     match order.windows(2).find(|pair| pair[1] < pair[0]) {
         None => Ok(()),
-        Some(pair) => ensure(false, || format!("job {} came after job {}", pair[1], pair[0])),
+        Some(pair) => Err(Failure(format!("job {} came after job {}", pair[1], pair[0]))),
     }
 }
 
 async fn fifo_per_partition(stage: Stage) -> Checked {
     let order = delivered(stage).await?;
     let needed = rising_sequences(&order);
-    ensure(needed <= PARTITIONS_MAX, || {
-        format!("the order can only be explained by {needed} partitions, more than {PARTITIONS_MAX}")
-    })
+    ensure!(
+        needed <= PARTITIONS_MAX,
+        "the order can only be explained by {needed} partitions, more than {PARTITIONS_MAX}"
+    )
 }
 
 /// Fewest rising sequences that `order` can be a merge of. Greedy: each number goes to the sequence with the largest end

@@ -1,6 +1,6 @@
 //! What is ours on a server or in a directory, and what is not.
 
-use super::stage::{Checked, Knobs, Stage, drain, ensure, ensure_exactly, jobs};
+use super::stage::{Checked, Failure, Knobs, Stage, drain, ensure_exactly, ensure_refused, jobs};
 use crate::error::ErrorKind;
 use crate::job::ProducerId;
 
@@ -33,28 +33,24 @@ async fn foreign_is_refused(stage: Stage) -> Checked {
     let torn_down = admin.teardown().await;
     let intact = probe.is_intact(stage.namespace(), &object).await;
     probe.uproot(stage.namespace(), &object).await?;
-    match set_up {
-        Err(error) => ensure(error.kind() == ErrorKind::Foreign, || format!("setup failed in another way: {error}"))?,
-        Ok(()) => ensure(false, || format!("setup took over {object}, which somebody else had made"))?,
-    }
+    ensure_refused(set_up, ErrorKind::Foreign, &format!("setup took over {object}, which somebody else had made"))?;
     if let Err(error) = torn_down {
-        ensure(error.kind() == ErrorKind::Foreign, || format!("teardown failed in another way: {error}"))?;
+        ensure!(error.kind() == ErrorKind::Foreign, "teardown failed in another way: {error}")?;
     }
-    ensure(intact?, || format!("somebody else's {object} was changed"))
+    ensure!(intact?, "somebody else's {object} was changed")
 }
 
 async fn teardown_leaves_nothing(stage: Stage) -> Checked {
     let mut probe = stage.probe().await?;
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     queue.enqueue(&jobs(0..10)).await?;
     drain(&mut consumer, 4, 1).await?;
     let made = probe.objects(stage.namespace()).await?;
-    ensure(!made.is_empty(), || "the probe sees nothing where a queue is: it looks in the wrong place".to_owned())?;
+    ensure!(!made.is_empty(), "the probe sees nothing where a queue is: it looks in the wrong place")?;
     drop(consumer);
     queue.admin.teardown().await?;
     let left = probe.objects(stage.namespace()).await?;
-    ensure(left.is_empty(), || format!("teardown left {}", left.join(", ")))
+    ensure!(left.is_empty(), "teardown left {}", left.join(", "))
 }
 
 async fn namespaces_are_apart(stage: Stage) -> Checked {
@@ -77,9 +73,9 @@ async fn nothing_before_setup(stage: Stage) -> Checked {
         Ok(mut producer) => producer.enqueue(&jobs(0..1)).await,
         Err(error) => Err(error),
     };
-    ensure(enqueued.is_err(), || "an enqueue before setup was confirmed".to_owned())?;
+    ensure!(enqueued.is_err(), "an enqueue before setup was confirmed")?;
     let made = probe.objects(stage.namespace()).await?;
-    ensure(made.is_empty(), || format!("an enqueue before setup made {}", made.join(", ")))
+    ensure!(made.is_empty(), "an enqueue before setup made {}", made.join(", "))
 }
 
 async fn teardown_of_nothing(stage: Stage) -> Checked {
@@ -97,7 +93,7 @@ async fn setup_after_teardown(stage: Stage) -> Checked {
     queue.admin.teardown().await?;
     queue.admin.setup().await?;
     let depth = queue.admin.depth().await?;
-    ensure(depth.ready + depth.in_flight == 0, || format!("a new queue has a depth of {depth:?}"))?;
+    ensure!(depth.ready + depth.in_flight == 0, "a new queue has a depth of {depth:?}")?;
     queue.enqueue(&jobs(20..25)).await?;
     let mut consumer = queue.consumer().await?;
     let done = drain(&mut consumer, 5, 5).await?;
@@ -107,24 +103,21 @@ async fn setup_after_teardown(stage: Stage) -> Checked {
 async fn describes_itself(stage: Stage) -> Checked {
     let mut admin = stage.open(Knobs::default())?.admin().await?;
     let described = admin.describe().await?;
-    ensure(!described.engine.is_empty() && !described.version.is_empty(), || {
-        format!("the server is described as {:?} version {:?}", described.engine, described.version)
-    })?;
+    let named = !described.engine.is_empty() && !described.version.is_empty();
+    ensure!(named, "the server is described as {:?} version {:?}", described.engine, described.version)?;
     admin.setup().await?;
     admin.settle().await?;
-    let again = admin.describe().await?;
-    ensure(described.objects == again.objects, || {
-        format!("objects are {:?} before setup and {:?} after it", described.objects, again.objects)
-    })
+    let (before, after) = (described.objects, admin.describe().await?.objects);
+    ensure!(before == after, "objects are {before:?} before setup and {after:?} after it")
 }
 
 async fn dead_address(stage: Stage) -> Checked {
     let backend = stage.at_a_dead_address().open(Knobs::default())?;
     let Err(error) = backend.admin().await else {
-        return ensure(false, || "an address without a server was accepted".to_owned());
+        return Err(Failure("an address without a server was accepted".to_owned()));
     };
     let sentence = error.to_string();
-    ensure(error.kind() == ErrorKind::Connect, || format!("the error is of kind {:?}: {sentence}", error.kind()))?;
-    ensure(sentence.contains("127.0.0.1:1"), || format!("the error does not name the address: {sentence}"))?;
-    ensure(!sentence.contains("s3cret"), || "the error shows the password".to_owned())
+    ensure!(error.kind() == ErrorKind::Connect, "the error is of kind {:?}: {sentence}", error.kind())?;
+    ensure!(sentence.contains("127.0.0.1:1"), "the error does not name the address: {sentence}")?;
+    ensure!(!sentence.contains("s3cret"), "the error shows the password")
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::stage::{Checked, Knobs, Stage, drain, ensure};
+use super::stage::{Checked, Knobs, Stage, drain};
 use crate::job::{JobId, NewJob};
 
 cases! {
@@ -38,8 +38,7 @@ fn troublesome() -> Vec<Vec<u8>> {
 }
 
 async fn intact(stage: Stage, payloads: Vec<Vec<u8>>) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let jobs: Vec<NewJob> = (0..)
         .zip(&payloads)
         .map(|(number, payload)| NewJob { job: JobId(number), payload: Bytes::copy_from_slice(payload) })
@@ -47,10 +46,9 @@ async fn intact(stage: Stage, payloads: Vec<Vec<u8>>) -> Checked {
     queue.enqueue(&jobs).await?;
     for lease in drain(&mut consumer, payloads.len(), 100).await? {
         let sent = payloads.get(lease.job.0 as usize);
-        ensure(sent.is_some_and(|sent| *sent == lease.payload[..]), || {
-            let sent = sent.map_or(0, Vec::len);
-            format!("the {sent} bytes of job {} came back as {} other bytes", lease.job.0, lease.payload.len())
-        })?;
+        let (intact, length) = (sent.is_some_and(|sent| *sent == lease.payload[..]), sent.map_or(0, Vec::len));
+        let (number, came) = (lease.job.0, lease.payload.len());
+        ensure!(intact, "the {length} bytes of job {number} came back as {came} other bytes")?;
     }
     Ok(())
 }

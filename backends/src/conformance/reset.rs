@@ -1,7 +1,8 @@
 //! Reset and setup leave nothing of earlier jobs, and a queue that works.
 
 use super::stage::{
-    Checked, Knobs, LEASE_EXPIRED, Queue, Stage, ack, claim, drain, ensure, ensure_empty, ensure_exactly, jobs, numbers,
+    Checked, Knobs, LEASE_EXPIRED, Queue, Stage, ack, claim, drain, ensure_empty, ensure_exactly, ensure_stale, jobs,
+    numbers, reclaim,
 };
 use crate::seam::{AckStatus, Depth};
 
@@ -22,22 +23,21 @@ async fn leave_jobs_behind(queue: &mut Queue) -> Checked {
     let mut consumer = queue.consumer().await?;
     drain(&mut consumer, 3, 1).await?;
     let held = claim(&mut consumer, 5, super::stage::PATIENCE).await?;
-    ensure(!held.is_empty(), || "nothing could be claimed".to_owned())
+    ensure!(!held.is_empty(), "nothing could be claimed")
 }
 
 async fn ensure_nothing_is_left(queue: &mut Queue) -> Checked {
     let depth = queue.admin.depth().await?;
-    ensure(depth == Depth::default(), || format!("depth is {depth:?}"))?;
+    ensure!(depth == Depth::default(), "depth is {depth:?}")?;
     let census = queue.admin.census().await?;
     let counted =
         census.ready + census.in_flight + census.dead + census.done.unwrap_or(0) + census.enqueued.unwrap_or(0);
-    ensure(counted == 0, || format!("the census is {census:?}"))?;
+    ensure!(counted == 0, "the census is {census:?}")?;
     let mut consumer = queue.consumer().await?;
     ensure_empty(&mut consumer).await?;
     tokio::time::sleep(LEASE_EXPIRED).await;
-    let mut taken = Vec::new();
-    consumer.claimer.reclaim(10, &mut taken).await?;
-    ensure(taken.is_empty(), || format!("jobs {:?} were reclaimed", numbers(&taken)))
+    let taken = reclaim(&mut consumer, 10).await?;
+    ensure!(taken.is_empty(), "jobs {:?} were reclaimed", numbers(&taken))
 }
 
 async fn leaves_nothing(stage: Stage) -> Checked {
@@ -48,17 +48,14 @@ async fn leaves_nothing(stage: Stage) -> Checked {
 }
 
 async fn makes_old_leases_stale(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let old = queue.claim_new(1, &mut consumer).await?;
     queue.admin.reset().await?;
-    let statuses = ack(&mut consumer, std::slice::from_ref(&old)).await?;
-    ensure(statuses == [AckStatus::Stale], || "an ack from before the reset was accepted".to_owned())?;
+    ensure_stale(&mut consumer, std::slice::from_ref(&old), "an ack from before the reset was accepted").await?;
     let new = queue.claim_new(1, &mut consumer).await?;
-    let statuses = ack(&mut consumer, &[old]).await?;
-    ensure(statuses == [AckStatus::Stale], || "an old lease settled a new job of the same number".to_owned())?;
+    ensure_stale(&mut consumer, &[old], "an old lease settled a new job of the same number").await?;
     let statuses = ack(&mut consumer, &[new]).await?;
-    ensure(statuses == [AckStatus::Acked], || "a job enqueued after the reset could not be acked".to_owned())
+    ensure!(statuses == [AckStatus::Acked], "a job enqueued after the reset could not be acked")
 }
 
 async fn leaves_a_working_queue(stage: Stage) -> Checked {

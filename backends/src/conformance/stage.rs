@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use crate::capability::{Capabilities, Wake};
 use crate::config::BackendConfig;
 use crate::entry::Entry;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::job::{JobId, Lease, NewJob, ProducerId, WorkerId};
 use crate::probe::ServerProbe;
 use crate::seam::{AckStatus, Admin, Backend, Consumer, Producer};
@@ -49,12 +50,21 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<JoinError> for Failure {
+    fn from(broken: JoinError) -> Self {
+        Failure(format!("a task of the case broke: {broken}"))
+    }
+}
+
 /// Result of a step, and of a case.
 pub(super) type Checked<T = ()> = Result<T, Failure>;
 
-/// Fails with the sentence unless `holds`.
-pub(super) fn ensure(holds: bool, sentence: impl FnOnce() -> String) -> Checked {
-    if holds { Ok(()) } else { Err(Failure(sentence())) }
+/// The call fails with an error of this kind; `accepted` says what is wrong when it succeeds.
+pub(super) fn ensure_refused(answer: Result<(), Error>, kind: ErrorKind, accepted: &str) -> Checked {
+    match answer {
+        Err(error) => ensure!(error.kind() == kind, "it failed in another way: {error}"),
+        Ok(()) => Err(Failure(accepted.to_owned())),
+    }
 }
 
 /// What a case may set.
@@ -141,6 +151,13 @@ impl Stage {
         Ok(Queue { backend, admin, capabilities: self.capabilities.clone() })
     }
 
+    /// [`Stage::set_up`], with a consumer.
+    pub(super) async fn set_up_with_consumer(&self, knobs: Knobs) -> Checked<(Queue, Consumer)> {
+        let mut queue = self.set_up(knobs).await?;
+        let consumer = queue.consumer().await?;
+        Ok((queue, consumer))
+    }
+
     /// Removes whatever the case left.
     pub(super) async fn clean_up(&self) -> Checked {
         self.open(Knobs::default())?.admin().await?.teardown().await?;
@@ -199,6 +216,13 @@ pub(super) async fn claim(consumer: &mut Consumer, limit: u32, wait: Duration) -
     Ok(leases)
 }
 
+/// Reclaims up to `limit` jobs.
+pub(super) async fn reclaim(consumer: &mut Consumer, limit: u32) -> Checked<Vec<Lease>> {
+    let mut leases = Vec::new();
+    consumer.claimer.reclaim(limit, &mut leases).await?;
+    Ok(leases)
+}
+
 /// Claims the one job that must be there.
 pub(super) async fn claim_one(consumer: &mut Consumer) -> Checked<Lease> {
     let leases = claim(consumer, 1, PATIENCE).await?;
@@ -213,7 +237,7 @@ pub(super) async fn claim_all(consumer: &mut Consumer, count: usize) -> Checked<
     let start = Instant::now();
     let mut held = Vec::new();
     while held.len() < count {
-        ensure(start.elapsed() < PATIENCE, || format!("{} of {count} jobs came within {PATIENCE:?}", held.len()))?;
+        ensure!(start.elapsed() < PATIENCE, "{} of {count} jobs came within {PATIENCE:?}", held.len())?;
         let leases = claim(consumer, (count - held.len()) as u32, SILENCE).await?;
         if leases.is_empty() {
             tokio::time::sleep(BREATH).await;
@@ -234,16 +258,14 @@ pub(super) async fn reclaim_all(consumer: &mut Consumer, count: usize, limit: u3
     let start = Instant::now();
     let mut leases = Vec::new();
     while leases.len() < count {
-        ensure(start.elapsed() < PATIENCE, || {
-            format!("{} of {count} expired jobs came back within {PATIENCE:?}", leases.len())
-        })?;
-        let before = leases.len();
-        consumer.claimer.reclaim(limit, &mut leases).await?;
-        if leases.len() == before {
+        ensure!(start.elapsed() < PATIENCE, "{} of {count} expired jobs came back within {PATIENCE:?}", leases.len())?;
+        let more = reclaim(consumer, limit).await?;
+        if more.is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        leases.extend(more);
     }
-    ensure(leases.len() == count, || format!("{} jobs came back, but only {count} were claimed", leases.len()))?;
+    ensure!(leases.len() == count, "{} jobs came back, but only {count} were claimed", leases.len())?;
     Ok(leases)
 }
 
@@ -251,9 +273,7 @@ pub(super) async fn reclaim_all(consumer: &mut Consumer, count: usize, limit: u3
 pub(super) async fn ack(consumer: &mut Consumer, leases: &[Lease]) -> Checked<Vec<AckStatus>> {
     let mut statuses = Vec::new();
     consumer.acker.ack(leases, &mut statuses).await?;
-    ensure(statuses.len() == leases.len(), || {
-        format!("an ack of {} leases gave {} statuses", leases.len(), statuses.len())
-    })?;
+    ensure!(statuses.len() == leases.len(), "an ack of {} leases gave {} statuses", leases.len(), statuses.len())?;
     Ok(statuses)
 }
 
@@ -261,7 +281,13 @@ pub(super) async fn ack(consumer: &mut Consumer, leases: &[Lease]) -> Checked<Ve
 pub(super) async fn ack_held(consumer: &mut Consumer, leases: &[Lease]) -> Checked {
     let statuses = ack(consumer, leases).await?;
     let stale = statuses.iter().filter(|status| **status == AckStatus::Stale).count();
-    ensure(stale == 0, || format!("{stale} of {} acks were called stale though their leases held", leases.len()))
+    ensure!(stale == 0, "{stale} of {} acks were called stale though their leases held", leases.len())
+}
+
+/// Acks a lease that must not hold any more; `accepted` says what is wrong when it does.
+pub(super) async fn ensure_stale(consumer: &mut Consumer, leases: &[Lease], accepted: &str) -> Checked {
+    let statuses = ack(consumer, leases).await?;
+    ensure!(statuses == [AckStatus::Stale], "{accepted}")
 }
 
 /// Claims in steps of `limit` and acks at once, until `count` jobs came.
@@ -269,7 +295,7 @@ pub(super) async fn drain(consumer: &mut Consumer, count: usize, limit: u32) -> 
     let start = Instant::now();
     let mut done = Vec::new();
     while done.len() < count {
-        ensure(start.elapsed() < PATIENCE, || format!("{} of {count} jobs came within {PATIENCE:?}", done.len()))?;
+        ensure!(start.elapsed() < PATIENCE, "{} of {count} jobs came within {PATIENCE:?}", done.len())?;
         let leases = claim(consumer, limit, SILENCE).await?;
         if leases.is_empty() {
             tokio::time::sleep(BREATH).await;
@@ -284,25 +310,24 @@ pub(super) async fn drain(consumer: &mut Consumer, count: usize, limit: u32) -> 
 /// Nothing is left to claim.
 pub(super) async fn ensure_empty(consumer: &mut Consumer) -> Checked {
     let left = claim(consumer, 10, SILENCE).await?;
-    ensure(left.is_empty(), || format!("jobs {:?} were delivered though none should be left", numbers(&left)))
+    ensure!(left.is_empty(), "jobs {:?} were delivered though none should be left", numbers(&left))
 }
 
 /// `leases` are exactly the ordinary jobs of `expected`, each once, payloads intact.
 pub(super) fn ensure_exactly(leases: &[Lease], expected: Range<u64>) -> Checked {
     let seen: BTreeSet<u64> = numbers(leases).into_iter().collect();
-    ensure(seen.len() == leases.len(), || format!("{} deliveries of {} jobs", leases.len(), seen.len()))?;
+    ensure!(seen.len() == leases.len(), "{} deliveries of {} jobs", leases.len(), seen.len())?;
     let missing: Vec<u64> = expected.clone().filter(|number| !seen.contains(number)).take(5).collect();
-    ensure(missing.is_empty(), || format!("jobs are missing, among them {missing:?}"))?;
+    ensure!(missing.is_empty(), "jobs are missing, among them {missing:?}")?;
     let strange: Vec<u64> = seen.iter().copied().filter(|number| !expected.contains(number)).take(5).collect();
-    ensure(strange.is_empty(), || format!("jobs came that were never enqueued, among them {strange:?}"))?;
+    ensure!(strange.is_empty(), "jobs came that were never enqueued, among them {strange:?}")?;
     leases.iter().try_for_each(ensure_intact)
 }
 
 /// The lease of an ordinary job carries that job's payload.
 pub(super) fn ensure_intact(lease: &Lease) -> Checked {
-    ensure(lease.payload == job(lease.job.0).payload, || {
-        format!("the payload of job {} came back as {} other bytes", lease.job.0, lease.payload.len())
-    })
+    let (number, length) = (lease.job.0, lease.payload.len());
+    ensure!(lease.payload == job(number).payload, "the payload of job {number} came back as {length} other bytes")
 }
 
 /// Job numbers, for sentences.

@@ -1,7 +1,6 @@
 //! An ack that comes too late says so.
 
-use super::stage::{Checked, Knobs, LEASE_EXPIRED, Stage, ack, ack_held, ensure, ensure_empty, reclaim_one};
-use crate::seam::AckStatus;
+use super::stage::{Checked, Knobs, LEASE_EXPIRED, Stage, ack_held, ensure_empty, ensure_stale, reclaim_one};
 
 cases! {
     "stale.lease_that_passed_on", passed_on(), [StaleAck, LeaseExpiry],
@@ -13,32 +12,25 @@ cases! {
 }
 
 async fn passed_on(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::short_lease()).await?;
-    let mut slow = queue.consumer().await?;
+    let (mut queue, mut slow) = stage.set_up_with_consumer(Knobs::short_lease()).await?;
     let mut heir = queue.consumer().await?;
     let old = queue.claim_new(9, &mut slow).await?;
     tokio::time::sleep(LEASE_EXPIRED).await;
     let new = reclaim_one(&mut heir).await?;
-    let statuses = ack(&mut slow, &[old]).await?;
-    ensure(statuses == [AckStatus::Stale], || {
-        "the old holder's ack was accepted after the lease had passed on".to_owned()
-    })?;
+    ensure_stale(&mut slow, &[old], "the old holder's ack was accepted after the lease had passed on").await?;
     ack_held(&mut heir, &[new]).await?;
     ensure_empty(&mut heir).await
 }
 
 async fn second_ack(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let lease = queue.claim_new(9, &mut consumer).await?;
     ack_held(&mut consumer, std::slice::from_ref(&lease)).await?;
-    let statuses = ack(&mut consumer, &[lease]).await?;
-    ensure(statuses == [AckStatus::Stale], || "the second ack of the same lease was accepted".to_owned())
+    ensure_stale(&mut consumer, &[lease], "the second ack of the same lease was accepted").await
 }
 
 async fn nobody_took_it(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::short_lease()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::short_lease()).await?;
     let lease = queue.claim_new(9, &mut consumer).await?;
     tokio::time::sleep(LEASE_EXPIRED).await;
     ack_held(&mut consumer, &[lease]).await?;

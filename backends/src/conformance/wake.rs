@@ -6,7 +6,7 @@ use futures_util::future::select_all;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::stage::{Checked, Failure, Knobs, SILENCE, Stage, ack_held, claim, ensure, jobs};
+use super::stage::{Checked, Knobs, SILENCE, Stage, ack_held, claim, jobs};
 use crate::capability::Wake;
 use crate::job::{Lease, ProducerId};
 use crate::seam::Consumer;
@@ -55,11 +55,10 @@ fn knobs(wake: Wake) -> Knobs {
 }
 
 async fn wakes(stage: Stage, wake: Wake) -> Checked {
-    let mut queue = stage.set_up(knobs(wake)).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(knobs(wake)).await?;
     for round in 0..3 {
         let idle = claim(&mut consumer, 10, Duration::from_millis(100)).await?;
-        ensure(idle.is_empty(), || "an empty queue gave a job".to_owned())?;
+        ensure!(idle.is_empty(), "an empty queue gave a job")?;
         let waiting = tokio::spawn(async move {
             let leases = claim(&mut consumer, 10, LONG_WAIT).await;
             (consumer, leases, Instant::now())
@@ -67,14 +66,11 @@ async fn wakes(stage: Stage, wake: Wake) -> Checked {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let sent = Instant::now();
         queue.enqueue(&jobs(round..round + 1)).await?;
-        let (returned, leases, woke_at) =
-            waiting.await.map_err(|broken| Failure(format!("the claim broke: {broken}")))?;
+        let (returned, leases, woke_at) = waiting.await?;
         consumer = returned;
         let leases = leases?;
-        let took = woke_at.duration_since(sent);
-        ensure(leases.len() == 1 && took < SOON, || {
-            format!("a waiting claim gave {} jobs {took:?} after one was enqueued", leases.len())
-        })?;
+        let (count, took) = (leases.len(), woke_at.duration_since(sent));
+        ensure!(count == 1 && took < SOON, "a waiting claim gave {count} jobs {took:?} after one was enqueued")?;
         ack_held(&mut consumer, &leases).await?;
     }
     Ok(())
@@ -99,11 +95,12 @@ async fn all_wake(stage: Stage, wake: Wake) -> Checked {
     let sent = Instant::now();
     queue.enqueue(&jobs(0..CONSUMERS)).await?;
     while let Some(ended) = waiting.join_next().await {
-        let (count, woke_at) = ended.map_err(|broken| Failure(format!("a claim broke: {broken}")))??;
+        let (count, woke_at) = ended??;
         let took = woke_at.duration_since(sent);
-        ensure(count == 1 && took < SOON, || {
-            format!("one of {CONSUMERS} waiting claims gave {count} jobs {took:?} after {CONSUMERS} were enqueued")
-        })?;
+        ensure!(
+            count == 1 && took < SOON,
+            "one of {CONSUMERS} waiting claims gave {count} jobs {took:?} after {CONSUMERS} were enqueued"
+        )?;
     }
     Ok(())
 }
@@ -120,11 +117,9 @@ fn wait_for_one(mut consumer: Consumer) -> Waiting {
 
 /// Acks what the consumer got, which must have come soon after `since`.
 async fn came_soon(waiting: Waiting, since: Instant, what: &str) -> Checked<Consumer> {
-    let (mut consumer, leases) = waiting.await.map_err(|broken| Failure(format!("a claim broke: {broken}")))?;
+    let (mut consumer, leases) = waiting.await?;
     let (leases, took) = (leases?, since.elapsed());
-    ensure(leases.len() == 1 && took < SOON, || {
-        format!("{what}, a waiting claim gave {} jobs {took:?} later", leases.len())
-    })?;
+    ensure!(leases.len() == 1 && took < SOON, "{what}, a waiting claim gave {} jobs {took:?} later", leases.len())?;
     ack_held(&mut consumer, &leases).await?;
     Ok(consumer)
 }
@@ -136,7 +131,7 @@ async fn listener_is_cut(stage: Stage) -> Checked {
     tokio::time::sleep(SILENCE).await;
     for round in 0..2 {
         let listeners = stage.probe().await?.cut_listeners(stage.namespace()).await?;
-        ensure(listeners == 1, || format!("{listeners} listeners were there to cut, and there should be one"))?;
+        ensure!(listeners == 1, "{listeners} listeners were there to cut, and there should be one")?;
         for (number, when) in [(4 * round, "after the listener was cut"), (4 * round + 2, "some time after a cut")] {
             let sent = Instant::now();
             queue.enqueue(&jobs(number..number + 2)).await?;
@@ -162,7 +157,7 @@ async fn nobody_is_told(stage: Stage) -> Checked {
     let sent = Instant::now();
     silent.producer(ProducerId(0)).await?.enqueue(&jobs(0..1)).await?;
     tokio::time::sleep(SILENCE).await;
-    ensure(!waiting.is_finished(), || "a consumer was told of a job whose producer tells nobody".to_owned())?;
+    ensure!(!waiting.is_finished(), "a consumer was told of a job whose producer tells nobody")?;
     came_soon(waiting, sent, "after a job was enqueued in silence").await.map(|_| ())
 }
 
@@ -172,7 +167,7 @@ async fn nack_notifies(stage: Stage) -> Checked {
     let held = queue.claim_new(0, &mut holder).await?;
     let waiting = wait_for_one(other);
     tokio::time::sleep(SILENCE).await;
-    ensure(!waiting.is_finished(), || "a held job was delivered".to_owned())?;
+    ensure!(!waiting.is_finished(), "a held job was delivered")?;
     let given_back = Instant::now();
     holder.acker.nack(&[held]).await?;
     came_soon(waiting, given_back, "after a nack").await.map(|_| ())
@@ -191,38 +186,38 @@ async fn one_by_one(stage: Stage) -> Checked {
         producer.enqueue(&jobs(number..number + 1)).await?;
         let (ended, _, others) = select_all(waiting).await;
         waiting = others;
-        let ended = ended.map_err(|broken| Failure(format!("a claim broke: {broken}")))?;
+        let ended = ended?;
         let again = came_soon(tokio::spawn(async move { ended }), sent, "after one job was enqueued").await?;
         waiting.push(wait_for_one(again));
     }
     waiting.iter().for_each(JoinHandle::abort);
     let census = queue.admin.census().await?;
-    ensure(census.ready == 0 && census.done.is_none_or(|done| done == JOBS), || {
-        format!("{JOBS} jobs were acked one by one, and the census is {census:?}")
-    })
+    ensure!(
+        census.ready == 0 && census.done.is_none_or(|done| done == JOBS),
+        "{JOBS} jobs were acked one by one, and the census is {census:?}"
+    )
 }
 
 async fn waits_in_vain(stage: Stage) -> Checked {
     const WAIT: Duration = Duration::from_secs(1);
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (_queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let asked = Instant::now();
     let leases = claim(&mut consumer, 10, WAIT).await?;
     let took = asked.elapsed();
-    ensure(leases.is_empty(), || "an empty queue gave a job".to_owned())?;
-    ensure(took >= WAIT / 2 && took < WAIT + SOON, || {
-        format!("a claim that may wait {WAIT:?} on an empty queue came back after {took:?}")
-    })
+    ensure!(leases.is_empty(), "an empty queue gave a job")?;
+    ensure!(
+        took >= WAIT / 2 && took < WAIT + SOON,
+        "a claim that may wait {WAIT:?} on an empty queue came back after {took:?}"
+    )
 }
 
 async fn no_wait(stage: Stage) -> Checked {
-    let mut queue = stage.set_up(Knobs::default()).await?;
-    let mut consumer = queue.consumer().await?;
+    let (mut queue, mut consumer) = stage.set_up_with_consumer(Knobs::default()).await?;
     let asked = Instant::now();
     let none = claim(&mut consumer, 10, Duration::ZERO).await?;
     let took = asked.elapsed();
-    ensure(none.is_empty(), || "an empty queue gave a job".to_owned())?;
-    ensure(took < SOON, || format!("a claim without a wait came back after {took:?}"))?;
+    ensure!(none.is_empty(), "an empty queue gave a job")?;
+    ensure!(took < SOON, "a claim without a wait came back after {took:?}")?;
     queue.enqueue(&jobs(0..1)).await?;
     // A job that was confirmed is visible; only its partition may be looked at in a later turn.
     let mut leases = Vec::new();
@@ -233,6 +228,6 @@ async fn no_wait(stage: Stage) -> Checked {
             tokio::time::sleep(SILENCE / 10).await;
         }
     }
-    ensure(leases.len() == 1, || "claims without a wait never gave the job that was there".to_owned())?;
+    ensure!(leases.len() == 1, "claims without a wait never gave the job that was there")?;
     ack_held(&mut consumer, &leases).await
 }

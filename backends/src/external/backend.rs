@@ -13,7 +13,7 @@ use super::closing::Closings;
 use super::manifest::{Manifest, Processes};
 use super::payloads::Payloads;
 use super::process::Process;
-use super::protocol::{Consume, Described, Hello, Request, Role, VERSION, WireCensus, WireDepth};
+use super::protocol::{Consume, Described, Hello, Request, Role, VERSION};
 use crate::config::{BackendConfig, BackendOptions};
 use crate::error::Result;
 use crate::job::{ProducerId, WorkerId};
@@ -227,22 +227,15 @@ impl Admin for ExternalAdmin {
     }
 
     async fn depth(&mut self) -> Result<Depth> {
-        let WireDepth { ready, in_flight } = self.ask(Request::Depth).await?;
+        let Depth { ready, in_flight } = self.ask(Request::Depth).await?;
         let untaken = self.untaken().min(in_flight);
         Ok(Depth { ready: ready + untaken, in_flight: in_flight - untaken })
     }
 
     async fn census(&mut self) -> Result<Census> {
-        let WireCensus { enqueued, ready, in_flight, done, dead } = self.ask(Request::Census).await?;
-        let untaken = self.untaken().min(in_flight);
-        Ok(Census {
-            enqueued,
-            ready: ready + untaken,
-            in_flight: in_flight - untaken,
-            done,
-            dead,
-            partitions: Vec::new(),
-        })
+        let census: Census = self.ask(Request::Census).await?;
+        let untaken = self.untaken().min(census.in_flight);
+        Ok(Census { ready: census.ready + untaken, in_flight: census.in_flight - untaken, ..census })
     }
 
     async fn teardown(&mut self) -> Result<()> {

@@ -108,8 +108,8 @@ struct WireOption {
 #[serde(deny_unknown_fields)]
 struct Contract {
     delivery: Delivery,
-    recovery: WireRecovery,
-    wakes: Vec<WireWake>,
+    recovery: Recovery,
+    wakes: Vec<Wake>,
     #[serde(default = "largest")]
     max_enqueue_batch: NonZeroU32,
     #[serde(default = "largest")]
@@ -127,23 +127,7 @@ fn largest() -> NonZeroU32 {
     MAX_BATCH
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WireRecovery {
-    None,
-    LeaseExpiry,
-    ConnectionLoss,
-    Heartbeat,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WireWake {
-    Poll,
-    Notify,
-    Block,
-}
-
+/// The orders that an adapter may have: it knows no partitions.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum WireOrder {
@@ -233,21 +217,14 @@ impl Manifest {
             .map(|(key, option)| OptionSpec { key: leak(key), default: leak(option.default), help: leak(option.help) })
             .collect();
         let mut variants: Vec<&'static [(&'static str, &'static str)]> = Vec::new();
-        let ways: [(&str, Vec<&'static str>, &str); 2] = [
-            (
-                GENERATED[0],
-                processes.iter().map(|way| way.name()).collect(),
-                "producers and workers in processes of the adapter",
-            ),
-            (
-                GENERATED[1],
-                consume.iter().map(|way| way.name()).collect(),
-                "who moves first when a job goes to a worker",
-            ),
-        ];
-        for (key, words, help) in ways {
+        let spread: Vec<&'static str> = processes.iter().map(|way| way.name()).collect();
+        let moves: Vec<&'static str> = consume.iter().map(|way| way.name()).collect();
+        let [of_processes, of_consume] = GENERATED;
+        for (key, words, help) in [
+            (of_processes, spread, "producers and workers in processes of the adapter"),
+            (of_consume, moves, "who moves first when a job goes to a worker"),
+        ] {
             if words.len() > 1 {
-                let key: &'static str = leak(key.to_owned());
                 let help = leak(format!("{help}: {}", words.join(" or ")));
                 options.push(OptionSpec { key, default: words[0], help });
                 variants.extend(words[1..].iter().map(|word| &*Vec::leak(vec![(key, *word)])));
@@ -297,22 +274,9 @@ impl Manifest {
 
 impl Contract {
     fn into_capabilities(self) -> Capabilities {
-        let wakes: Vec<Wake> = (self.wakes.iter())
-            .map(|wake| match wake {
-                WireWake::Poll => Wake::Poll,
-                WireWake::Notify => Wake::Notify,
-                WireWake::Block => Wake::Block,
-            })
-            .collect();
-        let wakes = Vec::leak(wakes);
         Capabilities {
             delivery: self.delivery,
-            recovery: match self.recovery {
-                WireRecovery::None => Recovery::None,
-                WireRecovery::LeaseExpiry => Recovery::LeaseExpiry,
-                WireRecovery::ConnectionLoss => Recovery::ConnectionLoss,
-                WireRecovery::Heartbeat => Recovery::Heartbeat,
-            },
+            recovery: self.recovery,
             max_enqueue_batch: self.max_enqueue_batch,
             max_claim_batch: self.max_claim_batch,
             max_ack_batch: self.max_ack_batch,
@@ -325,7 +289,7 @@ impl Contract {
                 WireOrder::Fifo => Order::Fifo,
             },
             connections: None,
-            ..Capabilities::leased(wakes, MAX_BATCH)
+            ..Capabilities::leased(Vec::leak(self.wakes), MAX_BATCH)
         }
     }
 }

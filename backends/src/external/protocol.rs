@@ -257,25 +257,6 @@ pub(super) struct Described {
     pub(super) notes: Vec<String>,
 }
 
-/// Answer to `depth`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WireDepth {
-    pub(super) ready: u64,
-    pub(super) in_flight: u64,
-}
-
-/// Answer to `census`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WireCensus {
-    pub(super) enqueued: Option<u64>,
-    pub(super) ready: u64,
-    pub(super) in_flight: u64,
-    pub(super) done: Option<u64>,
-    pub(super) dead: u64,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,9 +2,14 @@
 
 mod designs;
 
+use std::collections::BTreeMap;
+
+use qbench_schema::result::Durability;
+
 use crate::entry::{EngineKind, Room};
 use crate::error::Result;
 use crate::probe::{Probe, ServerProbe, failed};
+use crate::seam::Description;
 use crate::url::ServerUrl;
 
 /// No product at all: it lives in this process.
@@ -18,6 +23,19 @@ pub const ENGINE: EngineKind = EngineKind {
 
 /// Its queues.
 pub static ROOM: Room = Room { engine: ENGINE, entries: &[designs::memory::ENTRY, designs::null::ENTRY] };
+
+/// What there is to say of a queue of design `queue_type`.
+fn describe(queue_type: &'static str) -> Description {
+    Description {
+        engine: ENGINE.id.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        queue_type,
+        durability: Durability::D0,
+        settings: BTreeMap::new(),
+        objects: Vec::new(),
+        notes: Vec::new(),
+    }
+}
 
 struct NothingToSee;
 

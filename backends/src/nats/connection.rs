@@ -194,7 +194,7 @@ impl Link {
         self.counters.add_request();
         let exchange = async {
             for request in requests {
-                live.send(request).await.map_err(|error| unknown(context(), &error))?;
+                live.send(request).await.map_err(|error| Error::unknown(context(), error))?;
                 answers.push(None);
             }
             let mut missing = answers.len();
@@ -236,7 +236,7 @@ impl Link {
         let limit = self.limit + waits_for;
         self.counters.add_request();
         let exchange = async {
-            live.send(request).await.map_err(|error| unknown(context(), &error))?;
+            live.send(request).await.map_err(|error| Error::unknown(context(), error))?;
             loop {
                 let message = live.receive(context).await?;
                 if let ControlFlow::Break(end) = take(message, &context)? {
@@ -364,15 +364,15 @@ impl Live {
         tokio::select! {
             // What has come is taken, even of a connection that broke afterwards.
             biased;
-            message = self.answers.next() => message.ok_or_else(|| unknown(context(), "the connection ended")),
+            message = self.answers.next() => message.ok_or_else(|| Error::unknown(context(), "the connection ended")),
             _ = self.troubles.changed() => match self.troubles.borrow_and_update().as_deref() {
-                None => Err(unknown(context(), "the connection broke")),
+                None => Err(Error::unknown(context(), "the connection broke")),
                 // Of what we may not send or hear, nothing happened.
                 Some(said) if said.to_lowercase().contains("permissions violation") => {
                     let message = format!("the server answered: {said}; the user in the URL lacks the permission");
                     Err(Error::new(ErrorKind::Connect, context(), message))
                 }
-                Some(said) => Err(unknown(context(), said)),
+                Some(said) => Err(Error::unknown(context(), said)),
             },
         }
     }
@@ -383,10 +383,6 @@ fn number_of(message: &Message) -> Option<u64> {
     message.subject.as_str().rsplit('.').next()?.parse().ok()
 }
 
-fn unknown(context: String, what: &str) -> Error {
-    Error::new(ErrorKind::Unknown, context, format!("{what}, so it may or may not have happened"))
-}
-
 fn no_answer(context: String, limit: Duration) -> Error {
-    Error::new(ErrorKind::Unknown, context, format!("no answer within {limit:?}, so it may or may not have happened"))
+    Error::unknown(context, format!("no answer within {limit:?}"))
 }

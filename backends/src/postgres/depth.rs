@@ -37,6 +37,5 @@ pub(super) fn over(statements: &SqlTexts<'_>, shares: &[Share], in_flight: &str)
         })
         .collect();
     let braces = [("{ready}", branches.join(UNION)), ("{in_flight}", in_flight.to_owned())];
-    let braces = braces.each_ref().map(|(brace, text)| (*brace, text.as_str()));
     prepared(statements.filled(sql::QUEUE, "depth", &braces))
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::claimer::{Announcements, Shares};
@@ -50,22 +50,16 @@ impl Listening {
         // Whatever was announced while nobody listened.
         self.announcements.doubt();
         let attending = attend(session, connection, Arc::clone(&self.announcements), counts);
-        let listener = Arc::new(Listener { task: tokio::spawn(attending).abort_handle() });
+        let mut listener = Listener::new();
+        listener.spawn(attending);
+        let listener = Arc::new(listener);
         *lock(&self.current) = Arc::downgrade(&listener);
         Ok(listener)
     }
 }
 
 /// A task that listens until this is dropped.
-pub(super) struct Listener {
-    task: AbortHandle,
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
+pub(super) type Listener = JoinSet<()>;
 
 /// What it takes to listen.
 pub(super) struct ListenerSession {

@@ -27,19 +27,19 @@ impl<'a> SqlTexts<'a> {
     }
 
     /// The text of statement `name` of `file` with the schema, the persistence and further braces filled in.
-    pub(super) fn filled(&self, file: SqlFile, name: &str, braces: &[(&str, &str)]) -> String {
+    pub(super) fn filled(&self, file: SqlFile, name: &str, braces: &[(&str, impl AsRef<str>)]) -> String {
         let unlogged = if self.settings.durability == Durability::D0 { "UNLOGGED" } else { "" };
         let mut text =
             file.statement(name).replace("{schema}", self.settings.namespace.quoted()).replace("{unlogged}", unlogged);
         for (brace, value) in braces {
-            text = text.replace(brace, value);
+            text = text.replace(brace, value.as_ref());
         }
         text
     }
 
     /// The text of statement `name` of `file`, which needs nothing further.
     pub(super) fn text(&self, file: SqlFile, name: &str) -> String {
-        self.filled(file, name, &[])
+        self.filled(file, name, &[] as &[(&str, &str)])
     }
 
     /// Statement `name` of `file`, ready to be prepared.

@@ -70,10 +70,7 @@ impl Link {
                 }
                 Err(error)
             }
-            Err(_) => {
-                let message = format!("no answer within {limit:?}, so it may or may not have happened");
-                Err(Error::new(ErrorKind::Unknown, context(), message))
-            }
+            Err(_) => Err(Error::unknown(context(), format!("no answer within {limit:?}"))),
         }
     }
 

@@ -107,12 +107,9 @@ impl Link {
         // MULTI and every command are answered too, before EXEC is.
         match self.exchange(operation, pipeline.len() + 2, Duration::ZERO).await?.pop() {
             Some(Value::Array(replies)) if replies.len() == pipeline.len() => {
-                match replies.iter().find_map(|reply| match reply {
-                    Value::ServerError(error) => Some(server_error(self.context(operation), error)),
-                    _ => None,
-                }) {
-                    Some(error) => Err(error),
-                    None => Ok(replies),
+                match replies.iter().find(|reply| matches!(reply, Value::ServerError(_))) {
+                    Some(Value::ServerError(error)) => Err(server_error(self.context(operation), error)),
+                    _ => Ok(replies),
                 }
             }
             Some(Value::ServerError(error)) => Err(server_error(self.context(operation), &error)),
@@ -144,16 +141,8 @@ impl Link {
                 self.live = Some(connection);
                 Ok(replies)
             }
-            Ok(Err(err)) => Err(Error::new(
-                ErrorKind::Unknown,
-                self.context(operation),
-                format!("{err}, so it may or may not have happened"),
-            )),
-            Err(_) => Err(Error::new(
-                ErrorKind::Unknown,
-                self.context(operation),
-                format!("no answer within {limit:?}, so it may or may not have happened"),
-            )),
+            Ok(Err(err)) => Err(Error::unknown(self.context(operation), err)),
+            Err(_) => Err(Error::unknown(self.context(operation), format!("no answer within {limit:?}"))),
         }
     }
 
@@ -161,14 +150,11 @@ impl Link {
         match tokio::time::timeout(self.timeout, Socket::open(&self.server, &self.name)).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(err)) => Err(self.connect_error(&err)),
-            Err(_) => Err(Error::new(
-                ErrorKind::Connect,
-                format!("connect to {}", self.url),
-                format!(
-                    "no answer within {:?}; check that the address and port are right and that no firewall is in between",
-                    self.timeout
-                ),
-            )),
+            Err(_) => {
+                let advice = "check that the address and port are right and that no firewall is in between";
+                let message = format!("no answer within {:?}; {advice}", self.timeout);
+                Err(Error::new(ErrorKind::Connect, format!("connect to {}", self.url), message))
+            }
         }
     }
 

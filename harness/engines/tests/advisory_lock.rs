@@ -1,14 +1,13 @@
 //! `advisory_lock` against a private server: what its transaction of many locks can do to two workers, and that no job is lost or
 //! counted twice by it.
 
+mod consuming;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, ErrorKind, JobId, Lease, NewJob, ProducerId,
-    ServerUrl, WorkerId, registry,
-};
+use consuming::{admin, consumer, enqueue, options, set_up};
+use qbench_backends::{AckStatus, Backend, BackendConfig, Consumer, ErrorKind, Lease, ServerUrl, WorkerId};
 use qbench_engines::postgres::PostgresServer;
 use qbench_engines::services::StartOptions;
 use qbench_schema::result::Durability;
@@ -21,8 +20,7 @@ async fn server() -> PostgresServer {
     PostgresServer::start(StartOptions::new(Durability::D1)).await.expect("PostgreSQL starts")
 }
 
-fn config(url: &ServerUrl, options: &[(&str, &str)]) -> BackendConfig {
-    let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+fn config(url: &ServerUrl, pairs: &[(&str, &str)]) -> BackendConfig {
     BackendConfig {
         url: Some(url.clone()),
         durability: Durability::D1,
@@ -30,35 +28,22 @@ fn config(url: &ServerUrl, options: &[(&str, &str)]) -> BackendConfig {
         poll_interval: Duration::from_millis(5),
         workers: 4,
         timeout: Duration::from_secs(20),
-        options: BackendOptions::new(options),
+        options: options(pairs),
         ..BackendConfig::new(NAMESPACE)
     }
 }
 
-fn open(config: &BackendConfig) -> Arc<dyn Backend> {
-    registry::find("advisory_lock").expect("registered").open(config).expect("opens")
-}
-
-async fn enqueue(backend: &dyn Backend, count: u64) {
-    let jobs: Vec<NewJob> =
-        (0..count).map(|job| NewJob { job: JobId(job), payload: Bytes::from_static(b"payload") }).collect();
-    backend.producer(ProducerId(0)).await.expect("connects").enqueue(&jobs).await.expect("enqueues");
-}
-
 async fn claim(consumer: &mut Consumer, limit: u32) -> Vec<Lease> {
-    let mut leases = Vec::new();
-    consumer.claimer.claim(limit, Duration::from_millis(500), &mut leases).await.expect("claims");
-    leases
+    consuming::claim(consumer, limit, Duration::from_millis(500)).await
 }
 
 #[tokio::test]
 async fn two_that_lock_the_same_jobs_in_another_order_deadlock_and_the_loser_has_done_nothing() {
     let server = server().await;
-    let backend = open(&config(server.url(), &[("lock", "transaction")]));
-    let mut admin = backend.admin().await.expect("connects");
-    admin.setup().await.expect("sets up");
-    enqueue(&*backend, 2).await;
-    let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+    let backend = set_up("advisory_lock", &config(server.url(), &[("lock", "transaction")])).await;
+    let mut admin = admin(&*backend).await;
+    enqueue(&*backend, 0..2).await;
+    let mut consumer = consumer(&*backend).await;
     let leases = claim(&mut consumer, 2).await;
     assert_eq!(leases.len(), 2);
 
@@ -124,10 +109,9 @@ async fn every_job_is_counted_once_whatever_deadlocks_there_are() {
         &[("lock", "transaction"), ("statistics", "append")],
         &[("lock", "transaction"), ("entrypoints", "7")],
     ] {
-        let backend = open(&config(server.url(), options));
-        let mut admin = backend.admin().await.expect("connects");
-        admin.setup().await.expect("sets up");
-        enqueue(&*backend, JOBS).await;
+        let backend = set_up("advisory_lock", &config(server.url(), options)).await;
+        let mut admin = admin(&*backend).await;
+        enqueue(&*backend, 0..JOBS).await;
         let mut workers = JoinSet::new();
         for id in 0..4 {
             workers.spawn(work(Arc::clone(&backend), id));
@@ -150,11 +134,10 @@ async fn a_batch_costs_requests_per_job_and_says_so() {
     let server = server().await;
     for (options, of_ten) in [(&[][..], 60), (&[("lock", "transaction")], 32)] {
         let config = config(server.url(), options);
-        let backend = open(&config);
-        let mut admin = backend.admin().await.expect("connects");
-        admin.setup().await.expect("sets up");
-        enqueue(&*backend, 10).await;
-        let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+        let backend = set_up("advisory_lock", &config).await;
+        let mut admin = admin(&*backend).await;
+        enqueue(&*backend, 0..10).await;
+        let mut consumer = consumer(&*backend).await;
         let before = config.counters.requests();
         let leases = claim(&mut consumer, 10).await;
         assert_eq!((leases.len(), config.counters.requests() - before), (10, 10), "a claim of ten");

@@ -130,18 +130,23 @@ impl Worker {
     }
 }
 
+/// Watches `worker` in the roles that `roles` gives it while it works once; what the monitors saw, and its CPU seconds as the kernel
+/// charged them.
+fn watch_work(worker: Worker, roles: impl FnOnce(Vec<u32>) -> Roles) -> (MonitorSummary, f64) {
+    let run = watch(roles(worker.role()), None, None);
+    run.monitors.measured_start();
+    worker.work();
+    run.monitors.measured_end();
+    (run.monitors.finish(), worker.end())
+}
+
 /// Counts to a few hundred thousand: some tenths of a second of CPU.
 const COUNT: &str = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done";
 
 #[tokio::test]
 async fn the_cpu_of_a_role_is_what_the_kernel_charged_its_process() {
     let worker = Worker::start(&format!("kill -STOP $$; {COUNT}; kill -STOP $$"));
-    let run = watch(Roles { background: worker.role(), ..Roles::default() }, None, None);
-    run.monitors.measured_start();
-    worker.work();
-    run.monitors.measured_end();
-    let summary = run.monitors.finish();
-    let charged_s = worker.end();
+    let (summary, charged_s) = watch_work(worker, |background| Roles { background, ..Roles::default() });
     let seen_s = summary.cpu_s.background.unwrap();
     assert!((seen_s / charged_s - 1.0).abs() < 0.1, "saw {seen_s} s, the kernel charged {charged_s} s");
     assert_eq!(summary.cpu_s.server, None, "a role without processes has no CPU");
@@ -151,12 +156,7 @@ async fn the_cpu_of_a_role_is_what_the_kernel_charged_its_process() {
 #[tokio::test]
 async fn the_busy_time_of_the_host_is_explained_whoever_else_is_busy() {
     let worker = Worker::start(&format!("kill -STOP $$; {COUNT}; {COUNT}; {COUNT}; {COUNT}; kill -STOP $$"));
-    let run = watch(Roles { server: worker.role(), ..Roles::default() }, None, None);
-    run.monitors.measured_start();
-    worker.work();
-    run.monitors.measured_end();
-    let summary = run.monitors.finish();
-    worker.end();
+    let (summary, _) = watch_work(worker, |server| Roles { server, ..Roles::default() });
     let cpu_s = summary.cpu_s;
     let (host_s, server_s, harness_s) = (cpu_s.host.unwrap(), cpu_s.server.unwrap(), cpu_s.harness.unwrap());
     // On a machine that does nothing else the roles have nearly all of it; what others use is counted beside them.
@@ -181,12 +181,7 @@ async fn short_lived_grandchildren_stay_counted_after_their_end() {
     let script = "kill -STOP $$; n=0; while [ $n -lt 60 ]; do \
                   (i=0; while [ $i -lt 8000 ]; do i=$((i+1)); done); n=$((n+1)); done; kill -STOP $$";
     let worker = Worker::start(script);
-    let run = watch(Roles { server: worker.role(), ..Roles::default() }, None, None);
-    run.monitors.measured_start();
-    worker.work();
-    run.monitors.measured_end();
-    let summary = run.monitors.finish();
-    let charged_s = worker.end();
+    let (summary, charged_s) = watch_work(worker, |server| Roles { server, ..Roles::default() });
     let seen_s = summary.cpu_s.server.unwrap();
     // Children's time comes in ticks of 10 ms, of user and system time each.
     assert!((seen_s - charged_s).abs() < 0.1 * charged_s + 0.02, "saw {seen_s} s, the kernel charged {charged_s} s");
@@ -335,7 +330,8 @@ async fn postgresql_tells_what_it_did() {
     .await;
     let objects = ["q.jobs", "q.parts", "q.not_there"].map(String::from).to_vec();
     let target = on(&PostgresEngine, server.url().clone(), objects);
-    let run = watch(Roles { server: vec![server.pid()], ..Roles::default() }, target, Some(Box::new(FixedDepth)));
+    let depth = Box::new(DepthOnly(Some(Depth { ready: 7, in_flight: 3 })));
+    let run = watch(Roles { server: vec![server.pid()], ..Roles::default() }, target, Some(depth));
     let stats = run.files.server_stats("db");
     let first = wait_for_rows::<DbStatsRow>(&stats, |rows| !rows.is_empty()).await.remove(0);
     assert_eq!(
@@ -464,7 +460,7 @@ async fn the_sessions_of_pgbench_count_for_the_background_load_even_after_their_
 async fn a_slow_backlog_query_leaves_its_cell_empty_and_delays_no_row() {
     let server = postgres().await;
     let target = on(&PostgresEngine, server.url().clone(), Vec::new());
-    let run = watch(Roles::default(), target, Some(Box::new(StuckDepth)));
+    let run = watch(Roles::default(), target, Some(Box::new(DepthOnly(None))));
     let rows = wait_for_rows::<DbStatsRow>(&run.files.server_stats("db"), |rows| rows.len() >= 4).await;
     assert!(rows.iter().all(|row| row.backlog_ready.is_none()));
     let summary = run.monitors.finish();
@@ -581,44 +577,37 @@ async fn a_server_that_vanishes_is_noted_and_the_host_is_still_watched() {
     assert!(rows::<ValkeyStatsRow>(&stats).len() >= 2, "what it said before is kept");
 }
 
-/// A control side that knows its depth at once.
-struct FixedDepth;
+/// A control side that knows its depth at once, or does not answer while the run lasts.
+struct DepthOnly(Option<Depth>);
 
-/// A control side that does not answer while the run lasts.
-struct StuckDepth;
+const DEPTH_ONLY: &str = "a monitor asks for the depth only";
 
-/// The parts of [`Admin`] that a monitor has no business with.
-macro_rules! admin_with_depth {
-    ($name:ty, $depth:expr) => {
-        #[async_trait]
-        impl Admin for $name {
-            async fn describe(&mut self) -> BackendResult<Description> {
-                unreachable!("a monitor asks for the depth only")
-            }
-            async fn setup(&mut self) -> BackendResult<()> {
-                unreachable!("a monitor asks for the depth only")
-            }
-            async fn reset(&mut self) -> BackendResult<()> {
-                unreachable!("a monitor asks for the depth only")
-            }
-            async fn settle(&mut self) -> BackendResult<()> {
-                unreachable!("a monitor asks for the depth only")
-            }
-            async fn depth(&mut self) -> BackendResult<Depth> {
-                $depth
-            }
-            async fn census(&mut self) -> BackendResult<Census> {
-                unreachable!("a monitor asks for the depth only")
-            }
-            async fn teardown(&mut self) -> BackendResult<()> {
-                unreachable!("a monitor asks for the depth only")
-            }
+#[async_trait]
+impl Admin for DepthOnly {
+    async fn describe(&mut self) -> BackendResult<Description> {
+        unreachable!("{DEPTH_ONLY}")
+    }
+
+    async fn setup(&mut self) -> BackendResult<()> {
+        unreachable!("{DEPTH_ONLY}")
+    }
+
+    async fn reset(&mut self) -> BackendResult<()> {
+        unreachable!("{DEPTH_ONLY}")
+    }
+
+    async fn depth(&mut self) -> BackendResult<Depth> {
+        match self.0 {
+            Some(depth) => Ok(depth),
+            None => std::future::pending().await,
         }
-    };
-}
+    }
 
-admin_with_depth!(FixedDepth, Ok(Depth { ready: 7, in_flight: 3 }));
-admin_with_depth!(StuckDepth, {
-    std::future::pending::<()>().await;
-    Ok(Depth::default())
-});
+    async fn census(&mut self) -> BackendResult<Census> {
+        unreachable!("{DEPTH_ONLY}")
+    }
+
+    async fn teardown(&mut self) -> BackendResult<()> {
+        unreachable!("{DEPTH_ONLY}")
+    }
+}

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use consuming::{ack, claim};
 use qbench_backends::nats::{Address, connect, read_monitoring};
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, Census, Consumer, Depth, ErrorKind, JobId, NewJob, ProducerId,
-    ServerUrl, Wake, WorkerId, registry,
+    AckStatus, Backend, BackendConfig, Census, Consumer, Depth, ErrorKind, JobId, NewJob, ProducerId, ServerUrl, Wake,
+    registry,
 };
 use qbench_engines::engine::Engine as _;
 use qbench_engines::nats::{NatsEngine, NatsServer};
@@ -36,32 +36,32 @@ struct Rig {
 impl Rig {
     async fn start(options: &[(&str, &str)]) -> Self {
         let server = NatsServer::start(StartOptions::new(Durability::D0)).await.expect("NATS starts");
-        let backend = open(&BackendConfig {
+        let config = BackendConfig {
             durability: Durability::D0,
             lease: LEASE,
             wake: Wake::Block,
-            options: BackendOptions::new(options.iter().copied()),
+            options: consuming::options(options),
             ..BackendConfig::new("qbench_test").at(server.url())
-        });
-        backend.admin().await.expect("connects").setup().await.expect("sets up");
+        };
+        let backend = consuming::set_up("nats_jetstream", &config).await;
         Rig { server, backend }
     }
 
     async fn enqueue(&self, numbers: std::ops::Range<u64>) {
         let jobs: Vec<NewJob> = numbers.map(|job| new_job(job, 4)).collect();
-        self.backend.producer(ProducerId(0)).await.expect("connects").enqueue(&jobs).await.expect("enqueues");
+        consuming::producer(&*self.backend).await.enqueue(&jobs).await.expect("enqueues");
     }
 
     async fn consumer(&self) -> Consumer {
-        self.backend.consumer(WorkerId(0)).await.expect("connects")
+        consuming::consumer(&*self.backend).await
     }
 
     async fn depth(&self) -> Depth {
-        self.backend.admin().await.expect("connects").depth().await.expect("counts")
+        consuming::admin(&*self.backend).await.depth().await.expect("counts")
     }
 
     async fn census(&self) -> Census {
-        self.backend.admin().await.expect("connects").census().await.expect("counts")
+        consuming::admin(&*self.backend).await.census().await.expect("counts")
     }
 }
 

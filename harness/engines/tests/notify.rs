@@ -3,16 +3,10 @@
 
 mod consuming;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use consuming::claim;
-use qbench_backends::registry::{self, backends};
-use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, Consumer, JobId, Lease, NewJob, ProducerId, ServerUrl, Wake,
-    WorkerId,
-};
+use consuming::{ack_held, admin, claim, consumer, enqueue, jobs, option_sets_on_postgres, producer, set_up};
+use qbench_backends::{BackendConfig, BackendOptions, Consumer, ServerUrl, Wake, WorkerId, registry};
 use qbench_engines::postgres::PostgresServer;
 use qbench_engines::services::StartOptions;
 use qbench_schema::result::Durability;
@@ -42,33 +36,6 @@ fn config(url: &ServerUrl, options: &BackendOptions, wake: Wake) -> BackendConfi
     }
 }
 
-/// Opens a backend and sets it up.
-async fn set_up(id: &str, config: &BackendConfig) -> Arc<dyn Backend> {
-    let backend = registry::find(id).expect("registered").open(config).expect("opens");
-    backend.admin().await.expect("connects").setup().await.expect("sets up");
-    backend
-}
-
-/// Every backend on PostgreSQL that can be told of work, in every option set, with a name for messages.
-fn told() -> Vec<(&'static str, String, BackendOptions)> {
-    let on_postgres = backends().filter(|entry| entry.engine == qbench_backends::postgres::ENGINE);
-    let sets: Vec<_> = on_postgres
-        .flat_map(|entry| {
-            entry.option_sets().into_iter().map(|(name, options)| (entry.id, format!("{} {name}", entry.id), options))
-        })
-        .collect();
-    assert!(sets.len() >= 6, "there are backends to test");
-    sets
-}
-
-fn jobs(numbers: std::ops::Range<u64>) -> Vec<NewJob> {
-    numbers.map(|job| NewJob { job: JobId(job), payload: Bytes::from_static(b"payload") }).collect()
-}
-
-async fn ack(consumer: &mut Consumer, leases: &[Lease]) {
-    assert_eq!(consuming::ack(consumer, leases).await, vec![AckStatus::Acked; leases.len()]);
-}
-
 /// Jobs that a notification tells of: the sum of what stands before each `@`.
 fn jobs_told(payload: &str) -> u64 {
     payload.split(',').map(|share| share.split('@').next().unwrap_or_default().parse::<u64>().expect("a number")).sum()
@@ -79,11 +46,11 @@ async fn a_batch_is_one_notification_and_none_where_nobody_asked() {
     let server = server().await;
     let mut listener = PgListener::connect(server.url().expose()).await.expect("connects");
     listener.listen(NAMESPACE).await.expect("listens");
-    for (id, name, options) in told() {
+    for (id, name, options) in option_sets_on_postgres() {
         let config = config(server.url(), &options, Wake::Notify);
         let backend = set_up(id, &config).await;
-        let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
-        let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+        let mut producer = producer(&*backend).await;
+        let mut consumer = consumer(&*backend).await;
         producer.enqueue(&jobs(0..100)).await.expect("enqueues");
         let heard = listener.recv().await.expect("hears");
         assert_eq!(jobs_told(heard.payload()), 100, "{name}: {}", heard.payload());
@@ -99,8 +66,7 @@ async fn a_batch_is_one_notification_and_none_where_nobody_asked() {
 
         let silent = self::config(server.url(), &options, Wake::Poll);
         let backend = registry::find(id).expect("registered").open(&silent).expect("opens");
-        let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
-        producer.enqueue(&jobs(100..200)).await.expect("enqueues");
+        enqueue(&*backend, 100..200).await;
         let more = timeout(Duration::from_millis(200), listener.recv()).await;
         assert!(more.is_err(), "{name}: {more:?}");
     }
@@ -115,7 +81,7 @@ async fn consumers_share_one_listener_that_ends_with_the_last_of_them() {
     let mut raw = PgConnection::connect(server.url().expose()).await.expect("connects");
     let config = config(server.url(), &BackendOptions::default(), Wake::Notify);
     let backend = set_up("skip_locked", &config).await;
-    let mut admin = backend.admin().await.expect("connects");
+    let mut admin = admin(&*backend).await;
     let notes = admin.describe().await.expect("describes").notes;
     assert!(notes.iter().any(|note| note.contains("lock on the whole database")), "{notes:?}");
     for _ in 0..2 {
@@ -126,9 +92,9 @@ async fn consumers_share_one_listener_that_ends_with_the_last_of_them() {
         let listeners: i64 = sqlx::query_scalar(LISTENERS).fetch_one(&mut raw).await.expect("counts");
         assert_eq!(listeners, 1);
         consumers.truncate(1);
-        backend.producer(ProducerId(0)).await.expect("connects").enqueue(&jobs(0..1)).await.expect("enqueues");
+        enqueue(&*backend, 0..1).await;
         let leases = claim(&mut consumers[0], 1, FALLBACK / 2).await;
-        ack(&mut consumers[0], &leases).await;
+        ack_held(&mut consumers[0], &leases).await;
         drop(consumers);
         let patience = Instant::now() + Duration::from_secs(10);
         while sqlx::query_scalar::<_, i64>(LISTENERS).fetch_one(&mut raw).await.expect("counts") > 0 {
@@ -147,7 +113,7 @@ async fn work(mut consumer: Consumer, limit: u32, time: Duration) -> usize {
     while Instant::now() < end {
         let leases = claim(&mut consumer, limit, Duration::from_millis(250)).await;
         if !leases.is_empty() {
-            ack(&mut consumer, &leases).await;
+            ack_held(&mut consumer, &leases).await;
         }
         done += leases.len();
     }
@@ -159,20 +125,20 @@ async fn at_rest_a_worker_asks_once_and_a_job_is_found_by_the_one_that_is_woken(
     const WORKERS: u32 = 8;
     const JOBS: u64 = 40;
     let server = server().await;
-    for (id, name, options) in told() {
+    for (id, name, options) in option_sets_on_postgres() {
         let config = config(server.url(), &options, Wake::Notify);
         let capabilities = registry::find(id).and_then(|entry| entry.capabilities(&options).ok()).expect("valid");
         let backend = set_up(id, &config).await;
         let mut workers = JoinSet::new();
         for _ in 0..WORKERS {
-            let consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+            let consumer = consumer(&*backend).await;
             let limit = capabilities.max_claim_batch.get().min(10);
             workers.spawn(work(consumer, limit, Duration::from_secs(5)));
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
         let idle = config.counters.wake();
         assert_eq!(idle.empty_claims, u64::from(WORKERS), "{name}: everybody looks once to begin with");
-        let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
+        let mut producer = producer(&*backend).await;
         for job in 0..JOBS {
             producer.enqueue(&jobs(job..job + 1)).await.expect("enqueues");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -195,12 +161,12 @@ async fn a_burst_wakes_as_many_as_it_needs() {
     let backend = set_up("skip_locked", &config).await;
     let mut workers = JoinSet::new();
     for _ in 0..8 {
-        let consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+        let consumer = consumer(&*backend).await;
         workers.spawn(work(consumer, 10, Duration::from_secs(2)));
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = config.counters.wake();
-    let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
+    let mut producer = producer(&*backend).await;
     producer.enqueue(&jobs(0..20)).await.expect("enqueues");
     let done = workers.join_all().await;
     assert_eq!(done.iter().sum::<usize>(), 20);

@@ -9,11 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use consuming::claim;
-use qbench_backends::registry::{self, backends};
+use consuming::{ack_held, admin, claim, consumer, enqueue, jobs, option_sets_on_postgres, options, producer, set_up};
 use qbench_backends::{
-    AckStatus, Backend, BackendConfig, BackendOptions, ClientCounters, Consumer, ErrorKind, JobId, Lease, NewJob,
-    ProducerId, ServerUrl, WorkerId,
+    Backend, BackendConfig, ClientCounters, ErrorKind, JobId, NewJob, ServerUrl, WorkerId, registry,
 };
 use qbench_engines::postgres::{PostgresPrograms, PostgresServer};
 use qbench_engines::services::StartOptions;
@@ -40,9 +38,8 @@ impl Rig {
         Rig { server, config, raw }
     }
 
-    fn with(&self, options: &[(&str, &str)]) -> BackendConfig {
-        let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        BackendConfig { options: BackendOptions::new(options), ..self.config.clone() }
+    fn with(&self, pairs: &[(&str, &str)]) -> BackendConfig {
+        BackendConfig { options: options(pairs), ..self.config.clone() }
     }
 
     /// Waits until no session of a backend is left. A session hands in its last statistics before it goes.
@@ -82,43 +79,6 @@ fn config(url: &ServerUrl) -> BackendConfig {
     }
 }
 
-/// Opens a backend and sets it up.
-async fn set_up(id: &str, config: &BackendConfig) -> Arc<dyn Backend> {
-    let backend = registry::find(id).expect("registered").open(config).expect("opens");
-    backend.admin().await.expect("connects").setup().await.expect("sets up");
-    backend
-}
-
-/// Every backend on PostgreSQL in every option set, with a name for messages.
-fn all_option_sets() -> Vec<(&'static str, String, BackendOptions)> {
-    let on_postgres = backends().filter(|entry| entry.engine == qbench_backends::postgres::ENGINE);
-    let sets = on_postgres.flat_map(|entry| {
-        entry.option_sets().into_iter().map(|(name, options)| (entry.id, format!("{} {name}", entry.id), options))
-    });
-    let sets: Vec<_> = sets.collect();
-    assert!(sets.len() >= 4, "there are backends to test");
-    sets
-}
-
-fn jobs(numbers: std::ops::Range<u64>, payload: &Bytes) -> Vec<NewJob> {
-    numbers.map(|job| NewJob { job: JobId(job), payload: payload.clone() }).collect()
-}
-
-fn small() -> Bytes {
-    Bytes::from_static(b"payload")
-}
-
-async fn enqueue(backend: &dyn Backend, numbers: std::ops::Range<u64>) {
-    let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
-    for batch in jobs(numbers, &small()).chunks(5_000) {
-        producer.enqueue(batch).await.expect("enqueues");
-    }
-}
-
-async fn ack(consumer: &mut Consumer, leases: &[Lease]) {
-    assert_eq!(consuming::ack(consumer, leases).await, vec![AckStatus::Acked; leases.len()]);
-}
-
 /// Every relation of ours that has storage, with its persistence: tables, archives, indexes, sequences and TOAST tables.
 const STORED: &str = "
     WITH ours AS (
@@ -133,11 +93,11 @@ const STORED: &str = "
 #[tokio::test]
 async fn every_class_is_what_the_server_reads_back() {
     let mut rig = Rig::start().await;
-    for (id, name, options) in all_option_sets() {
+    for (id, name, options) in option_sets_on_postgres() {
         for class in CLASSES {
             let config = BackendConfig { durability: class, options: options.clone(), ..rig.config.clone() };
             let backend = set_up(id, &config).await;
-            let mut admin = backend.admin().await.expect("connects");
+            let mut admin = admin(&*backend).await;
             let described = admin.describe().await.expect("describes");
             assert_eq!(described.durability, class, "{name}");
             let commit = if class == Durability::D1 { "off" } else { "on" };
@@ -169,19 +129,19 @@ async fn producers_and_consumers_pay_what_their_class_costs() {
     let payload: Bytes =
         (0..1_500_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>().into();
     let mut rig = Rig::start().await;
-    for (id, name, options) in all_option_sets() {
+    for (id, name, options) in option_sets_on_postgres() {
         for class in CLASSES {
             let config = BackendConfig { durability: class, options: options.clone(), ..rig.config.clone() };
             let backend = set_up(id, &config).await;
             rig.sessions_have_ended().await;
             let syncs_before = rig.number("SELECT wal_sync FROM pg_stat_wal").await;
             let bytes_before = rig.number("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").await;
-            let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
-            let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+            let mut producer = producer(&*backend).await;
+            let mut consumer = consumer(&*backend).await;
             for number in 0..JOBS {
-                producer.enqueue(&jobs(number..number + 1, &payload)).await.expect("enqueues");
+                producer.enqueue(&[NewJob { job: JobId(number), payload: payload.clone() }]).await.expect("enqueues");
                 let leases = claim(&mut consumer, 1, Duration::from_secs(20)).await;
-                ack(&mut consumer, &leases).await;
+                ack_held(&mut consumer, &leases).await;
             }
             let bytes = rig.number("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").await - bytes_before;
             drop((producer, consumer));
@@ -221,11 +181,11 @@ async fn a_server_without_fsync_is_refused_in_one_sentence_by_whatever_is_asked_
     let options = StartOptions::new(Durability::D2);
     let server = PostgresServer::start_from(programs, options).await.expect("PostgreSQL starts");
 
-    for (id, name, options) in all_option_sets() {
+    for (id, name, options) in option_sets_on_postgres() {
         for class in CLASSES {
             let config = BackendConfig { durability: class, options: options.clone(), ..config(server.url()) };
             let backend = registry::find(id).expect("registered").open(&config).expect("opens");
-            let mut admin = backend.admin().await.expect("connects");
+            let mut admin = admin(&*backend).await;
             for refusal in [admin.describe().await.map(|_| ()), admin.setup().await] {
                 let error = refusal.expect_err("no class holds without fsync");
                 assert_eq!(error.kind(), ErrorKind::Config, "{name}");
@@ -254,7 +214,7 @@ async fn torn_pages_are_warned_of() {
     options.settings.insert("full_page_writes".to_owned(), "off".to_owned());
     let server = PostgresServer::start(options).await.expect("PostgreSQL starts");
     let backend = set_up("skip_locked", &config(server.url())).await;
-    let described = backend.admin().await.expect("connects").describe().await.expect("describes");
+    let described = admin(&*backend).await.describe().await.expect("describes");
     assert_eq!(described.durability, Durability::D2);
     assert!(described.notes.iter().any(|note| note.contains("full_page_writes = off")), "{:?}", described.notes);
     server.stop().await.expect("PostgreSQL ends");
@@ -268,13 +228,13 @@ async fn asking_for_the_depth_reads_no_more_of_a_larger_backlog() {
         FROM pg_stat_all_indexes WHERE schemaname = 'qbench_test'";
     const BACKLOG: u64 = 60_000;
     let mut rig = Rig::start().await;
-    for (id, name, options) in all_option_sets() {
+    for (id, name, options) in option_sets_on_postgres() {
         let config = BackendConfig { durability: Durability::D0, options, ..rig.config.clone() };
         let backend = set_up(id, &config).await;
         enqueue(&*backend, 0..BACKLOG).await;
         rig.sessions_have_ended().await;
         let before = rig.number(READ).await;
-        let mut admin = backend.admin().await.expect("connects");
+        let mut admin = admin(&*backend).await;
         let depth = admin.depth().await.expect("counts");
         drop(admin);
         rig.sessions_have_ended().await;
@@ -307,17 +267,17 @@ async fn every_request_of_producers_and_consumers_is_a_round_trip() {
     let config = BackendConfig { counters: trips.clone(), ..rig.config.clone() };
     let backend = set_up("skip_locked", &config).await;
     let mut counter = Counter { trips: &trips, before: 0 };
-    let mut producer = backend.producer(ProducerId(0)).await.expect("connects");
-    let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
-    let mut admin = backend.admin().await.expect("connects");
+    let mut producer = producer(&*backend).await;
+    let mut consumer = consumer(&*backend).await;
+    let mut admin = admin(&*backend).await;
     admin.depth().await.expect("counts");
     counter.cost(0, "setup, connecting, and the control side");
-    producer.enqueue(&jobs(0..100, &small())).await.expect("enqueues");
+    producer.enqueue(&jobs(0..100)).await.expect("enqueues");
     counter.cost(1, "an enqueue of a hundred jobs");
     let leases = claim(&mut consumer, 50, Duration::ZERO).await;
     assert_eq!(leases.len(), 50);
     counter.cost(1, "a claim of fifty jobs");
-    ack(&mut consumer, &leases[..49]).await;
+    ack_held(&mut consumer, &leases[..49]).await;
     counter.cost(1, "an ack of 49 leases");
     consumer.acker.nack(&leases[49..]).await.expect("gives back");
     counter.cost(1, "a nack");
@@ -331,17 +291,17 @@ async fn every_request_of_producers_and_consumers_is_a_round_trip() {
     let backend = set_up("delete_returning", &config).await;
     enqueue(&*backend, 0..1).await;
     counter.cost(1, "an enqueue");
-    let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+    let mut consumer = consuming::consumer(&*backend).await;
     let leases = claim(&mut consumer, 1, Duration::ZERO).await;
     counter.cost(2, "BEGIN and a claim");
-    ack(&mut consumer, &leases).await;
+    ack_held(&mut consumer, &leases).await;
     counter.cost(1, "COMMIT");
     assert!(claim(&mut consumer, 1, Duration::ZERO).await.is_empty());
     counter.cost(3, "BEGIN, an idle look and ROLLBACK");
 
     let config = BackendConfig { counters: trips.clone(), ..rig.config.clone() };
     let backend = set_up("partitioned", &config).await;
-    let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+    let mut consumer = consuming::consumer(&*backend).await;
     assert!(claim(&mut consumer, 10, Duration::ZERO).await.is_empty());
     counter.cost(1, "an idle probe of sixteen partitions");
     enqueue(&*backend, 0..1).await;
@@ -358,7 +318,7 @@ async fn the_census_tells_what_entered_each_partition_and_who_serves_it() {
         let options = rig.with(&[("partitions", &partitions.to_string())]);
         let backend = set_up("partitioned", &BackendConfig { workers, ..options }).await;
         enqueue(&*backend, 0..JOBS).await;
-        let mut admin = backend.admin().await.expect("connects");
+        let mut admin = admin(&*backend).await;
         let census = admin.census().await.expect("counts");
         let numbers: Vec<u32> = census.partitions.iter().map(|share| share.partition).collect();
         assert_eq!(numbers, (0..partitions).collect::<Vec<_>>());
@@ -374,7 +334,7 @@ async fn the_census_tells_what_entered_each_partition_and_who_serves_it() {
     }
     let backend = set_up("skip_locked", &rig.config).await;
     enqueue(&*backend, 0..1).await;
-    let mut admin = backend.admin().await.expect("connects");
+    let mut admin = admin(&*backend).await;
     assert!(admin.census().await.expect("counts").partitions.is_empty());
     assert!(admin.describe().await.expect("describes").notes.is_empty());
     rig.stop().await;
@@ -388,7 +348,7 @@ async fn work(backend: Arc<dyn Backend>, id: u32) {
         if leases.is_empty() {
             return;
         }
-        ack(&mut consumer, &leases).await;
+        ack_held(&mut consumer, &leases).await;
     }
 }
 
@@ -405,7 +365,7 @@ async fn stealing_workers_finish_the_partitions_of_one_that_does_nothing() {
         let config = BackendConfig { workers: 4, ..rig.with(&[("steal", steal)]) };
         let backend = set_up("partitioned", &config).await;
         enqueue(&*backend, 0..JOBS).await;
-        let idle = backend.consumer(WorkerId(0)).await.expect("connects");
+        let idle = consumer(&*backend).await;
         let mut workers = JoinSet::new();
         for id in 1..4 {
             workers.spawn(work(Arc::clone(&backend), id));
@@ -415,7 +375,7 @@ async fn stealing_workers_finish_the_partitions_of_one_that_does_nothing() {
         }
         let of_worker_0 = rig.number(OF_WORKER_0).await as u64;
         assert!(of_worker_0 > JOBS / 8, "{of_worker_0} jobs are in the idle worker's partitions");
-        let mut admin = backend.admin().await.expect("connects");
+        let mut admin = admin(&*backend).await;
         let census = admin.census().await.expect("counts");
         if steal == "true" {
             assert_eq!((census.done, census.ready), (Some(JOBS), 0));
@@ -435,8 +395,8 @@ async fn a_partition_that_nobody_serves_any_more_is_said_so() {
     for (steal, said) in [("false", true), ("true", false)] {
         let config = BackendConfig { workers: 2, ..rig.with(&[("steal", steal), ("partitions", "2")]) };
         let backend = set_up("partitioned", &config).await;
-        let mut admin = backend.admin().await.expect("connects");
-        let stays = backend.consumer(WorkerId(0)).await.expect("connects");
+        let mut admin = admin(&*backend).await;
+        let stays = consumer(&*backend).await;
         let gives_up = backend.consumer(WorkerId(1)).await.expect("connects");
         assert!(admin.describe().await.expect("describes").notes.is_empty());
         drop(gives_up);
@@ -453,22 +413,18 @@ async fn a_partition_that_nobody_serves_any_more_is_said_so() {
 async fn a_worker_has_as_many_connections_as_its_queue_states() {
     let mut rig = Rig::start().await;
     const CONSUMERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'qbench:%:consumer:%'";
-    let room = registry::backends().filter(|entry| entry.engine == qbench_backends::postgres::ENGINE);
-    for entry in room {
-        for (name, options) in entry.option_sets() {
-            let stated = entry.capabilities(&options).expect("valid").connections.expect("known");
-            let config = BackendConfig { options, workers: 3, ..rig.config.clone() };
-            let backend = entry.open(&config).expect("opens");
-            backend.admin().await.expect("connects").setup().await.expect("sets up");
-            let mut consumers = Vec::new();
-            for worker in 0..3 {
-                consumers.push(backend.consumer(WorkerId(worker)).await.expect("connects"));
-            }
-            assert_eq!(rig.number(CONSUMERS).await, 3 * i64::from(stated.of_worker(1)), "{} {name}", entry.id);
-            drop(consumers);
-            backend.admin().await.expect("connects").teardown().await.expect("removes");
-            rig.sessions_have_ended().await;
+    for (id, name, options) in option_sets_on_postgres() {
+        let entry = registry::find(id).expect("registered");
+        let stated = entry.capabilities(&options).expect("valid").connections.expect("known");
+        let backend = set_up(id, &BackendConfig { options, workers: 3, ..rig.config.clone() }).await;
+        let mut consumers = Vec::new();
+        for worker in 0..3 {
+            consumers.push(backend.consumer(WorkerId(worker)).await.expect("connects"));
         }
+        assert_eq!(rig.number(CONSUMERS).await, 3 * i64::from(stated.of_worker(1)), "{name}");
+        drop(consumers);
+        admin(&*backend).await.teardown().await.expect("removes");
+        rig.sessions_have_ended().await;
     }
     rig.stop().await;
 }

@@ -1,14 +1,14 @@
 //! What only `sqlite` promises: many writers without a refusal, classes as the sessions have them, plain words where there is no
 //! queue, and a directory that goes with the run.
 
+mod consuming;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use qbench_backends::{
-    Backend, BackendConfig, Depth, ErrorKind, JobId, NewJob, ProducerId, ServerUrl, Wake, WorkerId, registry,
-};
+use consuming::{ack, admin, claim, jobs, producer};
+use qbench_backends::{Backend, BackendConfig, Depth, ErrorKind, ProducerId, ServerUrl, Wake, WorkerId, registry};
 use qbench_engines::sqlite::PrivateStore;
 use qbench_schema::result::Durability;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -38,30 +38,26 @@ fn open_with(url: &ServerUrl, durability: Durability, timeout: Duration) -> Arc<
 async fn churn(into: &Arc<dyn Backend>, from: &Arc<dyn Backend>) {
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..PRODUCERS {
-        let mut producer = into.producer(ProducerId(0)).await.expect("opens");
+        let mut producer = producer(&**into).await;
         tasks.spawn(async move {
-            for job in 0..JOBS / PRODUCERS {
-                let job = JobId(number * JOBS + job);
-                producer.enqueue(&[NewJob { job, payload: Bytes::from_static(b"x") }]).await.expect("enqueues");
+            let first = number * JOBS;
+            for job in jobs(first..first + JOBS / PRODUCERS).chunks(1) {
+                producer.enqueue(job).await.expect("enqueues");
             }
             0
         });
     }
     for number in 0..WORKERS {
         let mut consumer = from.consumer(WorkerId(number)).await.expect("opens");
-        let mut admin = from.admin().await.expect("opens");
+        let mut admin = admin(&**from).await;
         tasks.spawn(async move {
             let mut done = 0;
-            loop {
-                let (mut leases, mut statuses) = (Vec::new(), Vec::new());
-                consumer.claimer.claim(1, Duration::from_millis(200), &mut leases).await.expect("claims");
-                consumer.acker.ack(&leases, &mut statuses).await.expect("acks");
+            while admin.census().await.expect("counts").done != Some(JOBS) {
+                let leases = claim(&mut consumer, 1, Duration::from_millis(200)).await;
+                ack(&mut consumer, &leases).await;
                 done += leases.len() as u64;
-                let census = admin.census().await.expect("counts");
-                if census.done == Some(JOBS) {
-                    return done;
-                }
             }
+            done
         });
     }
     assert_eq!(tasks.join_all().await.iter().sum::<u64>(), JOBS, "each job was done once");
@@ -71,7 +67,7 @@ async fn churn(into: &Arc<dyn Backend>, from: &Arc<dyn Backend>) {
 async fn twenty_workers_and_four_producers_are_never_told_that_the_database_is_locked() {
     let store = PrivateStore::create(None).expect("a directory");
     let backend = open(store.url(), Durability::D0);
-    backend.admin().await.expect("opens").setup().await.expect("sets up");
+    admin(&*backend).await.setup().await.expect("sets up");
     churn(&backend, &backend).await;
     store.remove().expect("goes");
 }
@@ -81,7 +77,7 @@ async fn twenty_workers_and_four_producers_are_never_told_that_the_database_is_l
 async fn writers_that_do_not_know_each_other_wait_for_each_other_too() {
     let store = PrivateStore::create(None).expect("a directory");
     let (one, other) = (open(store.url(), Durability::D0), open(store.url(), Durability::D0));
-    one.admin().await.expect("opens").setup().await.expect("sets up");
+    admin(&*one).await.setup().await.expect("sets up");
     churn(&one, &other).await;
     store.remove().expect("goes");
 }
@@ -91,7 +87,7 @@ async fn a_class_is_read_back_from_a_session() {
     let store = PrivateStore::create(None).expect("a directory");
     for (class, synchronous) in [(Durability::D0, "0"), (Durability::D1, "1"), (Durability::D2, "2")] {
         let backend = open(store.url(), class);
-        let mut admin = backend.admin().await.expect("opens");
+        let mut admin = admin(&*backend).await;
         admin.setup().await.expect("sets up");
         let described = admin.describe().await.expect("describes");
         assert_eq!(described.durability, class);
@@ -110,12 +106,11 @@ async fn where_there_is_no_queue_it_says_so() {
     assert_eq!(error.kind(), ErrorKind::Connect);
     assert!(error.to_string().contains("is the queue set up"), "{error}");
 
-    let mut admin = backend.admin().await.expect("opens");
+    let mut admin = admin(&*backend).await;
     admin.setup().await.expect("sets up");
-    let mut producer = backend.producer(ProducerId(0)).await.expect("opens");
+    let mut producer = producer(&*backend).await;
     admin.teardown().await.expect("removes it");
-    let job = NewJob { job: JobId(1), payload: Bytes::new() };
-    let error = producer.enqueue(&[job]).await.expect_err("whoever has the file open is told");
+    let error = producer.enqueue(&jobs(1..2)).await.expect_err("whoever has the file open is told");
     assert!(error.to_string().contains("was removed meanwhile"), "{error}");
     store.remove().expect("goes");
 
@@ -128,19 +123,18 @@ async fn where_there_is_no_queue_it_says_so() {
 async fn a_writer_from_outside_is_named_and_the_connection_lives_on() {
     let store = PrivateStore::create(None).expect("a directory");
     let backend = open_with(store.url(), Durability::D1, Duration::from_secs(2));
-    let mut admin = backend.admin().await.expect("opens");
+    let mut admin = admin(&*backend).await;
     admin.setup().await.expect("sets up");
-    let mut producer = backend.producer(ProducerId(0)).await.expect("opens");
+    let mut producer = producer(&*backend).await;
     let file = admin.describe().await.expect("describes").objects[0].clone();
     let mut other = SqliteConnectOptions::new().filename(file).connect().await.expect("opens");
     sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut other).await.expect("locks");
-    let job = [NewJob { job: JobId(1), payload: Bytes::new() }];
-    let error = producer.enqueue(&job).await.expect_err("somebody else writes");
+    let error = producer.enqueue(&jobs(1..2)).await.expect_err("somebody else writes");
     assert_eq!((error.kind(), error.count_key()), (ErrorKind::Rejected, "SQLITE_BUSY"), "{error}");
     assert!(error.to_string().contains("another program has this file open"), "{error}");
     sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("unlocks");
     other.close().await.expect("closes");
-    producer.enqueue(&job).await.expect("nobody is in the way any more");
+    producer.enqueue(&jobs(1..2)).await.expect("nobody is in the way any more");
     assert_eq!(admin.depth().await.expect("counts").ready, 1);
     store.remove().expect("goes");
 }
@@ -149,7 +143,7 @@ async fn a_writer_from_outside_is_named_and_the_connection_lives_on() {
 async fn everything_is_in_the_directory_and_goes_with_it() {
     let store = PrivateStore::create(None).expect("a directory");
     let backend = open(store.url(), Durability::D1);
-    let mut admin = backend.admin().await.expect("opens");
+    let mut admin = admin(&*backend).await;
     admin.setup().await.expect("sets up");
     assert_eq!(admin.depth().await.expect("counts"), Depth::default());
     let file = PathBuf::from(&admin.describe().await.expect("describes").objects[0]);

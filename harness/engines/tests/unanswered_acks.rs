@@ -1,17 +1,16 @@
 //! An ack that got no answer: it may have happened or not, and what its retry says is true in both cases, for every backend
 //! with a server. The answer, or the request itself, is lost by a proxy between the worker and a private server.
 
+mod consuming;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use qbench_backends::registry::backends;
 use qbench_backends::{
-    AckStatus, Admin, BackendConfig, BackendOptions, Consumer, ErrorKind, JobId, Lease, NewJob, ProducerId, Recovery,
-    ServerUrl, WorkerId,
+    AckStatus, Admin, BackendConfig, BackendOptions, Consumer, EngineKind, Entry, ErrorKind, Lease, Recovery, ServerUrl,
 };
-use qbench_backends::{EngineKind, Entry};
 use qbench_engines::ENGINES;
 use qbench_engines::services::StartOptions;
 use qbench_schema::result::Durability;
@@ -97,8 +96,7 @@ fn config(url: ServerUrl, options: BackendOptions) -> BackendConfig {
 }
 
 async fn claim(consumer: &mut Consumer, limit: u32) -> Vec<Lease> {
-    let mut leases = Vec::new();
-    consumer.claimer.claim(limit, Duration::from_secs(20), &mut leases).await.expect("claims");
+    let leases = consuming::claim(consumer, limit, Duration::from_secs(20)).await;
     assert!(!leases.is_empty(), "a job is there");
     leases
 }
@@ -150,14 +148,12 @@ async fn retries_tell_the_truth(entry: &'static Entry, url: &ServerUrl, server: 
         let name = format!("{} {option_set}", entry.id);
         let capabilities = entry.capabilities(&options).expect("valid options");
         let direct = entry.open(&config(url.clone(), options.clone())).expect("opens");
-        let mut admin = direct.admin().await.expect("connects");
+        let mut admin = consuming::admin(&*direct).await;
         admin.setup().await.expect("sets up");
-        let jobs: Vec<NewJob> =
-            (0..200).map(|job| NewJob { job: JobId(job), payload: Bytes::from_static(b"x") }).collect();
-        direct.producer(ProducerId(0)).await.expect("connects").enqueue(&jobs).await.expect("enqueues");
+        consuming::enqueue(&*direct, 0..200).await;
 
         let backend = entry.open(&config(through_proxy.clone(), options)).expect("opens");
-        let mut consumer = backend.consumer(WorkerId(0)).await.expect("connects");
+        let mut consumer = consuming::consumer(&*backend).await;
         let most = capabilities.max_claim_batch.get();
         let mut acked = 0;
 

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use consuming::{ack, claim};
-use qbench_backends::{
-    AckStatus, Backend, BackendConfig, Consumer, Depth, JobId, Lease, NewJob, ProducerId, Wake, WorkerId, registry,
-};
+use consuming::{ack, claim, set_up};
+use qbench_backends::{AckStatus, Backend, BackendConfig, Consumer, Depth, JobId, Lease, NewJob, Wake};
 use qbench_engines::services::StartOptions;
 use qbench_engines::valkey::ValkeyServer;
 use qbench_schema::result::Durability;
@@ -39,23 +37,22 @@ impl Rig {
             wake: Wake::Block,
             ..BackendConfig::new("qbench_test")
         };
-        let backend = registry::find("valkey_list").expect("registered").open(&config).expect("opens");
-        backend.admin().await.expect("connects").setup().await.expect("sets up");
+        let backend = set_up("valkey_list", &config).await;
         Rig { server, backend, raw }
     }
 
     async fn enqueue(&self, numbers: std::ops::Range<u64>) {
         let jobs: Vec<NewJob> =
             numbers.map(|job| NewJob { job: JobId(job), payload: Bytes::from_static(b"a:b") }).collect();
-        self.backend.producer(ProducerId(0)).await.expect("connects").enqueue(&jobs).await.expect("enqueues");
+        consuming::producer(&*self.backend).await.enqueue(&jobs).await.expect("enqueues");
     }
 
     async fn consumer(&self) -> Consumer {
-        self.backend.consumer(WorkerId(0)).await.expect("connects")
+        consuming::consumer(&*self.backend).await
     }
 
     async fn depth(&self) -> Depth {
-        self.backend.admin().await.expect("connects").depth().await.expect("counts")
+        consuming::admin(&*self.backend).await.depth().await.expect("counts")
     }
 
     /// The keys of the queue that hold something.

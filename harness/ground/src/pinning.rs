@@ -1,6 +1,6 @@
 //! Cores for each role (`--pin server=0,harness=1`), so that generator and server do not take them from each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use crate::usage::Usage;
 
 /// Who may be pinned, as `--pin` names them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// The server under test.
     Server,
@@ -85,9 +85,7 @@ impl fmt::Display for Cores {
 /// Which role is bound to which cores. Nobody is, by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pinning {
-    server: Option<Cores>,
-    harness: Option<Cores>,
-    background: Option<Cores>,
+    given: BTreeMap<Role, Cores>,
     /// What this process could use before it was bound: children of a bound harness get these back.
     all: Option<Cores>,
 }
@@ -130,24 +128,20 @@ impl Pinning {
                     "--pin {text}: core {missing} does not exist here or may not be used; there are {available}"
                 )));
             }
-            pinning.slot(role).get_or_insert(Cores(BTreeSet::new())).0.extend(from..=to);
+            pinning.given.entry(role).or_insert(Cores(BTreeSet::new())).0.extend(from..=to);
         }
         Ok(pinning)
     }
 
     /// The cores that were given to `role`.
     pub fn of(&self, role: Role) -> Option<&Cores> {
-        match role {
-            Role::Server => self.server.as_ref(),
-            Role::Harness => self.harness.as_ref(),
-            Role::Background => self.background.as_ref(),
-        }
+        self.given.get(&role)
     }
 
     /// The cores for a new process of `role`: those given to it, else all of them where the harness itself is bound, which
     /// its children would inherit; `None` leaves it as it is.
     pub fn for_child(&self, role: Role) -> Option<Cores> {
-        self.of(role).or(self.harness.as_ref().and(self.all.as_ref())).cloned()
+        self.of(role).or(self.of(Role::Harness).and(self.all.as_ref())).cloned()
     }
 
     /// Binds this process, where the harness is to be bound. To be called before it starts threads: they inherit it.
@@ -155,30 +149,20 @@ impl Pinning {
     /// # Errors
     /// What the system said.
     pub fn bind_harness(&self) -> std::io::Result<()> {
-        self.harness.as_ref().map_or(Ok(()), Cores::bind_calling_thread)
+        self.of(Role::Harness).map_or(Ok(()), Cores::bind_calling_thread)
     }
 
     /// A sentence for the manifest; `None` when nobody is bound.
     pub fn in_words(&self) -> Option<String> {
-        let bound = Role::ALL.into_iter().filter_map(|role| Some(format!("{} to {}", role.name(), self.of(role)?)));
-        let bound: Vec<String> = bound.collect();
+        let bound: Vec<String> = self.given.iter().map(|(role, cores)| format!("{} to {cores}", role.name())).collect();
         (!bound.is_empty()).then(|| format!("bound to cores: {}; everything else runs on any", bound.join(", ")))
-    }
-
-    fn slot(&mut self, role: Role) -> &mut Option<Cores> {
-        match role {
-            Role::Server => &mut self.server,
-            Role::Harness => &mut self.harness,
-            Role::Background => &mut self.background,
-        }
     }
 }
 
 impl fmt::Display for Pinning {
     /// As `--pin` takes it, or `none`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bound = Role::ALL.into_iter().filter_map(|role| Some(format!("{}={}", role.name(), self.of(role)?)));
-        let bound: Vec<String> = bound.collect();
+        let bound: Vec<String> = self.given.iter().map(|(role, cores)| format!("{}={cores}", role.name())).collect();
         f.write_str(if bound.is_empty() { "none".to_owned() } else { bound.join(",") }.as_str())
     }
 }

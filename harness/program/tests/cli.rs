@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+mod program;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Output, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use program::{pid, qbench, run, said, start_unheard, wait_for, wait_until_measuring, words};
 use qbench_engines::postgres::PostgresServer;
 use qbench_engines::services::StartOptions;
 use qbench_engines::valkey::ValkeyServer;
@@ -23,25 +26,11 @@ use sqlx::{Connection, Executor, Row};
 use tempfile::TempDir;
 
 /// A small load, so that many tests fit beside each other.
-const SMALL: [&str; 6] = ["--rate", "100", "--duration", "2s", "--workers", "4"];
-
-fn qbench() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qbench"));
-    // What the developer's shell or checkout sets must not leak into the tests.
-    for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("QBENCH_") || key.starts_with("PG")) {
-        command.env_remove(key);
-    }
-    command.current_dir(std::env::temp_dir());
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    qbench().args(arguments).output().unwrap()
-}
+const SMALL: &str = "--rate 100 --duration 2s --workers 4";
 
 /// The run was refused with that status and one sentence on standard error that has all of `words`.
 fn refused(output: &Output, status: i32, words: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = said(output);
     assert_eq!(output.status.code(), Some(status), "{said}");
     assert!(!said.contains("panicked"), "{said}");
     let sentences: Vec<&str> = said.lines().filter(|line| line.starts_with("qbench: ")).collect();
@@ -98,14 +87,6 @@ fn last_core() -> String {
     all.rsplit(['-', ',']).next().unwrap().to_owned()
 }
 
-fn wait_for(what: &str, limit: Duration, mut happened: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !happened() {
-        assert!(begun.elapsed() < limit, "{what} did not happen within {limit:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 fn result_of(files: &RunFiles) -> RunResult {
     serde_json::from_slice(&fs::read(files.result()).unwrap()).unwrap()
 }
@@ -117,17 +98,17 @@ fn records_of(files: &RunFiles) -> Vec<JobRecord> {
 
 #[test]
 fn an_unknown_backend_is_refused_with_the_nearest_name() {
-    refused(&run(&["run", "--backend", "skip_lockt", "--scenario", "cold"]), 2, &["skip_lockt", "skip_locked"]);
+    refused(&run("run --backend skip_lockt --scenario cold"), 2, &["skip_lockt", "skip_locked"]);
 }
 
 #[test]
 fn an_unknown_scenario_profile_and_key_are_refused_with_the_nearest_name() {
-    refused(&run(&["run", "--backend", "null", "--scenario", "colt"]), 2, &["colt", "cold"]);
-    refused(&run(&["run", "--backend", "null", "--scenario", "cold", "--profile", "quik"]), 2, &["quik", "quick"]);
-    let set = run(&["run", "--backend", "null", "--scenario", "cold", "--set", "comit=ack"]);
+    refused(&run("run --backend null --scenario colt"), 2, &["colt", "cold"]);
+    refused(&run("run --backend null --scenario cold --profile quik"), 2, &["quik", "quick"]);
+    let set = run("run --backend null --scenario cold --set comit=ack");
     refused(&set, 2, &["comit", "commit"]);
     let variable =
-        qbench().args(["run", "--backend", "null", "--scenario", "cold"]).env("QBENCH_WORKRS", "3").output().unwrap();
+        qbench().args(words("run --backend null --scenario cold")).env("QBENCH_WORKRS", "3").output().unwrap();
     refused(&variable, 2, &["QBENCH_WORKRS", "QBENCH_WORKERS"]);
 }
 
@@ -135,55 +116,42 @@ fn an_unknown_scenario_profile_and_key_are_refused_with_the_nearest_name() {
 fn an_unknown_key_in_the_settings_file_is_refused_with_file_and_nearest_name() {
     let dir = open_dir();
     fs::write(dir.path().join("qbench.toml"), "workres = 3\n").unwrap();
-    let output =
-        qbench().args(["run", "--backend", "null", "--scenario", "cold"]).current_dir(dir.path()).output().unwrap();
+    let output = qbench().args(words("run --backend null --scenario cold")).current_dir(dir.path()).output().unwrap();
     refused(&output, 2, &["qbench.toml", "workres", "workers"]);
 }
 
 #[test]
 fn an_option_of_another_backend_is_refused() {
-    let output = run(&["run", "--backend", "skip_locked", "--scenario", "cold", "--set", "commit=ack"]);
+    let output = run("run --backend skip_locked --scenario cold --set commit=ack");
     refused(&output, 2, &["commit", "skip_locked"]);
 }
 
 #[test]
 fn a_rate_of_zero_is_refused() {
-    refused(&run(&["run", "--backend", "null", "--scenario", "cold", "--rate", "0"]), 2, &["--rate 0"]);
+    refused(&run("run --backend null --scenario cold --rate 0"), 2, &["--rate 0"]);
 }
 
 #[test]
 fn more_load_than_the_workers_can_carry_is_refused_with_the_arithmetic() {
-    let output = run(&[
-        "run",
-        "--backend",
-        "skip_locked",
-        "--scenario",
-        "warm",
-        "--workers",
-        "20",
-        "--rate",
-        "5000",
-        "--work",
-        "10ms",
-    ]);
+    let output = run("run --backend skip_locked --scenario warm --workers 20 --rate 5000 --work 10ms");
     refused(&output, 2, &["20 workers x 1 / 10ms = 2,000 jobs/s", "--allow-overload"]);
 }
 
 #[test]
 fn a_way_of_waiting_that_a_backend_does_not_have_is_refused() {
-    let output = run(&["run", "--backend", "skip_locked", "--scenario", "cold", "--wake", "block"]);
+    let output = run("run --backend skip_locked --scenario cold --wake block");
     refused(&output, 2, &["--wake block", "skip_locked", "poll"]);
 }
 
 #[test]
 fn cores_that_do_not_exist_and_servers_that_are_not_ours_are_not_bound() {
-    let arguments = ["run", "--backend", "skip_locked", "--scenario", "cold", "--pin"];
-    refused(&run(&[&arguments[..], &["server=1000"]].concat()), 2, &["core 1000 does not exist here"]);
-    refused(&run(&[&arguments[..], &["sever=0"]].concat()), 2, &["no role `sever`", "server=0-1,harness=2"]);
+    const LINE: &str = "run --backend skip_locked --scenario cold";
+    refused(&run(&format!("{LINE} --pin server=1000")), 2, &["core 1000 does not exist here"]);
+    refused(&run(&format!("{LINE} --pin sever=0")), 2, &["no role `sever`", "server=0-1,harness=2"]);
     let core = first_core();
     let variable = qbench()
-        .args(&arguments[..5])
-        .args(["--pg-url", "postgres://ann@db.example/x"])
+        .args(words(LINE))
+        .args(words("--pg-url postgres://ann@db.example/x"))
         .env("QBENCH_PIN", format!("server={core}"))
         .output()
         .unwrap();
@@ -194,24 +162,24 @@ fn cores_that_do_not_exist_and_servers_that_are_not_ours_are_not_bound() {
 fn an_argument_that_is_no_text_is_refused_and_a_reader_that_has_seen_enough_is_no_fault() {
     use std::os::unix::ffi::OsStrExt;
     let broken = std::ffi::OsStr::from_bytes(b"--out=\xff");
-    let output = qbench().args(["run", "--backend"]).arg(broken).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = qbench().args(words("run --backend")).arg(broken).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
 
     let (reader, writer) = nix::unistd::pipe().unwrap();
     drop(reader);
-    let output = qbench().args(["list", "backends"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let output = qbench().args(words("list backends")).stdout(writer).stderr(Stdio::piped()).output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = qbench().args(["list", "backends"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let output = qbench().args(words("list backends")).stdout(full).stderr(Stdio::piped()).output().unwrap();
     refused(&output, 1, &["standard output", "No space left"]);
 }
 
 #[test]
 fn the_conformance_suite_takes_no_settings_of_a_load() {
-    for flag in [["--rate", "5"], ["--set", "commit=ack"], ["--pin", "server=0"]] {
-        let output = run(&[&["verify", "--backend", "null"], &flag[..]].concat());
-        assert_eq!(output.status.code(), Some(2), "{flag:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains("unexpected argument"), "{flag:?}");
+    for flag in ["--rate 5", "--set commit=ack", "--pin server=0"] {
+        let output = run(&format!("verify --backend null {flag}"));
+        assert_eq!(output.status.code(), Some(2), "{flag}");
+        assert!(said(&output).contains("unexpected argument"), "{flag}");
     }
 }
 
@@ -225,7 +193,7 @@ fn a_place_that_servers_cannot_use_is_a_mistake_of_usage() {
     fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let out = open_dir();
     let output = qbench()
-        .args(["run", "--backend", "valkey_streams", "--scenario", "cold", "--out"])
+        .args(words("run --backend valkey_streams --scenario cold --out"))
         .arg(out.path())
         .env("QBENCH_TMPDIR", closed.path())
         .output()
@@ -235,7 +203,7 @@ fn a_place_that_servers_cannot_use_is_a_mistake_of_usage() {
 
 #[test]
 fn a_folder_that_cannot_be_written_to_is_named() {
-    let output = run(&["run", "--backend", "null", "--scenario", "cold", "--out", "/dev/null/results"]);
+    let output = run("run --backend null --scenario cold --out /dev/null/results");
     refused(&output, 1, &["/dev/null/results", "--out"]);
 }
 
@@ -247,7 +215,7 @@ fn a_dead_server_is_named_and_leaves_a_result_that_says_so() {
     ] {
         let dir = open_dir();
         let out = dir.path().to_str().unwrap();
-        let output = run(&["run", "--backend", backend, "--scenario", "cold", flag, url, "--out", out]);
+        let output = run(&format!("run --backend {backend} --scenario cold {flag} {url} --out {out}"));
         refused(&output, 1, &["127.0.0.1:1"]);
         let result = result_of(&RunFiles::new(dir.path(), backend, "cold"));
         assert_eq!(result.status, RunStatus::Failed);
@@ -259,7 +227,7 @@ fn a_dead_server_is_named_and_leaves_a_result_that_says_so() {
 fn an_address_that_is_none_is_a_mistake_of_usage() {
     let dir = open_dir();
     let out = dir.path().to_str().unwrap();
-    let output = run(&["run", "--backend", "skip_locked", "--scenario", "cold", "--pg-url", "localhost", "--out", out]);
+    let output = run(&format!("run --backend skip_locked --scenario cold --pg-url localhost --out {out}"));
     refused(&output, 2, &["localhost", "postgres://"]);
 }
 
@@ -267,12 +235,11 @@ fn an_address_that_is_none_is_a_mistake_of_usage() {
 fn a_finished_recording_is_never_overwritten() {
     let dir = open_dir();
     let out = dir.path().to_str().unwrap();
-    let arguments = ["run", "--backend", "null", "--scenario", "cold", "--out", out];
-    let small = ["--rate", "50", "--duration", "300ms", "--work", "0ms"];
-    let first = run(&[&arguments[..], &small[..]].concat());
-    assert!(matches!(first.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&first.stderr));
+    let line = format!("run --backend null --scenario cold --out {out} --rate 50 --duration 300ms --work 0ms");
+    let first = run(&line);
+    assert!(matches!(first.status.code(), Some(0 | 3)), "{}", said(&first));
     let before = fs::read(RunFiles::new(dir.path(), "null", "cold").result()).unwrap();
-    refused(&run(&[&arguments[..], &small[..]].concat()), 2, &["never overwritten"]);
+    refused(&run(&line), 2, &["never overwritten"]);
     assert_eq!(fs::read(RunFiles::new(dir.path(), "null", "cold").result()).unwrap(), before);
 }
 
@@ -280,24 +247,9 @@ fn a_finished_recording_is_never_overwritten() {
 fn every_intended_job_is_sent_recorded_and_audited() {
     let dir = open_dir();
     let out = dir.path().to_str().unwrap();
-    let output = run(&[
-        "run",
-        "--backend",
-        "memory",
-        "--scenario",
-        "cold",
-        "--rate",
-        "2000",
-        "--duration",
-        "2s",
-        "--work",
-        "1ms",
-        "--arrivals",
-        "poisson",
-        "--json",
-        "--out",
-        out,
-    ]);
+    let output = run(&format!(
+        "run --backend memory --scenario cold --rate 2000 --duration 2s --work 1ms --arrivals poisson --json --out {out}"
+    ));
     let printed: RunResult = serde_json::from_slice(&output.stdout).unwrap();
     let files = RunFiles::new(dir.path(), "memory", "cold");
     assert_eq!(result_of(&files), printed, "what is printed is what is written");
@@ -332,7 +284,7 @@ fn every_intended_job_is_sent_recorded_and_audited() {
 fn percentiles_recomputed_from_the_job_file_agree_within_one_percent() {
     let dir = open_dir();
     let out = dir.path().to_str().unwrap();
-    run(&["run", "--backend", "memory", "--scenario", "cold", "--rate", "1000", "--duration", "2s", "--out", out]);
+    run(&format!("run --backend memory --scenario cold --rate 1000 --duration 2s --out {out}"));
     let files = RunFiles::new(dir.path(), "memory", "cold");
     let result = result_of(&files);
     for (stage, said) in [(Stage::EndToEnd, result.end_to_end_ms), (Stage::WorkTime, result.work_time_ms)] {
@@ -353,24 +305,13 @@ fn start_long_run(dir: &Path, backend: &str) -> (Child, RunFiles) {
 
 fn start_long_run_with(dir: &Path, backend: &str, arguments: &[&str]) -> (Child, RunFiles) {
     let out = dir.join("out");
-    let child = qbench()
-        .args(["run", "--backend", backend, "--scenario", "cold", "--rate", "200", "--duration", "30s"])
-        .args(arguments)
-        .arg("--out")
-        .arg(&out)
-        .env("QBENCH_TMPDIR", dir)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let line = format!("run --backend {backend} --scenario cold --rate 200 --duration 30s");
+    let mut command = qbench();
+    command.args(words(&line)).args(arguments).arg("--out").arg(&out).env("QBENCH_TMPDIR", dir);
+    let child = start_unheard(&mut command);
     let files = RunFiles::new(&out, backend, "cold");
-    let measuring = || fs::metadata(files.metrics()).is_ok_and(|metadata| metadata.len() > 0);
-    wait_for("measuring", Duration::from_secs(60), measuring);
+    wait_until_measuring(&files);
     (child, files)
-}
-
-fn pid(child: &Child) -> Pid {
-    Pid::from_raw(i32::try_from(child.id()).unwrap())
 }
 
 #[test]
@@ -471,7 +412,8 @@ async fn refused_while_another_run_works(
     let dir = open_dir();
     let command = |out: &str| {
         let mut command = qbench();
-        command.args(["run", "--backend", backend, "--scenario", "cold"]).args(SMALL).env(variable, &url);
+        let line = format!("run --backend {backend} --scenario cold {SMALL}");
+        command.args(words(&line)).env(variable, &url);
         command.arg("--out").arg(dir.path().join(out));
         tokio::task::spawn_blocking(move || command.output().unwrap())
     };
@@ -479,7 +421,7 @@ async fn refused_while_another_run_works(
     refused(&output, 1, &["another run of qbench", "process 1 on elsewhere", "127.0.0.1", "another server"]);
     unlock.await;
     let output = command("free").await.unwrap();
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", said(&output));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -518,15 +460,8 @@ fn a_password_in_a_flag_is_moved_out_of_the_process_list() {
     // A listener that accepts and never answers keeps the run alive while its arguments are read.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://ann:s3cret@{}/x", silent.local_addr().unwrap());
-    let mut child = qbench()
-        .args(["run", "--backend", "skip_locked", "--scenario", "cold", "--pg-url", &url])
-        .args(SMALL)
-        .arg("--out")
-        .arg(dir.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let line = format!("run --backend skip_locked --scenario cold --pg-url {url} {SMALL} --out");
+    let mut child = start_unheard(qbench().args(words(&line)).arg(dir.path()));
     wait_for("the move", Duration::from_secs(10), || {
         let arguments = fs::read_to_string(format!("/proc/{}/cmdline", child.id())).unwrap();
         arguments.contains("skip_locked") && !arguments.contains("s3cret")
@@ -553,14 +488,14 @@ async fn a_server_that_runs_already_is_used_and_left_as_it_was() {
     let dir = open_dir();
     let command = |url: &str, out: &str| {
         let out = dir.path().join(out);
-        let arguments = ["run", "--backend", "skip_locked", "--scenario", "cold", "--durability", "d1"];
+        let line = format!("run --backend skip_locked --scenario cold --durability d1 {SMALL} --out");
         let mut command = qbench();
-        command.args(arguments).args(SMALL).env("QBENCH_PG_URL", url).arg("--out").arg(out);
+        command.args(words(&line)).arg(out).env("QBENCH_PG_URL", url);
         tokio::task::spawn_blocking(move || command.output().unwrap())
     };
 
     let output = command(server.url().expose(), "good").await.unwrap();
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", said(&output));
     assert_eq!(url_in_manifest(&dir.path().join("good")).source, "environment");
     let result = result_of(&RunFiles::new(&dir.path().join("good"), "skip_locked", "cold"));
     assert_eq!((result.audit.verdict, result.identity.durability), (Verdict::Ok, Durability::D1), "{:?}", result.audit);
@@ -574,10 +509,10 @@ async fn a_server_that_runs_already_is_used_and_left_as_it_was() {
     let url = server.url().expose().to_owned();
     let out = dir.path().join("flag");
     let mut flagged = qbench();
-    flagged.args(["run", "--backend", "skip_locked", "--scenario", "cold", "--pg-url", &url]).args(SMALL);
-    flagged.arg("--out").arg(&out);
+    let line = format!("run --backend skip_locked --scenario cold --pg-url {url} {SMALL} --out");
+    flagged.args(words(&line)).arg(&out);
     let output = tokio::task::spawn_blocking(move || flagged.output().unwrap()).await.unwrap();
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", said(&output));
     let configured = url_in_manifest(&out);
     assert_eq!((configured.source.as_str(), configured.value.contains(":***@")), ("flag", true), "{configured:?}");
 

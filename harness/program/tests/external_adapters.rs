@@ -7,34 +7,34 @@ mod program;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
+use std::time::Duration;
 
-use program::{qbench, result_in};
+use program::{result_in, said, start_unheard, wait_for, with_broken_adapters, words};
 use qbench_schema::result::{RunResult, RunStatus, Verdict};
 use tempfile::TempDir;
 
-/// `qbench` with the deliberately broken adapters beside the shipped ones; adapters write down who they are in `dir`.
-fn with_broken_adapters(dir: &Path) -> Command {
-    let mut command = qbench();
-    command.env("QBENCH_ADAPTERS", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/adapters")).env("TMPDIR", dir);
+/// A small run of an adapter, with its files in `out` below `dir`, and with the words of `more` as further arguments.
+fn small_run(adapter: &str, dir: &Path, more: &str) -> Command {
+    let load = "--scenario cold --saturate --work 0ms --duration 2s --workers 2 --producers 1 --enqueue-batch 10";
+    let line = format!("run --backend external:{adapter} {load} {more} --out {}", dir.join("out").display());
+    let mut command = with_broken_adapters(dir);
+    command.args(words(&line));
     command
 }
 
-/// Arguments of a small run of an adapter, with its files in `out`.
-fn small_run(adapter: &str, out: &Path) -> Vec<String> {
-    let load = "--scenario cold --saturate --work 0ms --duration 2s --workers 2 --producers 1 --enqueue-batch 10";
-    let mut arguments = vec!["run".to_owned(), "--backend".to_owned(), format!("external:{adapter}")];
-    arguments.extend(load.split(' ').map(str::to_owned));
-    arguments.extend(["--out".to_owned(), out.display().to_string()]);
-    arguments
+fn run(adapter: &str, dir: &Path) -> (Output, RunResult) {
+    let output = small_run(adapter, dir, "").output().unwrap();
+    let result = result_in(&dir.join("out"), &format!("external:{adapter}"), "cold");
+    (output, result)
 }
 
-fn run(adapter: &str, dir: &Path) -> (Output, RunResult) {
-    let out = dir.join("out");
-    let output = with_broken_adapters(dir).args(small_run(adapter, &out)).output().unwrap();
-    let result = result_in(&out, &format!("external:{adapter}"), "cold");
-    (output, result)
+/// The run is refused as a mistake of usage; what it says.
+fn refused(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    said
 }
 
 /// The adapter that wrote its number down in `dir`, and the child that it had started.
@@ -52,18 +52,14 @@ fn lives(pid: u32) -> bool {
 fn assert_gone(dir: &Path) {
     let pids = processes_of(dir);
     assert_eq!(pids.len(), 2);
-    let begun = Instant::now();
-    while pids.iter().any(|pid| lives(*pid)) {
-        assert!(begun.elapsed() < Duration::from_secs(10), "of {pids:?} some live");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_for(&format!("the end of all of {pids:?}"), Duration::from_secs(10), || !pids.iter().any(|pid| lives(*pid)));
 }
 
 /// A run that broke amid the load: its files are there, nothing is called ok, and the reason has all of `words`.
 fn breaks(adapter: &str, words: &[&str]) {
     let dir = TempDir::new().unwrap();
     let (output, result) = run(adapter, dir.path());
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = said(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(!said.contains("panicked"), "{said}");
     assert_eq!(result.status, RunStatus::Failed);
@@ -97,7 +93,7 @@ fn an_adapter_that_prints_something_else_is_ended_with_the_line_shown() {
 fn an_adapter_of_another_version_is_refused_with_both_versions() {
     let dir = TempDir::new().unwrap();
     let (output, result) = run("version_2", dir.path());
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = said(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("external:version_2: it speaks protocol 2, and this qbench speaks 1"), "{said}");
     assert_eq!(result.status, RunStatus::Failed);
@@ -109,7 +105,7 @@ fn an_adapter_of_another_version_is_refused_with_both_versions() {
 fn jobs_that_an_adapter_loses_are_found() {
     let dir = TempDir::new().unwrap();
     let (output, result) = run("loses_jobs", dir.path());
-    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
     assert_eq!((result.status, result.audit.verdict), (RunStatus::Finished, Verdict::Violated));
     assert!(result.audit.lost > 0, "{:?}", result.audit);
     assert_gone(dir.path());
@@ -118,17 +114,10 @@ fn jobs_that_an_adapter_loses_are_found() {
 #[test]
 fn adapters_and_their_children_do_not_outlive_a_killed_harness() {
     let dir = TempDir::new().unwrap();
-    let mut child = with_broken_adapters(dir.path())
-        .args(small_run("hangs", &dir.path().join("out")))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    while !fs::read_to_string(dir.path().join("pids")).is_ok_and(|text| text.ends_with('\n')) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no adapter was started");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let mut child = start_unheard(&mut small_run("hangs", dir.path(), ""));
+    wait_for("the start of an adapter", Duration::from_secs(60), || {
+        fs::read_to_string(dir.path().join("pids")).is_ok_and(|text| text.ends_with('\n'))
+    });
     assert!(processes_of(dir.path()).iter().all(|pid| lives(*pid)));
     child.kill().unwrap();
     child.wait().unwrap();
@@ -155,10 +144,7 @@ fn option(key: &str) -> String {
 fn an_adapter_that_calls_itself_otherwise_than_its_folder_is_refused() {
     let dir = TempDir::new().unwrap();
     changed_adapter(dir.path(), "summary", "summary");
-    let mut command = with_broken_adapters(dir.path());
-    let output = command.env("QBENCH_ADAPTERS", dir.path()).args(small_run("changed", dir.path())).output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{words}");
+    let words = refused(small_run("changed", dir.path(), "").env("QBENCH_ADAPTERS", dir.path()));
     assert!(words.contains("its name is `dies` and its folder's is `changed`"), "{words}");
 }
 
@@ -166,20 +152,12 @@ fn an_adapter_that_calls_itself_otherwise_than_its_folder_is_refused() {
 fn an_adapter_hides_no_setting_of_other_backends() {
     let dir = TempDir::new().unwrap();
     let folder = changed_adapter(dir.path(), "[contract]", &option("rate"));
-    let run = |name: &str, load: &str| {
-        let mut arguments = small_run(name, &dir.path().join("out"));
-        arguments.extend(load.split(' ').map(str::to_owned));
-        let mut command = with_broken_adapters(dir.path());
-        let output = command.env("QBENCH_ADAPTERS", dir.path()).args(arguments).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    let (status, words) = run(&folder.display().to_string(), "--seed 1");
-    assert_eq!(status, Some(2), "{words}");
+    let run = |name: &str, more: &str| refused(small_run(name, dir.path(), more).env("QBENCH_ADAPTERS", dir.path()));
+    let words = run(&folder.display().to_string(), "--seed 1");
     assert!(words.contains("its option `rate` has the name of a setting of every run"), "{words}");
     fs::rename(folder, dir.path().join("dies")).unwrap();
     // Refused as a rate that cannot be, not as an option that echo lacks.
-    let (status, words) = run("echo", "--set rate=cheese");
-    assert_eq!(status, Some(2), "{words}");
+    let words = run("echo", "--set rate=cheese");
     assert!(words.contains("cheese") && !words.contains("option"), "{words}");
 }
 
@@ -190,11 +168,7 @@ fn an_adapter_that_is_named_by_its_path_has_its_own_options() {
     let manifest = fs::read_to_string(folder.join("adapter.toml")).unwrap();
     fs::write(folder.join("adapter.toml"), manifest.replace("\"python3\"", "\"/nowhere/python\"")).unwrap();
     for (pair, said) in [("cheese=2", "cannot be started: /nowhere/python"), ("chees=2", "unknown key `chees`")] {
-        let mut arguments = small_run(&folder.display().to_string(), &dir.path().join("out"));
-        arguments.extend(["--set".to_owned(), pair.to_owned()]);
-        let output = with_broken_adapters(dir.path()).args(arguments).output().unwrap();
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{words}");
+        let words = refused(&mut small_run(&folder.display().to_string(), dir.path(), &format!("--set {pair}")));
         assert!(words.contains(said), "{words}");
     }
 }
@@ -213,11 +187,7 @@ fn what_is_wrong_with_an_adapter_folder_is_said_before_anything_runs() {
     ] {
         let dir = TempDir::new().unwrap();
         let folder = changed_adapter(dir.path(), from, to);
-        let mut arguments = small_run("any", &dir.path().join("out"));
-        arguments[2] = format!("external:{}", folder.display());
-        let output = with_broken_adapters(dir.path()).args(arguments).output().unwrap();
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{words}");
+        let words = refused(&mut small_run(&folder.display().to_string(), dir.path(), ""));
         assert!(words.contains(said), "`{words}` should mention `{said}`");
     }
 }
@@ -225,14 +195,12 @@ fn what_is_wrong_with_an_adapter_folder_is_said_before_anything_runs() {
 #[test]
 fn adapters_are_listed_and_an_unknown_one_is_answered_with_the_nearest() {
     let dir = TempDir::new().unwrap();
-    let listed = with_broken_adapters(dir.path()).args(["list", "backends"]).output().unwrap();
+    let listed = with_broken_adapters(dir.path()).args(words("list backends")).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     for id in ["external:echo ", "external:pgqueuer ", "external:bullmq ", "external:hangs "] {
         assert!(listed.contains(id), "{listed}");
     }
-    let output = with_broken_adapters(dir.path()).args(small_run("ecco", dir.path())).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2));
+    let said = refused(&mut small_run("ecco", dir.path(), ""));
     assert!(said.contains("unknown backend `external:ecco`") && said.contains("external:echo"), "{said}");
 }
 
@@ -240,12 +208,9 @@ fn adapters_are_listed_and_an_unknown_one_is_answered_with_the_nearest() {
 fn a_run_through_the_protocol_is_audited_and_its_adapter_s_cpu_is_a_role_of_its_own() {
     for consume in ["pull", "push"] {
         let dir = TempDir::new().unwrap();
-        let out = dir.path().join("out");
-        let mut arguments = small_run("echo", &out);
-        arguments.extend(["--set".to_owned(), format!("consume={consume}")]);
-        let output = with_broken_adapters(dir.path()).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let result = result_in(&out, "external:echo", "cold");
+        let output = small_run("echo", dir.path(), &format!("--set consume={consume}")).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let result = result_in(&dir.path().join("out"), "external:echo", "cold");
         assert_eq!(result.audit.verdict, Verdict::Ok);
         assert!(result.jobs.completed > 200, "{:?}", result.jobs);
         assert!(result.cpu_us_per_job.adapter.unwrap() > 0.5, "{:?}", result.cpu_us_per_job);
@@ -256,8 +221,8 @@ fn a_run_through_the_protocol_is_audited_and_its_adapter_s_cpu_is_a_role_of_its_
 
 #[test]
 fn the_echo_adapter_conforms_in_both_ways_of_consuming() {
-    let output = qbench().args(["verify", "--backend", "external:echo"]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("cases passed (backends: 1, option sets: 2, failed option sets: 0)"), "{said}");
+    let output = program::run("verify --backend external:echo");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}\n{}", said(&output));
+    assert!(printed.contains("cases passed (backends: 1, option sets: 2, failed option sets: 0)"), "{printed}");
 }

@@ -5,11 +5,12 @@ mod program;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use program::{pid, qbench, said, start_unheard, wait_for, words};
 use qbench_engines::keeper::{Kept, KeptServer};
 use qbench_schema::result::Durability;
 use sqlx::{Connection, PgConnection};
@@ -28,40 +29,35 @@ impl Place {
         place
     }
 
-    fn services(&self, arguments: &[&str]) -> Output {
-        program::qbench()
-            .arg("services")
-            .args(arguments)
-            .env("XDG_STATE_HOME", self.state.path())
-            .env("QBENCH_TMPDIR", self.data.path())
-            .output()
-            .unwrap()
+    /// `qbench services` with the words of `line`.
+    fn command(&self, line: &str) -> Command {
+        let mut command = qbench();
+        command.arg("services").args(words(line));
+        command.env("XDG_STATE_HOME", self.state.path()).env("QBENCH_TMPDIR", self.data.path());
+        command
+    }
+
+    fn services(&self, line: &str) -> Output {
+        self.command(line).output().unwrap()
     }
 
     /// Waits until no data is left; a test that fails before says so by itself.
     fn wait_until_empty(&self) {
-        let begun = Instant::now();
-        while fs::read_dir(self.data.path()).unwrap().count() > 0 {
-            assert!(begun.elapsed() < Duration::from_secs(10), "data is left in {}", self.data.path().display());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let is_empty = || fs::read_dir(self.data.path()).unwrap().count() == 0;
+        wait_for("the removal of all data", Duration::from_secs(10), is_empty);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         // Does nothing when the test went through.
-        self.services(&["stop"]);
+        self.services("stop");
     }
 }
 
 fn kept(output: &Output) -> Kept {
     assert_eq!(output.status.code(), Some(0), "{}", said(output));
     serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Whether a process runs; one that has ended and that nobody has waited for does not.
@@ -78,8 +74,8 @@ fn of(kept: &Kept, product: &str) -> Option<KeptServer> {
 #[tokio::test]
 async fn kept_servers_answer_until_they_are_stopped() {
     let place = Place::new();
-    assert_eq!(place.services(&["status"]).status.code(), Some(1), "there is nothing to show yet");
-    let started = kept(&place.services(&["start", "--durability", "d1", "--json"]));
+    assert_eq!(place.services("status").status.code(), Some(1), "there is nothing to show yet");
+    let started = kept(&place.services("start --durability d1 --json"));
     let (postgresql, valkey) = (of(&started, "postgresql").unwrap(), of(&started, "valkey").unwrap());
     assert_eq!((postgresql.durability, valkey.durability), (Durability::D1, Durability::D1));
     assert!(postgresql.data_dir.starts_with(place.data.path()));
@@ -91,13 +87,13 @@ async fn kept_servers_answer_until_they_are_stopped() {
     let mut other = other.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("PING").exec_async(&mut other).await.unwrap();
 
-    let again = place.services(&["start"]);
+    let again = place.services("start");
     assert_eq!(again.status.code(), Some(1));
     assert!(said(&again).starts_with("qbench: servers are kept already: "), "{}", said(&again));
-    let shown = place.services(&["status"]);
+    let shown = place.services("status");
     let text = String::from_utf8(shown.stdout).unwrap();
     assert_eq!(text, format!("QBENCH_PG_URL='{}'\nQBENCH_VALKEY_URL='{}'\n", postgresql.url, valkey.url));
-    assert_eq!(kept(&place.services(&["status", "--json"])), started);
+    assert_eq!(kept(&place.services("status --json")), started);
     for entry in fs::read_dir(place.state.path().join("qbench")).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_file() {
@@ -105,52 +101,42 @@ async fn kept_servers_answer_until_they_are_stopped() {
         }
     }
 
-    let stopped = place.services(&["stop"]);
+    let stopped = place.services("stop");
     assert_eq!(stopped.status.code(), Some(0), "{}", said(&stopped));
     assert!(!lives(postgresql.pid) && !lives(valkey.pid) && !lives(started.keeper_pid));
     place.wait_until_empty();
-    assert_eq!(place.services(&["stop"]).status.code(), Some(0), "stopping nothing is no fault");
+    assert_eq!(place.services("stop").status.code(), Some(0), "stopping nothing is no fault");
 }
 
 #[test]
 fn nothing_is_left_of_a_keeper_that_is_killed_and_another_one_can_start() {
     let place = Place::new();
-    let first = kept(&place.services(&["start", "--engine", "valkey", "--json"]));
+    let first = kept(&place.services("start --engine valkey --json"));
     assert_eq!(first.servers.get("postgresql"), Some(&None), "its key is there, too");
     kill(Pid::from_raw(first.keeper_pid as i32), Signal::SIGKILL).unwrap();
     place.wait_until_empty();
     assert!(!lives(of(&first, "valkey").unwrap().pid));
-    assert_eq!(place.services(&["status"]).status.code(), Some(1));
-    let second = kept(&place.services(&["start", "--engine", "valkey", "--json"]));
+    assert_eq!(place.services("status").status.code(), Some(1));
+    let second = kept(&place.services("start --engine valkey --json"));
     assert!(lives(of(&second, "valkey").unwrap().pid));
 }
 
 #[test]
 fn a_start_that_is_broken_off_keeps_nothing() {
     let place = Place::new();
-    let mut start = program::qbench()
-        .args(["services", "start"])
-        .env("XDG_STATE_HOME", place.state.path())
-        .env("QBENCH_TMPDIR", place.data.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    while fs::read_dir(place.data.path()).unwrap().count() == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(10), "no server was ever started");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    kill(Pid::from_raw(start.id() as i32), Signal::SIGINT).unwrap();
+    let mut start = start_unheard(&mut place.command("start"));
+    let has_begun = || fs::read_dir(place.data.path()).unwrap().count() > 0;
+    wait_for("the start of a server", Duration::from_secs(10), has_begun);
+    kill(pid(&start), Signal::SIGINT).unwrap();
     start.wait().unwrap();
     place.wait_until_empty();
-    assert_eq!(place.services(&["status"]).status.code(), Some(1));
+    assert_eq!(place.services("status").status.code(), Some(1));
 }
 
 #[test]
 fn what_cannot_be_started_is_refused_in_the_keepers_own_words() {
     let place = Place::new();
-    let output = place.services(&["start", "--durability", "d9"]);
+    let output = place.services("start --durability d9");
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(said(&output), "qbench: durability d9: expected d0, d1 or d2\n");
 }

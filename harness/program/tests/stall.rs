@@ -8,15 +8,16 @@ mod program;
 
 use std::path::Path;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use program::{qbench, result_in};
+use program::{qbench, result_in, wait_until_measuring, words};
 use qbench_backends::ServerUrl;
 use qbench_engines::postgres::PostgresServer;
 use qbench_engines::services::StartOptions;
 use qbench_engines::valkey::ValkeyServer;
+use qbench_schema::files::RunFiles;
 use qbench_schema::result::{Blame, Durability, RunResult, Verdict};
 use tempfile::TempDir;
 
@@ -56,33 +57,13 @@ fn stall(root: u32) {
 
 /// Runs `backend` on the server whose first process is `root`, and stalls that in the middle of the measured phase.
 fn run_with_a_stall(backend: &str, url_variable: &str, url: &ServerUrl, root: u32, out: &Path) -> RunResult {
-    let mut run = qbench()
-        .env(url_variable, url.expose())
-        .args([
-            "run",
-            "--backend",
-            backend,
-            "--scenario",
-            "cold",
-            "--workers",
-            "4",
-            "--work",
-            "1ms",
-            "--producers",
-            "32",
-        ])
-        .args(["--rate", &RATE_JOBS_S.to_string(), "--duration", &format!("{DURATION_S}s")])
-        .arg("--out")
-        .arg(out)
-        .spawn()
-        .unwrap();
-    // The job file grows once measured jobs complete.
-    let metrics = out.join(format!("{backend}_cold_metrics.jsonl"));
-    let begun = Instant::now();
-    while std::fs::metadata(&metrics).map_or(0, |file| file.len()) == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no job completed");
-        sleep(Duration::from_millis(20));
-    }
+    let line = format!(
+        "run --backend {backend} --scenario cold --workers 4 --work 1ms --producers 32 --rate {RATE_JOBS_S} \
+         --duration {DURATION_S}s --out {}",
+        out.display()
+    );
+    let mut run = qbench().env(url_variable, url.expose()).args(words(&line)).spawn().unwrap();
+    wait_until_measuring(&RunFiles::new(out, backend, "cold"));
     sleep(Duration::from_secs(4));
     stall(root);
     run.wait().unwrap();

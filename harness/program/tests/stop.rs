@@ -7,13 +7,11 @@ mod program;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use program::{qbench, result_in};
+use program::{pid, result_in, start_unheard, wait_until_measuring, with_broken_adapters, words};
 use qbench_backends::registry;
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::{RunStatus, Verdict};
@@ -27,32 +25,8 @@ const ALLOWANCE: Duration = Duration::from_secs(10);
 
 /// Four workers with two slots each carry 40 jobs/s; the rest of 200 jobs/s waits in their buffers and in the queue. Acks
 /// would wait five seconds for a batch that never fills.
-const LOAD: [&str; 24] = [
-    "--rate",
-    "200",
-    "--duration",
-    "60s",
-    "--workers",
-    "4",
-    "--concurrency",
-    "2",
-    "--work",
-    "200ms",
-    "--claim-batch",
-    "10",
-    "--prefetch",
-    "20",
-    "--refill",
-    "5",
-    "--ack-batch",
-    "100",
-    "--ack-linger",
-    "5s",
-    "--enqueue-batch",
-    "10",
-    "--allow-overload",
-    "--json",
-];
+const LOAD: &str = "--rate 200 --duration 60s --workers 4 --concurrency 2 --work 200ms --claim-batch 10 --prefetch 20 --refill 5 \
+                    --ack-batch 100 --ack-linger 5s --enqueue-batch 10 --allow-overload --json";
 
 /// Waits for the end of `child`, at most as long as a stop may take.
 fn end_of(mut child: Child, backend: &str) -> ExitStatus {
@@ -71,32 +45,17 @@ fn end_of(mut child: Child, backend: &str) -> ExitStatus {
     }
 }
 
-fn stop_with_full_buffers(backend: &str, options: &[&str]) {
+fn stop_with_full_buffers(backend: &str, options: &str) {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let out = dir.path().join("out");
-    let child = qbench()
-        .args(["run", "--backend", backend, "--scenario", "cold"])
-        .args(LOAD)
-        .args(options)
-        .arg("--out")
-        .arg(&out)
-        .env("QBENCH_TMPDIR", dir.path())
-        // For adapters that were made for tests, and what they leave behind.
-        .env("QBENCH_ADAPTERS", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/adapters"))
-        .env("TMPDIR", dir.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let files = RunFiles::new(&out, backend, "cold");
-    let begun = Instant::now();
-    while !fs::metadata(files.metrics()).is_ok_and(|metadata| metadata.len() > 0) {
-        assert!(begun.elapsed() < Duration::from_secs(90), "{backend} did not begin to measure");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let mut command = with_broken_adapters(dir.path());
+    command.env("QBENCH_TMPDIR", dir.path());
+    let line = format!("run --backend {backend} --scenario cold {LOAD} {options} --out {}", out.display());
+    let child = start_unheard(command.args(words(&line)));
+    wait_until_measuring(&RunFiles::new(&out, backend, "cold"));
     // The first acks came after five seconds of linger, so buffers have been full for long.
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    kill(pid(&child), Signal::SIGINT).unwrap();
     end_of(child, backend);
 
     let result = result_in(&out, backend, "cold");
@@ -110,7 +69,7 @@ fn stop_with_full_buffers(backend: &str, options: &[&str]) {
 
 /// A test per line: its name, the backend, its flags.
 macro_rules! hands_back {
-    ($($test:ident: $backend:literal $flags:expr,)*) => {
+    ($($test:ident: $backend:literal $flags:literal,)*) => {
         const TRIED: &[&str] = &[$($backend),*];
 
         $(
@@ -130,21 +89,21 @@ fn every_queue_outside_this_process_is_tried() {
 }
 
 hands_back! {
-    skip_locked_hands_back_what_was_not_begun: "skip_locked" &[],
-    delete_returning_hands_back_what_was_not_begun: "delete_returning" &[],
-    partitioned_hands_back_what_was_not_begun: "partitioned" &[],
-    batch_sql_hands_back_what_was_not_begun: "batch_sql" &[],
-    advisory_lock_hands_back_what_was_not_begun: "advisory_lock" &[],
-    valkey_streams_hands_back_what_was_not_begun: "valkey_streams" &[],
-    valkey_list_hands_back_what_was_not_begun: "valkey_list" &[],
-    nats_jetstream_hands_back_what_was_not_begun: "nats_jetstream" &[],
-    sqlite_hands_back_what_was_not_begun: "sqlite" &[],
-    a_pulling_adapter_hands_back_what_was_not_begun: "external:echo" &["--set", "consume=pull"],
-    a_pushing_adapter_hands_back_what_was_not_begun: "external:echo" &["--set", "consume=push"],
+    skip_locked_hands_back_what_was_not_begun: "skip_locked" "",
+    delete_returning_hands_back_what_was_not_begun: "delete_returning" "",
+    partitioned_hands_back_what_was_not_begun: "partitioned" "",
+    batch_sql_hands_back_what_was_not_begun: "batch_sql" "",
+    advisory_lock_hands_back_what_was_not_begun: "advisory_lock" "",
+    valkey_streams_hands_back_what_was_not_begun: "valkey_streams" "",
+    valkey_list_hands_back_what_was_not_begun: "valkey_list" "",
+    nats_jetstream_hands_back_what_was_not_begun: "nats_jetstream" "",
+    sqlite_hands_back_what_was_not_begun: "sqlite" "",
+    a_pulling_adapter_hands_back_what_was_not_begun: "external:echo" "--set consume=pull",
+    a_pushing_adapter_hands_back_what_was_not_begun: "external:echo" "--set consume=push",
 }
 
 /// The account is asked for when all is given back, and what arrives on a channel that is being closed is given back too.
 #[test]
 fn a_pushing_adapter_that_takes_its_time_is_waited_for() {
-    stop_with_full_buffers("external:closes_slowly", &[]);
+    stop_with_full_buffers("external:closes_slowly", "");
 }

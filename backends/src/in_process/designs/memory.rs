@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use qbench_schema::result::Durability;
 use tokio::time::Instant;
 
 use crate::capability::{Capabilities, Connections};
@@ -21,6 +20,7 @@ use crate::config::BackendConfig;
 use crate::counters::ClientCounters;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
+use crate::in_process::describe;
 use crate::job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
 use crate::seam::{AckStatus, Acker, Admin, Backend, Census, Consumer, Depth, Description, Producer, WorkResult};
 use crate::sync::lock;
@@ -37,7 +37,7 @@ pub(crate) const ENTRY: Entry = Entry {
         let leased = Capabilities::leased(Waiting::WITHIN_PROCESS, MAX_BATCH);
         Ok(Capabilities { records_failures: true, connections: Some(Connections::NONE), ..leased })
     },
-    opener: &|config| Ok(Arc::new(MemoryBackend::open(config)?)),
+    opener: &|config| Ok(Arc::new(MemoryBackend { queue: Arc::default(), config: config.clone() })),
 };
 
 /// Largest batch of any kind: nothing in the design limits it, so the number only has to be a number.
@@ -105,7 +105,7 @@ impl Jobs {
     }
 }
 
-/// What every connection of one opened backend shares. The jobs are `None` until [`Admin::setup`].
+/// What every connection of one opened backend is. The jobs are `None` until [`Admin::setup`].
 #[derive(Default)]
 struct Queue {
     jobs: Mutex<Option<Jobs>>,
@@ -133,12 +133,6 @@ struct MemoryBackend {
     config: BackendConfig,
 }
 
-impl MemoryBackend {
-    fn open(config: &BackendConfig) -> Result<Self> {
-        Ok(MemoryBackend { queue: Arc::default(), config: config.clone() })
-    }
-}
-
 #[async_trait]
 impl Backend for MemoryBackend {
     fn id(&self) -> &'static str {
@@ -146,11 +140,11 @@ impl Backend for MemoryBackend {
     }
 
     async fn admin(&self) -> Result<Box<dyn Admin>> {
-        Ok(Box::new(MemoryAdmin { queue: Arc::clone(&self.queue) }))
+        Ok(Box::new(Arc::clone(&self.queue)))
     }
 
     async fn producer(&self, _id: ProducerId) -> Result<Box<dyn Producer>> {
-        Ok(Box::new(MemoryProducer { queue: Arc::clone(&self.queue) }))
+        Ok(Box::new(Arc::clone(&self.queue)))
     }
 
     async fn consumer(&self, _id: WorkerId) -> Result<Consumer> {
@@ -162,53 +156,36 @@ impl Backend for MemoryBackend {
                 // What waiting costs is counted where somebody is asked; here it is the harness's own.
                 ClientCounters::default(),
             )),
-            acker: Box::new(MemoryAcker { queue }),
+            acker: Box::new(queue),
         })
     }
-}
-
-struct MemoryAdmin {
-    queue: Arc<Queue>,
 }
 
 #[async_trait]
-impl Admin for MemoryAdmin {
+impl Admin for Arc<Queue> {
     async fn describe(&mut self) -> Result<Description> {
-        Ok(Description {
-            engine: ENTRY.engine.id.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            queue_type: "memory",
-            durability: Durability::D0,
-            settings: BTreeMap::new(),
-            objects: Vec::new(),
-            notes: Vec::new(),
-        })
+        Ok(describe("memory"))
     }
 
     async fn setup(&mut self) -> Result<()> {
-        let mut jobs = self.queue.lock();
+        let mut jobs = self.lock();
         let next_delivery = jobs.as_ref().map_or(0, |old| old.next_delivery);
         *jobs = Some(Jobs { next_delivery, ..Jobs::default() });
         Ok(())
     }
 
     async fn reset(&mut self) -> Result<()> {
-        self.queue.with_jobs("reset", |jobs| {
+        self.with_jobs("reset", |jobs| {
             *jobs = Jobs { next_delivery: jobs.next_delivery, ..Jobs::default() };
         })
     }
 
-    async fn settle(&mut self) -> Result<()> {
-        Ok(())
-    }
-
     async fn depth(&mut self) -> Result<Depth> {
-        self.queue
-            .with_jobs("depth", |jobs| Depth { ready: jobs.ready.len() as u64, in_flight: jobs.in_flight.len() as u64 })
+        self.with_jobs("depth", |jobs| Depth { ready: jobs.ready.len() as u64, in_flight: jobs.in_flight.len() as u64 })
     }
 
     async fn census(&mut self) -> Result<Census> {
-        self.queue.with_jobs("census", |jobs| Census {
+        self.with_jobs("census", |jobs| Census {
             enqueued: Some(jobs.enqueued),
             ready: jobs.ready.len() as u64,
             in_flight: jobs.in_flight.len() as u64,
@@ -219,27 +196,20 @@ impl Admin for MemoryAdmin {
     }
 
     async fn teardown(&mut self) -> Result<()> {
-        *self.queue.lock() = None;
+        *self.lock() = None;
         Ok(())
     }
 }
 
-struct MemoryProducer {
-    queue: Arc<Queue>,
-}
-
 #[async_trait]
-impl Producer for MemoryProducer {
+impl Producer for Arc<Queue> {
     async fn enqueue(&mut self, new_jobs: &[NewJob]) -> Result<()> {
-        self.queue.with_jobs("enqueue", |jobs| {
+        self.with_jobs("enqueue", |jobs| {
             jobs.enqueued += new_jobs.len() as u64;
-            jobs.ready.extend(new_jobs.iter().map(|new| Ready {
-                job: new.job,
-                payload: new.payload.clone(),
-                deliveries: 0,
-            }));
+            let ready = |new: &NewJob| Ready { job: new.job, payload: new.payload.clone(), deliveries: 0 };
+            jobs.ready.extend(new_jobs.iter().map(ready));
         })?;
-        self.queue.signal.give();
+        self.signal.give();
         Ok(())
     }
 }
@@ -282,30 +252,22 @@ impl Look for MemoryLook {
     }
 }
 
-struct MemoryAcker {
-    queue: Arc<Queue>,
-}
-
 #[async_trait]
-impl Acker for MemoryAcker {
+impl Acker for Arc<Queue> {
     async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
-        self.queue.with_jobs("ack", |jobs| {
-            for lease in leases {
-                out.push(jobs.settle(lease, WorkResult::Succeeded));
-            }
+        self.with_jobs("ack", |jobs| {
+            out.extend(leases.iter().map(|lease| jobs.settle(lease, WorkResult::Succeeded)));
         })
     }
 
     async fn ack_results(&mut self, leases: &[Lease], results: &[WorkResult], out: &mut Vec<AckStatus>) -> Result<()> {
-        self.queue.with_jobs("ack", |jobs| {
-            for (lease, result) in leases.iter().zip(results) {
-                out.push(jobs.settle(lease, *result));
-            }
+        self.with_jobs("ack", |jobs| {
+            out.extend(leases.iter().zip(results).map(|(lease, result)| jobs.settle(lease, *result)));
         })
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
-        self.queue.with_jobs("nack", |jobs| {
+        self.with_jobs("nack", |jobs| {
             for lease in leases {
                 if let Some(ready) = jobs.end(lease) {
                     // At the end: a job becomes ready anew, so one that always fails does not stand in everybody's way.
@@ -313,7 +275,7 @@ impl Acker for MemoryAcker {
                 }
             }
         })?;
-        self.queue.signal.give();
+        self.signal.give();
         Ok(())
     }
 }

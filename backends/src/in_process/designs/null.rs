@@ -4,12 +4,11 @@
 //! allocated per job once the buffer has grown. Acks always succeed, leases do not exist, and jobs of a vanished consumer
 //! are gone.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use qbench_schema::result::Durability;
 
 use crate::capability::{Capabilities, Connections};
 use crate::claimer::{Look, Signal, Waiting, WaitingClaimer};
@@ -17,6 +16,7 @@ use crate::config::BackendConfig;
 use crate::counters::ClientCounters;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
+use crate::in_process::describe;
 use crate::job::{Lease, LeaseToken, NewJob, ProducerId, WorkerId};
 use crate::seam::{AckStatus, Acker, Admin, Backend, Census, Consumer, Depth, Description, Producer};
 use crate::sync::lock;
@@ -33,7 +33,7 @@ pub(crate) const ENTRY: Entry = Entry {
         let taken_out = Capabilities::taken_out(Waiting::WITHIN_PROCESS, MAX_BATCH);
         Ok(Capabilities { nack: false, counts_attempts: false, connections: Some(Connections::NONE), ..taken_out })
     },
-    opener: &|config| Ok(Arc::new(NullBackend::open(config)?)),
+    opener: &|config| Ok(Arc::new(NullBackend { queue: Arc::default(), config: config.clone() })),
 };
 
 /// Largest batch of any kind: nothing in the design limits it, so the number only has to be a number.
@@ -50,6 +50,7 @@ struct Jobs {
     acked: u64,
 }
 
+/// What every connection of one opened backend is.
 #[derive(Default)]
 struct Queue {
     jobs: Mutex<Jobs>,
@@ -75,12 +76,6 @@ struct NullBackend {
     config: BackendConfig,
 }
 
-impl NullBackend {
-    fn open(config: &BackendConfig) -> Result<Self> {
-        Ok(NullBackend { queue: Arc::default(), config: config.clone() })
-    }
-}
-
 #[async_trait]
 impl Backend for NullBackend {
     fn id(&self) -> &'static str {
@@ -88,11 +83,11 @@ impl Backend for NullBackend {
     }
 
     async fn admin(&self) -> Result<Box<dyn Admin>> {
-        Ok(Box::new(NullAdmin { queue: Arc::clone(&self.queue) }))
+        Ok(Box::new(Arc::clone(&self.queue)))
     }
 
     async fn producer(&self, _id: ProducerId) -> Result<Box<dyn Producer>> {
-        Ok(Box::new(NullProducer { queue: Arc::clone(&self.queue) }))
+        Ok(Box::new(Arc::clone(&self.queue)))
     }
 
     async fn consumer(&self, _id: WorkerId) -> Result<Consumer> {
@@ -104,79 +99,58 @@ impl Backend for NullBackend {
                 // What waiting costs is counted where somebody is asked; here it is the harness's own.
                 ClientCounters::default(),
             )),
-            acker: Box::new(NullAcker { queue }),
+            acker: Box::new(queue),
         })
     }
-}
-
-struct NullAdmin {
-    queue: Arc<Queue>,
 }
 
 #[async_trait]
-impl Admin for NullAdmin {
+impl Admin for Arc<Queue> {
     async fn describe(&mut self) -> Result<Description> {
-        Ok(Description {
-            engine: ENTRY.engine.id.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            queue_type: "null",
-            durability: Durability::D0,
-            settings: BTreeMap::new(),
-            objects: Vec::new(),
-            notes: Vec::new(),
-        })
+        Ok(describe("null"))
     }
 
     async fn setup(&mut self) -> Result<()> {
-        self.queue.clear();
+        self.clear();
         Ok(())
     }
 
     async fn reset(&mut self) -> Result<()> {
-        self.queue.clear();
-        Ok(())
-    }
-
-    async fn settle(&mut self) -> Result<()> {
+        self.clear();
         Ok(())
     }
 
     async fn depth(&mut self) -> Result<Depth> {
-        let jobs = self.queue.lock();
+        let jobs = self.lock();
         Ok(Depth { ready: jobs.ready.len() as u64, in_flight: jobs.claimed - jobs.acked })
     }
 
     async fn census(&mut self) -> Result<Census> {
-        let jobs = self.queue.lock();
+        let jobs = self.lock();
         Ok(Census {
             enqueued: Some(jobs.enqueued),
             ready: jobs.ready.len() as u64,
             in_flight: jobs.claimed - jobs.acked,
             done: Some(jobs.acked),
-            dead: 0,
-            partitions: Vec::new(),
+            ..Census::default()
         })
     }
 
     async fn teardown(&mut self) -> Result<()> {
-        self.queue.clear();
+        self.clear();
         Ok(())
     }
 }
 
-struct NullProducer {
-    queue: Arc<Queue>,
-}
-
 #[async_trait]
-impl Producer for NullProducer {
+impl Producer for Arc<Queue> {
     async fn enqueue(&mut self, new_jobs: &[NewJob]) -> Result<()> {
         {
-            let mut jobs = self.queue.lock();
+            let mut jobs = self.lock();
             jobs.enqueued += new_jobs.len() as u64;
             jobs.ready.extend(new_jobs.iter().cloned());
         }
-        self.queue.signal.give();
+        self.signal.give();
         Ok(())
     }
 }
@@ -208,15 +182,11 @@ impl Look for NullLook {
     }
 }
 
-struct NullAcker {
-    queue: Arc<Queue>,
-}
-
 #[async_trait]
-impl Acker for NullAcker {
+impl Acker for Arc<Queue> {
     async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
         out.extend(leases.iter().map(|_| AckStatus::Acked));
-        let mut jobs = self.queue.lock();
+        let mut jobs = self.lock();
         let of_this_generation = leases.iter().filter(|lease| lease.token.0[0] == jobs.generation).count() as u64;
         // A lease acked twice must not make more jobs done than were claimed.
         jobs.acked = (jobs.acked + of_this_generation).min(jobs.claimed);

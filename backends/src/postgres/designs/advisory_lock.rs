@@ -103,11 +103,7 @@ fn open(config: &BackendConfig) -> Result<PgBackend<OneByOne>> {
     let in_flight = sql.text(sql::ADVISORY_LOCK, "in_flight");
     let design = Design {
         queue_type: ENTRY.id,
-        create: sql.filled(
-            sql::ADVISORY_LOCK,
-            "create",
-            &create.each_ref().map(|(brace, text)| (*brace, text.as_str())),
-        ),
+        create: sql.filled(sql::ADVISORY_LOCK, "create", &create),
         storage: tables.clone(),
         tables,
         release: None,

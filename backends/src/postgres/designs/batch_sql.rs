@@ -99,8 +99,7 @@ fn open(config: &BackendConfig) -> Result<PgBackend<Batches>> {
     let settings = Settings::new(ENTRY.id, config)?;
     let sql = SqlTexts::new(&settings);
     let get = |name: &str| sql.get(sql::BATCH_SQL, name);
-    let (spread_priorities, spread_entrypoints) = (priorities.to_string(), entrypoints.to_string());
-    let spread = [("{priorities}", spread_priorities.as_str()), ("{entrypoints}", &spread_entrypoints)];
+    let spread = [("{priorities}", priorities.to_string()), ("{entrypoints}", entrypoints.to_string())];
     // Jobs are spread evenly over priorities, and within one of them claims take the smallest ids first.
     let shares: Vec<Share> = (0..priorities)
         .map(|priority| Share {

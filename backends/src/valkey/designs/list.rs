@@ -367,7 +367,7 @@ impl Admin for ListAdmin {
     async fn census(&mut self) -> Result<Census> {
         let (enqueued, Depth { ready, in_flight }) = self.count("census of").await?;
         let done = enqueued.saturating_sub(ready + in_flight);
-        Ok(Census { enqueued: Some(enqueued), ready, in_flight, done: Some(done), dead: 0, partitions: Vec::new() })
+        Ok(Census { enqueued: Some(enqueued), ready, in_flight, done: Some(done), ..Census::default() })
     }
 
     async fn teardown(&mut self) -> Result<()> {

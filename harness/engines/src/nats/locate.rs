@@ -7,7 +7,7 @@ use qbench_backends::nats::{OLDEST, is_new_enough};
 
 use super::flag::URL_FLAG;
 use crate::services::Result;
-use crate::services::programs::{Programs, Version, is_executable, not_found, output_of, search_path};
+use crate::services::programs::{Programs, Version, first_usable, is_executable, output_of, search_path};
 
 /// A NATS server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,19 +45,10 @@ impl NatsProgram {
     /// # Errors
     /// As [`NatsProgram::of_machine`].
     pub fn find_in(places: &[PathBuf]) -> Result<Self> {
-        let mut refused = Vec::new();
-        for server in places.iter().map(|place| place.join("nats-server")).filter(|server| is_executable(server)) {
-            match version_of(&server) {
-                Ok(version) => return Ok(NatsProgram { version, server }),
-                Err(reason) => refused.push(reason),
-            }
-        }
-        Err(not_found(
-            &format!("NATS {OLDEST} or newer"),
-            &refused,
-            "orchestration/install.sh --with nats",
-            URL_FLAG.flag,
-        ))
+        let servers = places.iter().map(|place| place.join("nats-server")).filter(|server| is_executable(server));
+        let found = servers.map(|server| version_of(&server).map(|version| NatsProgram { version, server }));
+        let needed = format!("NATS {OLDEST} or newer");
+        first_usable(found, &needed, "orchestration/install.sh --with nats", URL_FLAG.flag)
     }
 }
 

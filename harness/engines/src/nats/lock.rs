@@ -8,10 +8,11 @@ use qbench_backends::ServerUrl;
 use qbench_backends::nats::client::{Client, HeaderMap, Request};
 use qbench_backends::nats::connect;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::monitor::server::CONNECT_LIMIT;
 use crate::services::given::said;
-use crate::services::lock::{LIFETIME, RENEWAL, Renewal, ServerLock, Taken, new_holder};
+use crate::services::lock::{LIFETIME, RENEWAL, ServerLock, Taken, new_holder};
 
 /// "The last message has this place in the stream", a condition of a publish; 0 where there must be none.
 const EXPECTED_LAST: &str = "Nats-Expected-Last-Sequence";
@@ -98,12 +99,12 @@ impl Stream {
     }
 }
 
-/// The stream, and the task that renews its message.
+/// The stream, and the task that renews its message and ends with this value.
 struct StreamLock {
     stream: Arc<Stream>,
     /// Place of our message.
     place: Arc<AtomicU64>,
-    renewal: Renewal,
+    renewal: JoinSet<()>,
 }
 
 #[async_trait]
@@ -127,7 +128,8 @@ pub(super) async fn take(url: &ServerUrl, namespace: &str) -> Result<Taken, Stri
     let stream = Arc::new(Stream { client, name, subject, holder });
     let Some(place) = stream.take().await? else { return Ok(Taken::Other(stream.found().await?)) };
     let place = Arc::new(AtomicU64::new(place));
-    let renewal = Renewal::begin(renew(url.clone(), Arc::clone(&stream), Arc::clone(&place)));
+    let mut renewal = JoinSet::new();
+    renewal.spawn(renew(url.clone(), Arc::clone(&stream), Arc::clone(&place)));
     Ok(Taken::Ours(Box::new(StreamLock { stream, place, renewal })))
 }
 

@@ -10,10 +10,9 @@ use qbench_backends::nats::connect;
 use qbench_schema::result::Durability;
 
 use super::locate::NatsProgram;
-use crate::services::child::ChildSpec;
 use crate::services::private_dir::PrivateDir;
 use crate::services::private_server::{
-    Launch, PrivateServer, Running, StopSteps, address, free_port, random_password, refuse_reserved,
+    Launch, PrivateServer, Running, StopSteps, address, free_port, named, random_password, with_asked,
 };
 use crate::services::{Error, Result, RunAs, StartOptions};
 
@@ -91,12 +90,7 @@ impl NatsServer {
             let text = configuration(settings.iter().chain(&place), &name, &password);
             // In a file that only its user can read; an argument could be read by everybody.
             let file = dir.secret_file(&format!("server-{port}.conf"), &text)?;
-            Ok(ChildSpec::new(&program.server)
-                .current_dir(dir.data())
-                .run_as(dir.run_as())
-                .cores(options.cores.clone())
-                .arg("--config")
-                .arg(file))
+            Ok(dir.child(&program.server).cores(options.cores.clone()).arg("--config").arg(file))
         };
         // The name tells ours from somebody else's on the same port.
         let ready = |port: u16, _pid: u32| {
@@ -127,7 +121,6 @@ fn url(port: u16, monitor: u16, password: &str) -> ServerUrl {
 
 /// The durability class and what the user asked for as settings.
 fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
-    refuse_reserved("NATS", RESERVED, &options.settings)?;
     for (key, value) in &options.settings {
         let is_plain = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'));
         if !is_plain || value.contains(['\n', '\r', '{', '}', '#', ';', ',']) {
@@ -137,24 +130,21 @@ fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
             return Err(Error::Config(message));
         }
     }
-    let mut settings = BTreeMap::from([("max_payload".to_owned(), MAX_PAYLOAD.to_owned())]);
+    let mut ours = named([("max_payload", MAX_PAYLOAD.to_owned())]);
     if options.durability == Durability::D2 {
-        settings.insert(format!("{JETSTREAM}sync_interval"), "always".to_owned());
+        ours.insert(format!("{JETSTREAM}sync_interval"), "always".to_owned());
     }
-    settings.extend(options.settings.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.clone())));
-    Ok(settings)
+    with_asked("NATS", RESERVED, ours, &options.settings)
 }
 
 /// The settings that say where the server is.
 fn place(dir: &PrivateDir, port: u16, monitor: u16) -> BTreeMap<String, String> {
     let data = dir.data().display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
-    [
+    named([
         ("listen", format!("\"{}\"", address(port))),
         ("http", format!("\"{}\"", address(monitor))),
         ("jetstream.store_dir", format!("\"{data}\"")),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
+    ])
 }
 
 /// The text of the configuration file.

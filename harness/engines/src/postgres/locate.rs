@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::flag::URL_FLAG;
 use crate::services::programs::{
-    INSTALLER, Programs, Version, find_executable, is_executable, not_found, output_of, search_path,
+    INSTALLER, Programs, Version, find_executable, first_usable, is_executable, output_of, search_path,
 };
 use crate::services::{Result, Server};
 
@@ -63,15 +63,9 @@ impl PostgresPrograms {
     /// # Errors
     /// As [`PostgresPrograms::of_machine`].
     pub fn find_in(places: &[PathBuf]) -> Result<Self> {
-        let mut refused = Vec::new();
-        for directory in directories_with_postgres(places) {
-            match programs_in(&directory) {
-                Ok(programs) => return Ok(programs),
-                Err(reason) => refused.push(reason),
-            }
-        }
+        let found = directories_with_postgres(places).into_iter().map(|directory| programs_in(&directory));
         let needed = format!("PostgreSQL {MIN_MAJOR} or newer with initdb and pgbench");
-        Err(not_found(&needed, &refused, INSTALLER, URL_FLAG.flag))
+        first_usable(found, &needed, INSTALLER, URL_FLAG.flag)
     }
 }
 

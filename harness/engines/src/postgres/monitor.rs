@@ -28,9 +28,8 @@ impl Sampler for PostgresSampler {
             match connect(&self.context.url, statement).await {
                 Ok(session) => self.session = Some(session),
                 Err(problem) => {
-                    self.context
-                        .notes
-                        .add("connect the PostgreSQL monitor", format!("{}: {problem}", self.context.url));
+                    let problem = format!("{}: {problem}", self.context.url);
+                    self.context.notes.add("connect the PostgreSQL monitor", problem);
                     return;
                 }
             }
@@ -41,10 +40,11 @@ impl Sampler for PostgresSampler {
             .bind(&self.context.objects)
             .fetch_one(&mut session.connection);
         let (answer, depth) = tokio::join!(tokio::time::timeout(ANSWER_LIMIT, question), self.context.depth.ask());
+        const LEFT_OUT: &str = "sample PostgreSQL's statistics, the row is left out";
         let row = match answer {
             Ok(Ok(row)) => row,
             Ok(Err(error)) => {
-                self.context.notes.add("sample PostgreSQL's statistics, the row is left out", &error);
+                self.context.notes.add(LEFT_OUT, &error);
                 // A server's refusal leaves the connection as it was; anything else does not.
                 if error.as_database_error().is_none() {
                     self.session = None;
@@ -52,10 +52,7 @@ impl Sampler for PostgresSampler {
                 return;
             }
             Err(_) => {
-                self.context.notes.add(
-                    "sample PostgreSQL's statistics, the row is left out",
-                    format!("no answer within {ANSWER_LIMIT:?}"),
-                );
+                self.context.notes.add(LEFT_OUT, format!("no answer within {ANSWER_LIMIT:?}"));
                 self.session = None;
                 return;
             }

@@ -1,6 +1,7 @@
 //! A PostgreSQL server for one run.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -13,11 +14,12 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use super::locate::PostgresPrograms;
 use super::memory::{MemorySettings, machine_memory_bytes};
-use crate::services::child::{ChildSpec, spawn_under};
+use crate::services::child::spawn_under;
+use crate::services::given::said;
 use crate::services::private_dir::PrivateDir;
 use crate::services::private_server::{
-    Launch, PrivateServer, Running, StopSteps, address, free_port, how_it_ended, log_tail, random_password,
-    refuse_reserved,
+    Launch, PrivateServer, Running, StopSteps, address, beside_the_runtime, free_port, how_it_ended, log_tail, named,
+    random_password, with_asked,
 };
 use crate::services::{Error, Result, RunAs, StartOptions};
 
@@ -85,22 +87,14 @@ impl PostgresServer {
         let password = random_password();
         let (programs, dir) = {
             let password = password.clone();
-            match tokio::task::spawn_blocking(move || make_cluster(programs, options, &password)).await {
-                Ok(result) => result?,
-                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-            }
+            beside_the_runtime(move || make_cluster(programs, options, &password)).await?
         };
         let launch =
             Launch { name: "postgres", dir, stop_steps: STOP_STEPS, port_taken: "could not bind IPv4 address" };
         let command = |dir: &PrivateDir, port: u16| {
-            let spec = ChildSpec::new(&programs.postgres)
-                .current_dir(dir.data())
-                .run_as(dir.run_as())
-                .cores(cores.clone())
-                // An immediate shutdown: the postmaster takes its children and its shared memory with it.
-                .death_signal(Signal::SIGQUIT)
-                .arg("-D")
-                .arg(dir.data());
+            let spec = dir.child(&programs.postgres).cores(cores.clone());
+            // An immediate shutdown: the postmaster takes its children and its shared memory with it.
+            let spec = spec.death_signal(Signal::SIGQUIT).arg("-D").arg(dir.data());
             Ok(settings
                 .iter()
                 .chain(&place(dir, port))
@@ -119,13 +113,13 @@ impl PostgresServer {
         // Nobody else's server lets us in with this password.
         let ready = |port: u16, _pid: u32| {
             let options = connect(port, "postgres");
-            async move { select_one(&options).await.map_err(|error| error.to_string()) }
+            async move { execute(&options, "select 1").await.map_err(said) }
         };
         let running = Running::start(launch, choose_port, command, ready).await?;
         let port = running.port();
-        create_database(&connect(port, "postgres")).await.map_err(|error| Error::Refused {
-            attempted: format!("create the database {DATABASE} on the private PostgreSQL at {}", address(port)),
-            message: error.to_string(),
+        execute(&connect(port, "postgres"), &format!("create database {DATABASE}")).await.map_err(|error| {
+            let attempted = format!("create the database {DATABASE} on the private PostgreSQL at {}", address(port));
+            Error::Refused { attempted, message: error.to_string() }
         })?;
         settings.extend(place(running.dir(), port));
         let url = ServerUrl::new(format!("postgres://{USER}:{password}@{}/{DATABASE}?sslmode=disable", address(port)));
@@ -140,14 +134,13 @@ impl PostgresServer {
 
 /// Our own settings (those of a server with 8 GB, fitted to the machine), and the durability class.
 fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
-    refuse_reserved("PostgreSQL", RESERVED, &options.settings)?;
     let memory = MemorySettings::for_machine(machine_memory_bytes()?);
     let synchronous_commit = match options.durability {
         // D0 is unlogged tables and nothing else.
         Durability::D0 | Durability::D2 => "on",
         Durability::D1 => "off",
     };
-    let mut settings: BTreeMap<String, String> = [
+    let ours = named([
         ("shared_buffers", format!("{}MB", memory.shared_buffers_mb)),
         ("effective_cache_size", format!("{}MB", memory.effective_cache_size_mb)),
         ("maintenance_work_mem", format!("{}MB", memory.maintenance_work_mem_mb)),
@@ -155,11 +148,8 @@ fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
         ("max_connections", max_connections(options.connections).to_string()),
         ("fsync", "on".to_owned()),
         ("synchronous_commit", synchronous_commit.to_owned()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into();
-    settings.extend(options.settings.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.clone())));
-    Ok(settings)
+    ]);
+    with_asked("PostgreSQL", RESERVED, ours, &options.settings)
 }
 
 /// Room for the connections of the run, and for those that nobody planned.
@@ -176,9 +166,11 @@ fn place(dir: &PrivateDir, port: u16) -> BTreeMap<String, String> {
     } else {
         String::new()
     };
-    [("listen_addresses", "127.0.0.1".to_owned()), ("port", port.to_string()), ("unix_socket_directories", sockets)]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
+    named([
+        ("listen_addresses", "127.0.0.1".to_owned()),
+        ("port", port.to_string()),
+        ("unix_socket_directories", sockets),
+    ])
 }
 
 /// Makes the private directory and the cluster in it. Blocks.
@@ -194,20 +186,12 @@ fn make_cluster(
     let run_as = RunAs::unprivileged()?;
     let dir = PrivateDir::create(options.base_dir.as_deref(), "postgres", &programs.postgres, run_as)?;
     let password_file = dir.secret_file("password", password)?;
-    let (log, file) = dir.log_file("initdb.log")?;
-    let copy = file.try_clone().map_err(Error::system(format!("use {} twice", log.display())))?;
-    let spec = ChildSpec::new(&programs.initdb)
-        .current_dir(dir.path().join("data"))
-        .run_as(dir.run_as())
-        .arg("--pgdata")
-        .arg(dir.data())
-        .arg("--pwfile")
-        .arg(&password_file)
+    let spec = (dir.child(&programs.initdb))
+        .args([OsStr::new("--pgdata"), dir.data().as_os_str(), OsStr::new("--pwfile"), password_file.as_os_str()])
         .args(["--username", USER, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"])
         // An unfinished cluster is thrown away in any case; the server itself syncs as its class demands.
-        .args(["--no-sync", "--no-instructions"])
-        .stdout(file)
-        .stderr(copy);
+        .args(["--no-sync", "--no-instructions"]);
+    let (log, spec) = dir.log_output("initdb.log", spec)?;
     let initdb = spawn_under(spec, dir.guard())?;
     let ended = initdb.wait_timeout(INITDB_LIMIT);
     let failed = |what: String| Error::Server { what, log: log_tail(&log) };
@@ -220,15 +204,9 @@ fn make_cluster(
     Ok((programs, dir))
 }
 
-async fn select_one(options: &PgConnectOptions) -> sqlx::Result<()> {
+async fn execute(options: &PgConnectOptions, statement: &str) -> sqlx::Result<()> {
     let mut connection = PgConnection::connect_with(options).await?;
-    connection.execute("select 1").await?;
-    connection.close().await
-}
-
-async fn create_database(options: &PgConnectOptions) -> sqlx::Result<()> {
-    let mut connection = PgConnection::connect_with(options).await?;
-    connection.execute(AssertSqlSafe(format!("create database {DATABASE}"))).await?;
+    connection.execute(AssertSqlSafe(statement)).await?;
     connection.close().await
 }
 

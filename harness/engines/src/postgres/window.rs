@@ -1,7 +1,5 @@
 //! PostgreSQL's counters at one end of the measured window.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use qbench_backends::ServerUrl;
 use qbench_schema::result::Maintenance;
@@ -9,6 +7,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::session::{Session, TABLES_OF_OURS, checkpoints, connect, wal_syncs};
 use crate::monitor::server::{ANSWER_LIMIT, LogSize, ServerCounters, WindowReader};
+use crate::services::given::said;
 
 /// Asks for them.
 pub(super) struct PostgresCounters {
@@ -39,10 +38,11 @@ impl WindowReader for PostgresCounters {
             .bind(&self.objects)
             .fetch_one(&mut session.connection);
         // After an error or in doubt the connection is given up.
-        let row = within(ANSWER_LIMIT, question).await?;
+        let answer = tokio::time::timeout(ANSWER_LIMIT, question).await;
+        let row = answer.map_err(|_| format!("no answer within {ANSWER_LIMIT:?}"))?.map_err(said)?;
         self.session = Some(session);
         let count = |column: &str| {
-            let value: Option<i64> = row.try_get(column).map_err(|error| error.to_string())?;
+            let value: Option<i64> = row.try_get(column).map_err(said)?;
             Ok::<_, String>(value.and_then(|value| u64::try_from(value).ok()))
         };
         Ok(ServerCounters {
@@ -56,13 +56,6 @@ impl WindowReader for PostgresCounters {
             },
             ..ServerCounters::default()
         })
-    }
-}
-
-async fn within<T>(limit: Duration, question: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, String> {
-    match tokio::time::timeout(limit, question).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {limit:?}")),
     }
 }
 

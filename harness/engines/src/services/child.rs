@@ -8,10 +8,10 @@
 //! Children run in a process group of their own, so that Ctrl-C in a terminal reaches the harness alone, which drains
 //! first and ends them afterwards.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -29,66 +29,61 @@ use qbench_ground::pinning::Cores;
 /// A child to start. Standard input is empty; output is discarded unless said otherwise.
 #[derive(Debug)]
 pub struct ChildSpec {
-    program: PathBuf,
-    args: Vec<OsString>,
-    env: Vec<(OsString, OsString)>,
-    current_dir: Option<PathBuf>,
-    run_as: Option<RunAs>,
+    command: Command,
     cores: Option<Cores>,
     death_signal: Signal,
-    stdout: Stdio,
-    stderr: Stdio,
 }
 
 impl ChildSpec {
     /// Runs `program`, a path. Its environment holds PATH and `LC_ALL=C` only, so that nothing of the user's (PGHOST,
     /// PGOPTIONS, …) reaches it by accident and its messages are in one language.
-    pub fn new(program: impl Into<PathBuf>) -> Self {
-        ChildSpec {
-            program: program.into(),
-            args: Vec::new(),
-            env: Vec::new(),
-            current_dir: None,
-            run_as: None,
-            cores: None,
-            death_signal: Signal::SIGKILL,
-            stdout: Stdio::null(),
-            stderr: Stdio::null(),
-        }
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        ChildSpec { command, cores: None, death_signal: Signal::SIGKILL }
     }
 
     /// Adds an argument. Arguments can be read by every user of the machine: no passwords here.
     #[must_use]
-    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
-        self.args.push(arg.as_ref().to_owned());
-        self
+    pub fn arg(self, arg: impl AsRef<OsStr>) -> Self {
+        self.args([arg])
     }
 
     /// Adds arguments.
     #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.command.args(args);
         self
     }
 
     /// Sets a variable of its environment, which only its own user and root can read.
     #[must_use]
     pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.env.push((key.as_ref().to_owned(), value.as_ref().to_owned()));
+        self.command.env(key, value);
         self
     }
 
     /// Sets its working directory.
     #[must_use]
-    pub fn current_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.current_dir = Some(dir.into());
+    pub fn current_dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.command.current_dir(dir);
         self
     }
 
     /// Runs it as another user; `None` keeps ours.
     #[must_use]
-    pub fn run_as(mut self, user: Option<RunAs>) -> Self {
-        self.run_as = user;
+    pub fn run_as(mut self, user: Option<&RunAs>) -> Self {
+        if let Some(user) = user {
+            // The standard library drops the supplementary groups, then sets gid and uid, before `pre_exec`.
+            self.command.gid(user.gid().as_raw()).uid(user.uid().as_raw());
+        }
         self
     }
 
@@ -110,44 +105,20 @@ impl ChildSpec {
     /// Where its standard output goes.
     #[must_use]
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
-        self.stdout = stdout.into();
+        self.command.stdout(stdout);
         self
     }
 
     /// Where its standard error goes.
     #[must_use]
     pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
-        self.stderr = stderr.into();
+        self.command.stderr(stderr);
         self
     }
 
-    /// The program's path.
-    pub fn program(&self) -> &Path {
-        &self.program
-    }
-
     fn into_command(self) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .args(&self.args)
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("LC_ALL", "C")
-            .envs(self.env)
-            .stdin(Stdio::null())
-            .stdout(self.stdout)
-            .stderr(self.stderr)
-            .process_group(0);
-        if let Some(dir) = self.current_dir {
-            command.current_dir(dir);
-        }
-        if let Some(user) = self.run_as {
-            // The standard library drops the supplementary groups, then sets gid and uid, before `pre_exec`.
-            command.gid(user.gid().as_raw()).uid(user.uid().as_raw());
-        }
+        let ChildSpec { mut command, cores, death_signal } = self;
         let parent = std::process::id();
-        let death_signal = self.death_signal;
-        let cores = self.cores;
         // SAFETY: the closure only makes async-signal-safe system calls and neither allocates nor locks.
         unsafe {
             command.pre_exec(move || {
@@ -221,9 +192,8 @@ pub fn spawn_guarded(spec: ChildSpec) -> Result<GuardedChild> {
 
 /// Starts a child that `guard` looks after beside others.
 pub(crate) fn spawn_under(spec: ChildSpec, guard: Arc<Guard>) -> Result<GuardedChild> {
-    let program = spec.program.display().to_string();
     let death_signal = spec.death_signal;
-    let attempted = format!("start {program}");
+    let attempted = format!("start {}", spec.command.get_program().display());
     let exit = Arc::new(Exit::default());
     let (started, start) = mpsc::sync_channel(1);
     let thread_exit = Arc::clone(&exit);

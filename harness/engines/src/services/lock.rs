@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use qbench_backends::ServerUrl;
 use sysinfo::System;
-use tokio::task::JoinHandle;
 
 use super::error::{Error, Result};
 
@@ -64,22 +63,6 @@ pub async fn release(lock: Box<dyn ServerLock>) {
 pub(crate) const LIFETIME: Duration = Duration::from_secs(60);
 /// How often a living run renews it.
 pub(crate) const RENEWAL: Duration = Duration::from_secs(20);
-
-/// The task that renews a lock; it ends with this value.
-pub(crate) struct Renewal(JoinHandle<()>);
-
-impl Renewal {
-    /// Begins to renew.
-    pub(crate) fn begin(renewing: impl Future<Output = ()> + Send + 'static) -> Self {
-        Renewal(tokio::spawn(renewing))
-    }
-}
-
-impl Drop for Renewal {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// [`holder`], told from every other run of this process.
 pub(crate) fn new_holder() -> String {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::child::ChildSpec;
 use super::error::{Error, Result};
 use super::guard::{Guard, MARKER_FILE};
 use super::run_as::RunAs;
@@ -45,11 +46,6 @@ impl PrivateDir {
         self.give_away(&self.data())
     }
 
-    /// The top of it.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The server's own directory in it.
     pub(crate) fn data(&self) -> PathBuf {
         self.path.join("data")
@@ -60,16 +56,17 @@ impl PrivateDir {
         Arc::clone(&self.guard)
     }
 
-    /// Who its servers run as.
-    pub(crate) fn run_as(&self) -> Option<RunAs> {
-        self.run_as.clone()
+    /// `program` as it runs here: by its servers' user, in their directory.
+    pub(crate) fn child(&self, program: &Path) -> ChildSpec {
+        ChildSpec::new(program).current_dir(self.data()).run_as(self.run_as.as_ref())
     }
 
-    /// Makes a file in the top that only we can read, for a log.
-    pub(crate) fn log_file(&self, name: &str) -> Result<(PathBuf, File)> {
+    /// Sends what `spec` prints to a file in the top that only we can read.
+    pub(crate) fn log_output(&self, name: &str, spec: ChildSpec) -> Result<(PathBuf, ChildSpec)> {
         let path = self.path.join(name);
         let file = create_file(&path)?;
-        Ok((path, file))
+        let copy = file.try_clone().map_err(Error::system(format!("use {} twice", path.display())))?;
+        Ok((path, spec.stdout(file).stderr(copy)))
     }
 
     /// Makes a file in the top that only the server's user can read.

@@ -61,11 +61,6 @@ impl<P> PrivateServer<P> {
         self.running.child.pid()
     }
 
-    /// Host and port.
-    pub fn address(&self) -> String {
-        address(self.running.port)
-    }
-
     /// Its data directory.
     pub fn data_dir(&self) -> PathBuf {
         self.running.launch.dir.data()
@@ -81,21 +76,13 @@ impl<P> PrivateServer<P> {
         &self.programs
     }
 
-    /// That it has ended by itself, with the last lines of its log; `None` while it runs.
-    pub fn died(&self) -> Option<Error> {
-        died(self.running.launch.name, &self.running.child, &self.running.log)
-    }
-
     /// Ends it and removes its directory.
     ///
     /// # Errors
     /// [`Error::System`] when the directory could not be removed.
     pub async fn stop(self) -> Result<()> {
         let running = self.running;
-        match tokio::task::spawn_blocking(move || running.end()).await {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        beside_the_runtime(move || running.end()).await
     }
 }
 
@@ -113,7 +100,7 @@ impl<P: Programs> Server for PrivateServer<P> {
     }
 
     fn address(&self) -> String {
-        self.address()
+        address(self.running.port)
     }
 
     fn pid(&self) -> Result<u32, &str> {
@@ -130,7 +117,7 @@ impl<P: Programs> Server for PrivateServer<P> {
     }
 
     fn died(&self) -> Option<Error> {
-        self.died()
+        died(self.running.launch.name, &self.running.child, &self.running.log)
     }
 
     async fn stop(self: Box<Self>) -> Result<()> {
@@ -177,9 +164,8 @@ impl Running {
         loop {
             attempt += 1;
             let port = choose_port()?;
-            let (log, file) = launch.dir.log_file(&format!("server-{attempt}.log"))?;
-            let copy = file.try_clone().map_err(Error::system(format!("use {} twice", log.display())))?;
-            let spec = command(&launch.dir, port)?.stdout(file).stderr(copy);
+            let spec = command(&launch.dir, port)?;
+            let (log, spec) = launch.dir.log_output(&format!("server-{attempt}.log"), spec)?;
             let child = spawn_under(spec, launch.dir.guard())?;
             match await_ready(launch.name, &child, port, &log, &ready).await {
                 Ok(()) => return Ok(Running { launch, child, port, log }),
@@ -224,21 +210,37 @@ impl Drop for Running {
     }
 }
 
-/// Refuses what a user may not set: `reserved` holds settings with the reason of each. Names are compared without case.
+/// Does what blocks on a thread beside those of the async runtime.
+pub(crate) async fn beside_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// Settings by name.
+pub(crate) fn named<const COUNT: usize>(settings: [(&str, String); COUNT]) -> BTreeMap<String, String> {
+    settings.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
+/// `ours`, and on top of them what a user `asked` for. `reserved` holds settings that nobody may change, with the reason of each.
+/// Names are compared without case.
 ///
 /// # Errors
 /// [`Error::Config`] naming setting, `product` and reason.
-pub(crate) fn refuse_reserved(
+pub(crate) fn with_asked(
     product: &str,
     reserved: &[(&str, &str)],
+    mut ours: BTreeMap<String, String>,
     asked: &BTreeMap<String, String>,
-) -> Result<()> {
-    for key in asked.keys() {
+) -> Result<BTreeMap<String, String>> {
+    for (key, value) in asked {
         if let Some((key, reason)) = reserved.iter().find(|(reserved, _)| key.eq_ignore_ascii_case(reserved)) {
             return Err(Error::Config(format!("the setting {key} of a private {product} cannot be changed: {reason}")));
         }
+        ours.insert(key.to_ascii_lowercase(), value.clone());
     }
-    Ok(())
+    Ok(ours)
 }
 
 /// Where a private server listens.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::error::Error;
+use super::error::{Error, Result};
 
 /// A version as a program states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,16 +51,28 @@ pub(crate) fn search_path() -> Vec<PathBuf> {
     std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
 }
 
-/// That no usable program was found: `needed` says which, `refused` what was found instead, `installer` what installs it, `flag` takes
-/// the address of a server that runs already.
-pub(crate) fn not_found(needed: &str, refused: &[String], installer: &str, flag: &str) -> Error {
-    let found = match refused {
+/// The first usable one of the programs that were `found`, each with the reason against it where there is one. An error says what is
+/// `needed`, what was found instead, the `installer`, and the `flag` that takes the address of a server that runs already.
+pub(crate) fn first_usable<P>(
+    found: impl IntoIterator<Item = Result<P, String>>,
+    needed: &str,
+    installer: &str,
+    flag: &str,
+) -> Result<P> {
+    let mut refused = Vec::new();
+    for program in found {
+        match program {
+            Ok(program) => return Ok(program),
+            Err(reason) => refused.push(reason),
+        }
+    }
+    let found = match &refused[..] {
         [] => "none was found".to_owned(),
         _ => format!("only this was found: {}", refused.join(", ")),
     };
-    Error::Programs(format!(
+    Err(Error::Programs(format!(
         "{needed} is needed and {found}; {installer} installs it, and {flag} uses a server that runs already"
-    ))
+    )))
 }
 
 /// The first of `directories` that holds a program of this name.

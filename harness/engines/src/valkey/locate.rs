@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::flag::URL_FLAG;
 use crate::services::Result;
-use crate::services::programs::{INSTALLER, Programs, Version, is_executable, not_found, output_of, search_path};
+use crate::services::programs::{INSTALLER, Programs, Version, first_usable, is_executable, output_of, search_path};
 
 /// Oldest Valkey accepted.
 const VALKEY_MIN_MAJOR: u32 = 8;
@@ -46,20 +46,10 @@ impl ValkeyProgram {
     /// # Errors
     /// As [`ValkeyProgram::of_machine`].
     pub fn find_in(places: &[PathBuf]) -> Result<Self> {
-        let mut refused = Vec::new();
-        for name in ["valkey-server", "redis-server"] {
-            for directory in places {
-                let server = directory.join(name);
-                if is_executable(&server) {
-                    match program_at(server) {
-                        Ok(program) => return Ok(program),
-                        Err(reason) => refused.push(reason),
-                    }
-                }
-            }
-        }
+        let named = |name| places.iter().map(move |directory| directory.join(name));
+        let servers = named("valkey-server").chain(named("redis-server")).filter(|server| is_executable(server));
         let needed = format!("Valkey {VALKEY_MIN_MAJOR} or newer (or Redis {REDIS_MIN_MAJOR} or newer)");
-        Err(not_found(&needed, &refused, INSTALLER, URL_FLAG.flag))
+        first_usable(servers.map(program_at), &needed, INSTALLER, URL_FLAG.flag)
     }
 }
 

@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use qbench_backends::ServerUrl;
 use redis::aio::MultiplexedConnection;
+use tokio::task::JoinSet;
 
-use crate::services::lock::{LIFETIME, RENEWAL, Renewal, ServerLock, Taken, new_holder};
+use crate::services::lock::{LIFETIME, RENEWAL, ServerLock, Taken, new_holder};
 
 /// Sets the key to its holder for a while, unless it is somebody else's; returns the holder. So a lock also comes back
 /// after a restart of the server.
@@ -14,12 +15,12 @@ const TAKE: &str = "local holder = redis.call('GET', KEYS[1]) \
 /// Removes the key, when it is ours.
 const RELEASE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
-/// The key, and the task that renews it.
+/// The key, and the task that renews it and ends with this value.
 struct KeyLock {
     connection: MultiplexedConnection,
     key: String,
     holder: String,
-    renewal: Renewal,
+    renewal: JoinSet<()>,
 }
 
 #[async_trait]
@@ -44,7 +45,8 @@ pub(super) async fn take(url: &ServerUrl, namespace: &str) -> Result<Taken, redi
         return Ok(Taken::Other(found));
     }
     let mut renewing = connection.clone();
-    let renewal = Renewal::begin(async move {
+    let mut renewal = JoinSet::new();
+    renewal.spawn(async move {
         loop {
             tokio::time::sleep(RENEWAL).await;
             // A server that is away for a while is asked again.

@@ -8,10 +8,9 @@ use qbench_backends::ServerUrl;
 use qbench_schema::result::Durability;
 
 use super::locate::ValkeyProgram;
-use crate::services::child::ChildSpec;
 use crate::services::private_dir::PrivateDir;
 use crate::services::private_server::{
-    Launch, PrivateServer, Running, StopSteps, address, free_port, random_password, refuse_reserved,
+    Launch, PrivateServer, Running, StopSteps, address, free_port, named, random_password, with_asked,
 };
 use crate::services::{Error, Result, RunAs, StartOptions};
 
@@ -60,11 +59,7 @@ impl ValkeyServer {
             // In a file that only its user can read; an argument could be read by everybody.
             text.push_str(&format!("requirepass {password}\n"));
             let file = dir.secret_file(&format!("server-{port}.conf"), &text)?;
-            Ok(ChildSpec::new(&program.server)
-                .current_dir(dir.data())
-                .run_as(dir.run_as())
-                .cores(options.cores.clone())
-                .arg(file))
+            Ok(dir.child(&program.server).cores(options.cores.clone()).arg(file))
         };
         // The pid tells ours from somebody else's on the same port.
         let ready = |port: u16, pid: u32| {
@@ -101,7 +96,6 @@ fn url(port: u16, password: &str) -> String {
 
 /// The durability class as configuration lines. The stock configuration would fork a snapshot every minute under load.
 fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
-    refuse_reserved("Valkey", RESERVED, &options.settings)?;
     for (key, value) in &options.settings {
         if format!("{key}{value}").contains(['\n', '\r']) {
             return Err(Error::Config(format!("the setting {key} of a private Valkey has a line break in it")));
@@ -112,20 +106,15 @@ fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
         Durability::D1 => ("yes", "everysec"),
         Durability::D2 => ("yes", "always"),
     };
-    let mut settings: BTreeMap<String, String> =
-        [("save", "\"\""), ("appendonly", appendonly), ("appendfsync", appendfsync), ("daemonize", "no")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into();
-    settings.extend(options.settings.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.clone())));
-    Ok(settings)
+    let ours = [("save", "\"\""), ("appendonly", appendonly), ("appendfsync", appendfsync), ("daemonize", "no")];
+    let ours = named(ours.map(|(key, value)| (key, value.to_owned())));
+    with_asked("Valkey", RESERVED, ours, &options.settings)
 }
 
 /// The settings that say where the server is. The path needs quotes where it holds a space.
 fn place(dir: &PrivateDir, port: u16) -> BTreeMap<String, String> {
     let data = dir.data().display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
-    [("bind", "127.0.0.1".to_owned()), ("port", port.to_string()), ("dir", format!("\"{data}\""))]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
+    named([("bind", "127.0.0.1".to_owned()), ("port", port.to_string()), ("dir", format!("\"{data}\""))])
 }
 
 #[cfg(test)]

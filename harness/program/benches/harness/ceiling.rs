@@ -24,7 +24,6 @@ use super::allocations;
 use super::peer;
 use super::table::{Table, judged, median};
 
-const TURNS: usize = 3;
 /// What a ceiling should be, in jobs per second.
 const WANTED_JOBS_S: f64 = 500_000.0;
 
@@ -37,11 +36,9 @@ pub fn measure() -> anyhow::Result<Vec<Table>> {
     for batch in ["1", "10", "100"] {
         let flags = ["--producers", "2", "--workers", "2", "--concurrency", batch, "--duration", "3s", "--work", "0ms"];
         let batches = ["--enqueue-batch", batch, "--claim-batch", batch, "--ack-batch", batch, "--saturate"];
-        let turns = (0..TURNS)
-            .map(|_| peer::qbench(&[&["--backend", "null", "--scenario", "cold"][..], &flags, &batches].concat(), None))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let rate = median(turns.iter().map(|result| result.throughput_jobs_s).collect());
-        let cpu = median(turns.iter().filter_map(|result| result.cost_per_job.harness_cpu_us).collect());
+        let turns = peer::three_turns(&[&["--backend", "null", "--scenario", "cold"], &flags, &batches])?;
+        let rate = median(turns.iter().map(|result| result.throughput_jobs_s));
+        let cpu = median(turns.iter().filter_map(|result| result.cost_per_job.harness_cpu_us));
         ceiling.row([
             batch.to_owned(),
             format!("{rate:.0}"),
@@ -57,10 +54,9 @@ pub fn measure() -> anyhow::Result<Vec<Table>> {
     );
     let flags = ["--backend", "null", "--scenario", "cold", "--rate", "5000", "--duration", "5s", "--work", "0ms"];
     let shape = ["--workers", "20", "--concurrency", "4", "--producers", "128"];
-    let mut turns =
-        (0..TURNS).map(|_| peer::qbench(&[&flags[..], &shape].concat(), None)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut turns = peer::three_turns(&[&flags, &shape])?;
     turns.sort_by(|a, b| a.end_to_end_ms.p99.total_cmp(&b.end_to_end_ms.p99));
-    let run = &turns[TURNS / 2];
+    let run = &turns[1];
     let stages: [(&str, Percentiles); 7] = [
         ("end_to_end", run.end_to_end_ms),
         ("release_lag", run.release_lag_ms),

@@ -4,8 +4,6 @@
 use super::peer;
 use super::table::{Table, median};
 
-const TURNS: usize = 3;
-
 pub fn measure() -> anyhow::Result<Vec<Table>> {
     let mut table = Table::new(
         "external:echo: the protocol's own overhead; 2 producers in batches of 20 and 4 workers flat out, no work",
@@ -21,9 +19,7 @@ pub fn measure() -> anyhow::Result<Vec<Table>> {
             ("external:echo, pull", &["--backend", "external:echo", "--set", "consume=pull"]),
             ("external:echo, push", &["--backend", "external:echo", "--set", "consume=push"]),
         ] {
-            let turns = (0..TURNS)
-                .map(|_| peer::qbench(&[backend, &load, &producers, &batches].concat(), None))
-                .collect::<anyhow::Result<Vec<_>>>()?;
+            let turns = peer::three_turns(&[backend, &load, &producers, &batches])?;
             let middle = |figure: fn(&qbench_schema::result::RunResult) -> Option<f64>| {
                 let figures: Vec<f64> = turns.iter().filter_map(figure).collect();
                 if figures.is_empty() { "-".to_owned() } else { format!("{:.1}", median(figures)) }
@@ -31,7 +27,7 @@ pub fn measure() -> anyhow::Result<Vec<Table>> {
             table.row([
                 name.to_owned(),
                 batch.to_owned(),
-                format!("{:.0}", median(turns.iter().map(|result| result.throughput_jobs_s).collect())),
+                format!("{:.0}", median(turns.iter().map(|result| result.throughput_jobs_s))),
                 middle(|result| result.cpu_us_per_job.harness),
                 middle(|result| result.cpu_us_per_job.adapter),
             ]);

@@ -3,8 +3,6 @@
 use super::peer;
 use super::table::{Table, median};
 
-const TURNS: usize = 3;
-
 pub fn measure() -> anyhow::Result<Vec<Table>> {
     let mut table = Table::new(
         "pacing: release_lag in ms on null, 5 s each",
@@ -15,11 +13,9 @@ pub fn measure() -> anyhow::Result<Vec<Table>> {
     for (rate, batch) in [("1000", "1"), ("5000", "1"), ("50000", "10")] {
         let flags = ["--backend", "null", "--scenario", "cold", "--rate", rate, "--duration", "5s", "--work", "0ms"];
         let shape = ["--enqueue-batch", batch, "--claim-batch", batch, "--ack-batch", batch, "--concurrency", "10"];
-        let turns = (0..TURNS)
-            .map(|_| peer::qbench(&[&flags[..], &shape, &["--producers", "32"]].concat(), None))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let turns = peer::three_turns(&[&flags, &shape, &["--producers", "32"]])?;
         let of = |figure: fn(&qbench_schema::result::Percentiles) -> f64| {
-            median(turns.iter().map(|result| figure(&result.release_lag_ms)).collect())
+            median(turns.iter().map(|result| figure(&result.release_lag_ms)))
         };
         table.row([
             format!("{rate} (enqueue batch {batch})"),

@@ -51,6 +51,11 @@ pub fn qbench(arguments: &[&str], server: Option<(&str, &ServerUrl)>) -> anyhow:
     Ok(result)
 }
 
+/// Three turns of [`qbench`] with these groups of arguments and no server of ours.
+pub fn three_turns(arguments: &[&[&str]]) -> anyhow::Result<Vec<RunResult>> {
+    (0..3).map(|_| qbench(&arguments.concat(), None)).collect()
+}
+
 /// The harness's side of a comparison of capacity.
 pub fn turn_of(result: &RunResult) -> Turn {
     Turn {

@@ -130,8 +130,8 @@ fn nothing(server: &PostgresServer, client: &str) -> anyhow::Result<Turn> {
 }
 
 fn compare_turns(table: &mut Table, what: &str, sides: &Sides) {
-    let rate = |turns: &[Turn]| median(turns.iter().map(|turn| turn.jobs_s).collect());
-    let cost = |turns: &[Turn]| median(turns.iter().map(|turn| turn.client_cpu_us_per_job).collect());
+    let rate = |turns: &[Turn]| median(turns.iter().map(|turn| turn.jobs_s));
+    let cost = |turns: &[Turn]| median(turns.iter().map(|turn| turn.client_cpu_us_per_job));
     let (rate_of_pgbench, cost_of_pgbench) = (rate(&sides.pgbench), cost(&sides.pgbench));
     let mut row = |client: &str, turns: &[Turn], judge: fn(f64, f64) -> [String; 2]| {
         let [rates, costs] = judge(rate(turns) / rate_of_pgbench, cost(turns) / cost_of_pgbench);

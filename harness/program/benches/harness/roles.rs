@@ -3,7 +3,6 @@
 use super::peer;
 use super::table::{Table, judged, median};
 
-const TURNS: usize = 3;
 /// Least share, in percent, on a machine that does nothing else.
 const WANTED_PCT: f64 = 95.0;
 
@@ -20,12 +19,8 @@ pub fn measure() -> anyhow::Result<Vec<Table>> {
     ];
     for (load, flags) in loads {
         let common = ["--backend", "skip_locked", "--scenario", "cold", "--duration", "5s", "--producers", "32"];
-        let turns = (0..TURNS)
-            .map(|_| peer::qbench(&[&common[..], flags].concat(), None))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let of = |figure: fn(&qbench_schema::result::RunResult) -> Option<f64>| {
-            median(turns.iter().filter_map(figure).collect())
-        };
+        let turns = peer::three_turns(&[&common, flags])?;
+        let of = |figure: fn(&qbench_schema::result::RunResult) -> Option<f64>| median(turns.iter().filter_map(figure));
         let share = of(|result| result.cpu_roles_of_host_pct);
         table.row([
             load.to_owned(),

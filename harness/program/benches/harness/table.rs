@@ -38,7 +38,8 @@ impl fmt::Display for Table {
 }
 
 /// The middle of an odd number of figures; the lower middle of an even one.
-pub fn median(mut figures: Vec<f64>) -> f64 {
+pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use qbench_backends::ServerUrl;
-use qbench_engines::services::StartOptions;
+use qbench_engines::services::{Server as _, StartOptions};
 use qbench_engines::valkey::{ValkeyProgram, ValkeyServer};
 use qbench_schema::result::Durability;
 

@@ -205,11 +205,6 @@ impl Admin for JetstreamAdmin {
         self.call(OPERATION, "STREAM.UPDATE", &config).await.map(|_| ())
     }
 
-    /// The server has no maintenance that could be done beforehand.
-    async fn settle(&mut self) -> Result<()> {
-        Ok(())
-    }
-
     async fn depth(&mut self) -> Result<Depth> {
         self.count("depth of").await.map(|(depth, _)| depth)
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::delivery::ack_address;
@@ -22,7 +22,7 @@ type Held = Arc<Mutex<HashMap<LeaseToken, String>>>;
 pub(super) struct Progress {
     names: Names,
     held: Held,
-    task: JoinHandle<()>,
+    _task: JoinSet<()>,
 }
 
 impl Progress {
@@ -31,8 +31,9 @@ impl Progress {
         let every = settings.config.lease / 3;
         let link = Link::open_beside(settings, every).await?;
         let held = Held::default();
-        let task = tokio::spawn(tell(link, Arc::clone(&held), every));
-        Ok(Progress { names: settings.names.clone(), held, task })
+        let mut task = JoinSet::new();
+        task.spawn(tell(link, Arc::clone(&held), every));
+        Ok(Progress { names: settings.names.clone(), held, _task: task })
     }
 
     /// Begins to keep these.
@@ -46,12 +47,6 @@ impl Progress {
         for lease in leases {
             held.remove(&lease.token);
         }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

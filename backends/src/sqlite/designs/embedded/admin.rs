@@ -97,7 +97,7 @@ impl Admin for SqliteAdmin {
         let rows = self.link().await?.read("census", statement("census", &[])).await?;
         let [enqueued, ready, in_flight, done] =
             counts(&rows).map_err(|error| of_operation(self.context("census"), &error))?;
-        Ok(Census { enqueued: Some(enqueued), ready, in_flight, done: Some(done), dead: 0, partitions: Vec::new() })
+        Ok(Census { enqueued: Some(enqueued), ready, in_flight, done: Some(done), ..Census::default() })
     }
 
     async fn teardown(&mut self) -> Result<()> {

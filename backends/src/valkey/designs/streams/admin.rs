@@ -48,11 +48,9 @@ impl StreamsAdmin {
 
     /// `XINFO STREAM`, the fields that are plain values.
     async fn stream_info(&mut self, operation: &str) -> Result<BTreeMap<String, String>> {
-        let reply = self
-            .control
-            .link
-            .call(operation, redis::cmd("XINFO").arg("STREAM").arg(&self.control.settings.keys.jobs), Duration::ZERO)
-            .await?;
+        let Control { link, settings } = &mut self.control;
+        let reply =
+            link.call(operation, redis::cmd("XINFO").arg("STREAM").arg(&settings.keys.jobs), Duration::ZERO).await?;
         Ok(fields(array(reply).unwrap_or_default()))
     }
 
@@ -141,7 +139,7 @@ impl Admin for StreamsAdmin {
             in_flight,
             done: Some(enqueued.saturating_sub(ready + in_flight + lost)),
             dead: lost,
-            partitions: Vec::new(),
+            ..Census::default()
         })
     }
 
@@ -150,10 +148,7 @@ impl Admin for StreamsAdmin {
             return Ok(());
         }
         let Keys { jobs, meta, owner, .. } = self.control.settings.keys.clone();
-        self.control
-            .link
-            .call("tear down", redis::cmd("UNLINK").arg(jobs).arg(meta).arg(owner), Duration::ZERO)
-            .await
-            .map(|_| ())
+        let unlink = redis::cmd("UNLINK").arg(jobs).arg(meta).arg(owner).to_owned();
+        self.control.link.call("tear down", &unlink, Duration::ZERO).await.map(|_| ())
     }
 }
