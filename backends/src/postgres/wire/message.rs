@@ -118,11 +118,11 @@ fn refusal(mut fields: ErrorFields<'_>) -> std::io::Result<Refusal> {
 
 /// A row where it was received: the number of its columns, then each with its length before it.
 #[derive(Clone, Copy)]
-pub(in crate::postgres) struct DataRow<'b>(&'b [u8]);
+pub struct DataRow<'b>(&'b [u8]);
 
 impl<'b> DataRow<'b> {
     /// `body` is what follows the length of a DataRow message.
-    pub(in crate::postgres) fn new(body: &'b [u8]) -> Self {
+    pub fn new(body: &'b [u8]) -> Self {
         DataRow(body)
     }
 
@@ -130,7 +130,7 @@ impl<'b> DataRow<'b> {
     ///
     /// # Errors
     /// When the row has no such column, or ends within it.
-    pub(in crate::postgres) fn column(&self, index: usize) -> Result<Option<&'b [u8]>, BoxDynError> {
+    pub fn column(&self, index: usize) -> Result<Option<&'b [u8]>, BoxDynError> {
         let (columns, mut rest) = self.0.split_first_chunk().ok_or("the row ends before its first column")?;
         let columns = usize::from(u16::from_be_bytes(*columns));
         if index >= columns {
