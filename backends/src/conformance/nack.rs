@@ -1,8 +1,10 @@
 //! Giving a job back.
 
+use std::time::Duration;
+
 use super::stage::{
-    Checked, Knobs, LEASE_EXPIRED, Stage, ack_held, claim_one, ensure_empty, ensure_intact, ensure_refused,
-    ensure_stale, reclaim_one,
+    Checked, Knobs, LEASE_EXPIRED, SHORT_LEASE, Stage, ack_held, claim_one, ensure_empty, ensure_intact,
+    ensure_refused, ensure_stale, reclaim_one,
 };
 use crate::error::ErrorKind;
 
@@ -39,10 +41,13 @@ async fn ends_the_lease(stage: Stage) -> Checked {
 }
 
 async fn stale_is_left_alone(stage: Stage) -> Checked {
-    let (mut queue, mut slow) = stage.set_up_with_consumer(Knobs::short_lease()).await?;
+    // Of a queue whose ordinary claims take expired jobs, too, the new holder must still have it when the looks below are over, on
+    // a slow machine as well.
+    const LEASE: Duration = Duration::from_millis(1_500);
+    let (mut queue, mut slow) = stage.set_up_with_consumer(Knobs { lease: LEASE, ..Knobs::default() }).await?;
     let mut heir = queue.consumer().await?;
     let old = queue.claim_new(5, &mut slow).await?;
-    tokio::time::sleep(LEASE_EXPIRED).await;
+    tokio::time::sleep(LEASE + LEASE_EXPIRED - SHORT_LEASE).await;
     let new = reclaim_one(&mut heir).await?;
     slow.acker.nack(&[old]).await?;
     ensure_empty(&mut slow).await?;

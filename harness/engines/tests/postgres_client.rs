@@ -314,6 +314,9 @@ async fn a_session_that_the_server_ends_is_made_anew_with_its_statements() {
         assert_eq!((error.kind(), error.count_key()), (ErrorKind::Unknown, "57P01"), "{client}: {error}");
         let error = consumer.acker.ack(&first, &mut Vec::new()).await.expect_err("its session was ended");
         assert_eq!((error.kind(), error.count_key()), (ErrorKind::Unknown, "57P01"), "{client}: {error}");
+        let error =
+            consumer.claimer.claim(1, Duration::ZERO, &mut Vec::new()).await.expect_err("its session was ended");
+        assert_eq!((error.kind(), error.count_key()), (ErrorKind::Unknown, "57P01"), "{client}: {error}");
         for number in 3..6 {
             producer.enqueue(&job(number)).await.expect("enqueues");
         }

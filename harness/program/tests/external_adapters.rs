@@ -209,8 +209,9 @@ fn a_run_through_the_protocol_is_audited_and_its_adapter_s_cpu_is_a_role_of_its_
     for consume in ["pull", "push"] {
         let dir = TempDir::new().unwrap();
         let output = small_run("echo", dir.path(), &format!("--set consume={consume}")).output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
         let result = result_in(&dir.path().join("out"), "external:echo", "cold");
+        let is_as_it_should_be = output.status.success() || result.validity.is_spoiled_by_the_host_alone();
+        assert!(is_as_it_should_be, "{}", said(&output));
         assert_eq!(result.audit.verdict, Verdict::Ok);
         assert!(result.jobs.completed > 200, "{:?}", result.jobs);
         assert!(result.cpu_us_per_job.adapter.unwrap() > 0.5, "{:?}", result.cpu_us_per_job);

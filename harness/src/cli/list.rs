@@ -7,7 +7,7 @@ use qbench_backends::registry;
 use qbench_scenarios::{KEYS, Profile, Scenario, Sweep, Variant};
 
 use super::Status;
-use super::layers::option_keys;
+use super::layers::variable_keys;
 
 /// Show the backends, scenarios, profiles or plans that there are
 #[derive(Debug, Args)]
@@ -74,7 +74,7 @@ fn profiles() -> anyhow::Result<()> {
 }
 
 fn plans() -> anyhow::Result<()> {
-    for plan in Sweep::shipped(&option_keys())? {
+    for plan in Sweep::shipped(&variable_keys())? {
         println!("{:<8} {}", plan.id, plan.question);
         for limitation in &plan.limitations {
             println!("{:<8} - {limitation}", "");
