@@ -3,15 +3,16 @@
 use std::io;
 
 use sqlx::postgres::PgConnectOptions;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::message::{self, Received};
 use crate::postgres::trouble::Trouble;
 
-/// Room for one read: many rows of an answer. A read that does not fill it tells the runtime that nothing more is there, so that
-/// the next one waits at once instead of asking for nothing.
+/// Room for one read: many rows of an answer.
 const READ_BYTES: usize = 16 << 10;
+/// After so many answers in a row that came without a wait, others of this thread have their turn.
+const UNWAITED_MAX: u32 = 8;
 /// A buffer that grew beyond this is given back once it is empty, so that one large answer does not keep its memory for good.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -22,6 +23,8 @@ pub(super) struct Channel {
     received: Vec<u8>,
     /// How much of it has been read.
     read: usize,
+    /// Receives in a row that did not have to wait.
+    unwaited: u32,
 }
 
 enum Socket {
@@ -44,7 +47,7 @@ impl Channel {
             Some(directory) => UnixStream::connect(directory.join(format!(".s.PGSQL.{port}"))).await.map(Socket::Unix),
             None => tcp(host, port).await.map(Socket::Tcp),
         };
-        Ok(Channel { socket: socket.map_err(Trouble::Broken)?, received: Vec::new(), read: 0 })
+        Ok(Channel { socket: socket.map_err(Trouble::Broken)?, received: Vec::new(), read: 0, unwaited: 0 })
     }
 
     /// Sends whole messages in one write.
@@ -73,17 +76,28 @@ impl Channel {
         }
     }
 
-    /// Waits for more of the next message.
+    /// Receives more of the next message. Asks before it waits, as libpq does: on a busy machine the server often runs as soon as the
+    /// request is sent, in place of this thread, and its answer is there by the time that this thread goes on.
     ///
     /// # Errors
     /// [`Trouble::Broken`], also when the server closed the connection.
     pub(super) async fn receive(&mut self) -> Result<(), Trouble> {
         self.make_room()?;
-        let bytes = match &mut self.socket {
-            Socket::Tcp(stream) => receive(stream, &mut self.received).await,
-            Socket::Unix(stream) => receive(stream, &mut self.received).await,
+        let bytes = loop {
+            match self.socket.try_receive(&mut self.received) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.unwaited = 0;
+                    self.socket.readable().await.map_err(Trouble::Broken)?;
+                }
+                received => break received.map_err(Trouble::Broken)?,
+            }
         };
-        match bytes.map_err(Trouble::Broken)? {
+        self.unwaited += 1;
+        if self.unwaited > UNWAITED_MAX {
+            self.unwaited = 0;
+            tokio::task::yield_now().await;
+        }
+        match bytes {
             0 => {
                 let closed = "the server closed the connection";
                 Err(Trouble::Broken(io::Error::new(io::ErrorKind::UnexpectedEof, closed)))
@@ -105,6 +119,24 @@ impl Channel {
     }
 }
 
+impl Socket {
+    /// Receives what is there, without waiting for more.
+    fn try_receive(&self, into: &mut Vec<u8>) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) => stream.try_read_buf(into),
+            Socket::Unix(stream) => stream.try_read_buf(into),
+        }
+    }
+
+    /// Waits until there may be something to receive.
+    async fn readable(&self) -> io::Result<()> {
+        match self {
+            Socket::Tcp(stream) => stream.readable().await,
+            Socket::Unix(stream) => stream.readable().await,
+        }
+    }
+}
+
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     // Every request is one write, and nothing is gained by holding it back until earlier ones are confirmed.
@@ -114,8 +146,4 @@ async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 
 async fn send(stream: &mut (impl AsyncWrite + Unpin), messages: &[u8]) -> Result<(), Trouble> {
     stream.write_all(messages).await.map_err(Trouble::Broken)
-}
-
-async fn receive(stream: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>) -> io::Result<usize> {
-    stream.read_buf(into).await
 }

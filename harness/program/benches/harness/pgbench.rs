@@ -1,17 +1,21 @@
 //! Against `pgbench -M prepared`, driving the very statements of `skip_locked` at equal connections.
 
 use std::ffi::OsString;
+use std::future::Future;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use qbench_backends::postgres::wire_floor;
+use qbench_backends::{AckStatus, Acker, Claimer, Consumer, JobId, Lease, NewJob, ProducerId, WorkerId};
 use qbench_engines::background::Libpq;
 use qbench_engines::postgres::PostgresServer;
 use qbench_engines::services::StartOptions;
 use qbench_schema::result::Durability;
 use qbench_schema::sql;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::peer::{self, NAMESPACE, TURNS, Turn};
 use super::table::{Table, judged, median};
@@ -57,8 +61,8 @@ fn compare_on(runtime: &tokio::runtime::Runtime, server: &PostgresServer) -> any
         format!(
             "pgbench -M prepared, the statements of skip_locked, {CONNECTIONS} connections, {PAYLOAD_BYTES} B, synchronous_commit = off"
         ),
-        "medians of alternating turns; client CPU is that of the harness with full recording and monitors, against pgbench; \
-         SELECT 1 is the client alone",
+        "medians of alternating turns; thin and sqlx are the clients alone, each on two threads as pgbench; `a run` is thin with \
+         driver, full recording and monitors",
         &["", "jobs/s", "ratio", "client CPU us/job", "ratio"],
     );
     let mut sides = Sides::default();
@@ -74,25 +78,33 @@ fn compare_on(runtime: &tokio::runtime::Runtime, server: &PostgresServer) -> any
     let flags = ["--scenario", "enqueue", "--producers", &connections, "--enqueue-batch", "1", "--workers", "2"];
     let flags = [&COMMON[..], &flags, &["--duration", &length]].concat();
     for _ in 0..TURNS {
-        sides.thin.push(peer::turn_of(&peer::qbench(&flags, own)?));
+        sides.thin.push(enqueue(server, "thin")?);
         runtime.block_on(admin.reset())?;
         sides.pgbench.push(pgbench.enqueue()?);
         runtime.block_on(admin.reset())?;
-        sides.sqlx.push(peer::turn_of(&peer::qbench(&[&flags[..], &GENERAL].concat(), own)?));
+        sides.sqlx.push(enqueue(server, "sqlx")?);
+        runtime.block_on(admin.reset())?;
+        sides.run.push(peer::turn_of(&peer::qbench(&flags, own)?));
     }
     compare_turns(&mut table, "enqueue", &sides);
 
     let mut sides = Sides::default();
-    let jobs = JOBS.to_string();
-    let flags = ["--scenario", "drain", "--workers", &connections, "--prefill", &jobs, "--producers", "2"];
-    let flags = [&COMMON[..], &flags].concat();
+    let (jobs, workers) = (JOBS.to_string(), (CONNECTIONS / 2).to_string());
+    let flags = ["--scenario", "drain", "--workers", &workers, "--concurrency", "2", "--prefill", &jobs];
+    let flags = [&COMMON[..], &flags, &["--producers", "2"]].concat();
+    // A few more than are taken, so that no client finds the rest locked by the others.
+    let mut fill = || {
+        let jobs = JOBS + 10 * CONNECTIONS;
+        runtime.block_on(peer::fill(backend.as_ref(), admin.as_mut(), jobs, PAYLOAD_BYTES))
+    };
     for _ in 0..TURNS {
-        sides.thin.push(peer::turn_of(&peer::qbench(&flags, own)?));
-        // A few more than are taken, so that no client finds the rest locked by the others.
-        runtime.block_on(peer::fill(backend.as_ref(), admin.as_mut(), JOBS + 10 * CONNECTIONS, PAYLOAD_BYTES))?;
+        fill()?;
+        sides.thin.push(consume(server, "thin")?);
+        fill()?;
         sides.pgbench.push(pgbench.consume()?);
-        runtime.block_on(admin.reset())?;
-        sides.sqlx.push(peer::turn_of(&peer::qbench(&[&flags[..], &GENERAL].concat(), own)?));
+        fill()?;
+        sides.sqlx.push(consume(server, "sqlx")?);
+        sides.run.push(peer::turn_of(&peer::qbench(&flags, own)?));
     }
     compare_turns(&mut table, "claim + ack", &sides);
     runtime.block_on(admin.teardown())?;
@@ -100,33 +112,129 @@ fn compare_on(runtime: &tokio::runtime::Runtime, server: &PostgresServer) -> any
 }
 
 const COMMON: [&str; 4] = ["--backend", "skip_locked", "--durability", "d1"];
-/// What an ordinary Rust program would get.
-const GENERAL: [&str; 2] = ["--set", "pg_client=sqlx"];
 
-/// The turns of the three clients.
+/// The turns of the three clients, and of runs: the thin client with driver, records and monitors.
 #[derive(Default)]
 struct Sides {
     pgbench: Vec<Turn>,
     thin: Vec<Turn>,
     sqlx: Vec<Turn>,
+    run: Vec<Turn>,
 }
 
-/// A statement that does nothing, on connections of this process. Like pgbench and like a run, each thread has connections of its own.
+/// What the client of this process does without driver, records and monitors: `work` on each thread, which has connections of its own
+/// as in pgbench and in a run. It returns how many jobs it did, and how long that took once it was connected.
+fn alone<F>(work: impl Fn(u32) -> F + Sync) -> anyhow::Result<Turn>
+where
+    F: Future<Output = anyhow::Result<(u64, Duration)>>,
+{
+    let before = peer::own_cpu_s()?;
+    let thread = |thread: u32| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(work(thread))
+    };
+    let done = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS as u32).map(|number| scope.spawn(move || thread(number))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<anyhow::Result<Vec<_>>>()
+    })?;
+    let cpu_s = peer::own_cpu_s()? - before;
+    let jobs_s = done.iter().map(|(jobs, length)| *jobs as f64 / length.as_secs_f64()).sum();
+    let jobs = done.iter().map(|(jobs, _)| *jobs as f64).sum::<f64>();
+    Ok(Turn { jobs_s, client_cpu_us_per_job: cpu_s * 1e6 / jobs })
+}
+
+/// Connections of a thread.
+const OF_A_THREAD: u32 = (CONNECTIONS / THREADS) as u32;
+
+/// A statement that does nothing.
 fn nothing(server: &PostgresServer, client: &str) -> anyhow::Result<Turn> {
     let config = peer::config(Some(server.url()), DURABILITY, &[("pg_client", client)]);
-    let before = peer::own_cpu_s()?;
-    let begin = Instant::now();
-    let thread = || -> anyhow::Result<u64> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let connections = (CONNECTIONS / THREADS) as u32;
-        Ok(runtime.block_on(wire_floor(&config, connections, Duration::from_secs(TURN_S)))?)
-    };
-    let answered = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(thread)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum::<anyhow::Result<u64>>()
-    })? as f64;
-    let (cpu_s, wall_s) = (peer::own_cpu_s()? - before, begin.elapsed().as_secs_f64());
-    Ok(Turn { jobs_s: answered / wall_s, client_cpu_us_per_job: cpu_s * 1e6 / answered })
+    let length = Duration::from_secs(TURN_S);
+    alone(async |_| Ok((wire_floor(&config, OF_A_THREAD, length).await?, length)))
+}
+
+/// The producers of `skip_locked`, one job at a time.
+fn enqueue(server: &PostgresServer, client: &str) -> anyhow::Result<Turn> {
+    let backend = peer::backend("skip_locked", Some(server.url()), DURABILITY, &[("pg_client", client)])?;
+    let payload = bytes::Bytes::from(vec![0xA5; PAYLOAD_BYTES]);
+    alone(async |_| {
+        let mut producers = Vec::new();
+        for number in 0..OF_A_THREAD {
+            producers.push(backend.producer(ProducerId(number)).await?);
+        }
+        let begin = Instant::now();
+        let jobs = every(producers, |mut producer| {
+            let job = NewJob { job: JobId(1), payload: payload.clone() };
+            async move {
+                let mut jobs = 0;
+                while begin.elapsed() < Duration::from_secs(TURN_S) {
+                    producer.enqueue(std::slice::from_ref(&job)).await?;
+                    jobs += 1;
+                }
+                Ok(jobs)
+            }
+        });
+        Ok((jobs.await?, begin.elapsed()))
+    })
+}
+
+/// The workers of `skip_locked`, which claim the next job while they ack one: both their connections are in use.
+fn consume(server: &PostgresServer, client: &str) -> anyhow::Result<Turn> {
+    let backend = peer::backend("skip_locked", Some(server.url()), DURABILITY, &[("pg_client", client)])?;
+    alone(async |thread| {
+        let mut sides = Vec::new();
+        for number in 0..OF_A_THREAD / 2 {
+            let Consumer { claimer, acker } = backend.consumer(WorkerId(thread * OF_A_THREAD + number)).await?;
+            let (claimed, to_ack) = mpsc::channel(1);
+            sides.extend([Side::Claims(claimer, claimed), Side::Acks(acker, to_ack)]);
+        }
+        let begin = Instant::now();
+        Ok((every(sides, Side::run).await?, begin.elapsed()))
+    })
+}
+
+/// One of the two connections of a worker.
+enum Side {
+    Claims(Box<dyn Claimer>, mpsc::Sender<Lease>),
+    Acks(Box<dyn Acker>, mpsc::Receiver<Lease>),
+}
+
+impl Side {
+    /// Goes on until the queue is empty; returns how many jobs were acked.
+    async fn run(self) -> anyhow::Result<u64> {
+        let mut acked = 0;
+        match self {
+            Side::Claims(mut claimer, claimed) => {
+                let mut leases = Vec::new();
+                loop {
+                    claimer.claim(1, Duration::ZERO, &mut leases).await?;
+                    let Some(lease) = leases.pop() else { break };
+                    claimed.send(lease).await?;
+                }
+            }
+            Side::Acks(mut acker, mut to_ack) => {
+                let mut statuses = Vec::new();
+                while let Some(lease) = to_ack.recv().await {
+                    acker.ack(&[lease], &mut statuses).await?;
+                    acked += statuses.drain(..).filter(|status| *status == AckStatus::Acked).count() as u64;
+                }
+            }
+        }
+        Ok(acked)
+    }
+}
+
+/// Does `work` with each of `sides` at the same time, on this thread; returns the jobs of all.
+async fn every<S, F>(sides: Vec<S>, work: impl Fn(S) -> F) -> anyhow::Result<u64>
+where
+    F: Future<Output = anyhow::Result<u64>> + Send + 'static,
+{
+    let mut running: JoinSet<anyhow::Result<u64>> = sides.into_iter().map(work).collect();
+    let mut jobs = 0;
+    while let Some(ended) = running.join_next().await {
+        jobs += ended??;
+    }
+    Ok(jobs)
 }
 
 fn compare_turns(table: &mut Table, what: &str, sides: &Sides) {
@@ -150,7 +258,11 @@ fn compare_turns(table: &mut Table, what: &str, sides: &Sides) {
             judged(cost, &format!("<= {MOST_CPU}"), cost <= MOST_CPU),
         ]
     });
-    row("sqlx", &sides.sqlx, |rate, cost| [format!("{rate:.2}"), format!("{cost:.2}")]);
+    let unjudged = |rate: f64, cost: f64| [format!("{rate:.2}"), format!("{cost:.2}")];
+    row("sqlx", &sides.sqlx, unjudged);
+    if !sides.run.is_empty() {
+        row("a run", &sides.run, unjudged);
+    }
 }
 
 struct Pgbench<'a> {
