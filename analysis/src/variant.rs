@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use qbench_schema::result::Waiting;
+use qbench_schema::result::{Waiting, word};
 use qbench_schema::summary::{BETWEEN_SETTINGS, SummaryRow};
 
 /// A word or two per row, in the order of `rows`; empty where a backend has one row per scenario, as it usually has.
@@ -46,8 +46,10 @@ fn name(row: &SummaryRow, of_backend: &[&SummaryRow]) -> String {
         if differ(|other| &other.git_revision) {
             words.push(row.git_revision.clone());
         }
-        if differ(waiting_word) {
-            words.push(waiting_word(row).to_owned());
+        if alike.values().any(|rows| rows.iter().any(|other| other.waiting != rows[0].waiting))
+            && row.waiting != Waiting::Unknown
+        {
+            words.push(word(row.waiting));
         }
     }
     if !row.variant.is_empty() {
@@ -79,14 +81,6 @@ fn name(row: &SummaryRow, of_backend: &[&SummaryRow]) -> String {
 
 /// Most settings of a server in a name; a table has no room for all in which two versions differ.
 const SERVER_SETTINGS_NAMED: usize = 3;
-
-fn waiting_word(row: &SummaryRow) -> &'static str {
-    match row.waiting {
-        Waiting::Unknown => "",
-        Waiting::Poll => "poll",
-        Waiting::Push => "push",
-    }
-}
 
 /// The settings of a row's server, by name.
 fn server_settings_of(row: &SummaryRow) -> BTreeMap<&str, &str> {

@@ -69,43 +69,13 @@ pub struct Evidence<'a> {
 /// Applies every gate. `extra` are reasons that stand before any figure: the run failed or was interrupted.
 pub fn judge(evidence: &Evidence<'_>, extra: Vec<Reason>) -> Validity {
     let mut reasons = extra;
-    let tripped = gates(evidence).into_iter().zip(blame(evidence));
-    reasons.extend(tripped.filter_map(|(words, blame)| Some(Reason::new(blame, words?))));
+    reasons.extend(gates(evidence).into_iter().filter_map(|(blame, words)| Some(Reason::new(blame, words?))));
     reasons.extend(evidence.spoiled.reasons.iter().cloned());
     reason::verdict(reasons)
 }
 
-/// Gates beside those for pauses.
-const GATES: usize = 12;
-
-/// Whose doing it is when a gate trips, in the order of [`gates`].
-fn blame(e: &Evidence<'_>) -> [Blame; GATES] {
-    let (of_audit, of_growth) = (Blame::Queue, Blame::Queue);
-    // Producers that wait for the queue send late. Where they were released late, the next reason says so.
-    let of_offered_load = Blame::Queue;
-    let of_lateness = e.spoiled.blame_for_lateness(e.release_lag_ms.p99);
-    let of_producers = Blame::Queue;
-    let (of_cpu, of_a_thread) = (Blame::Harness, Blame::Harness);
-    let of_steal = Blame::Host;
-    let (of_dropped, of_overflow, of_recording) = (Blame::Harness, Blame::Harness, Blame::Harness);
-    let of_background = Blame::Harness;
-    [
-        of_audit,
-        of_offered_load,
-        of_lateness,
-        of_producers,
-        of_cpu,
-        of_a_thread,
-        of_growth,
-        of_steal,
-        of_dropped,
-        of_overflow,
-        of_recording,
-        of_background,
-    ]
-}
-
-fn gates(e: &Evidence<'_>) -> [Option<String>; GATES] {
+/// The gates beside those for pauses: whose doing it is when one trips, and the words when it did.
+fn gates(e: &Evidence<'_>) -> [(Blame, Option<String>); 12] {
     let sent_share = if e.intended == 0 { 0.0 } else { e.sent_in_phase as f64 / e.intended as f64 };
     let unsent_is_many = e.intended == 0 || e.intended.saturating_sub(e.sent_in_phase) > UNSENT_FLOOR;
     let lag_limit_ms = (MAX_LAG_SHARE * e.end_to_end_ms.p99).max(LAG_FLOOR_MS);
@@ -113,10 +83,11 @@ fn gates(e: &Evidence<'_>) -> [Option<String>; GATES] {
     let piled_up = e.backlog.slope_jobs_s * e.measured_s;
     let piled_up_limit = (MAX_BACKLOG_SHARE * e.intended as f64).max(10.0);
     [
-        (e.audit.verdict != Verdict::Ok).then(|| {
+        (Blame::Queue, (e.audit.verdict != Verdict::Ok).then(|| {
             format!("audit {}: {}", word(e.audit.verdict), e.audit.reasons.join(", "))
-        }),
-        (sent_share < MIN_SENT_SHARE && unsent_is_many).then(|| {
+        })),
+        // Producers that wait for the queue send late. Where they were released late, the next reason says so.
+        (Blame::Queue, (sent_share < MIN_SENT_SHARE && unsent_is_many).then(|| {
             format!(
                 "offered load not reached: {} of {} intended jobs were sent in the measured phase ({:.1} %, at least {:.1} % \
                  needed)",
@@ -125,17 +96,17 @@ fn gates(e: &Evidence<'_>) -> [Option<String>; GATES] {
                 sent_share * 100.0,
                 MIN_SENT_SHARE * 100.0
             )
-        }),
-        (e.release_lag_ms.p99 > lag_limit_ms).then(|| {
+        })),
+        (e.spoiled.blame_for_lateness(e.release_lag_ms.p99), (e.release_lag_ms.p99 > lag_limit_ms).then(|| {
             format!(
                 "the generator was late: release_lag p99 {:.2} ms, at most {:.2} ms allowed ({})",
                 e.release_lag_ms.p99,
                 lag_limit_ms,
                 if lag_limit_ms > LAG_FLOOR_MS { "10 % of end_to_end p99" } else { "the resolution of timers" }
             )
-        }),
+        })),
         // The median, because a stall of the server keeps every producer busy for a while: that is the queue's own doing.
-        (e.producer_wait_ms.p50 > wait_limit_ms).then(|| {
+        (Blame::Queue, (e.producer_wait_ms.p50 > wait_limit_ms).then(|| {
             format!(
                 "too few producers: every second job waited {:.2} ms or more for a free one, at most {:.2} ms allowed ({}); double \
                  --producers, and if the wait stays the queue takes no more",
@@ -143,41 +114,41 @@ fn gates(e: &Evidence<'_>) -> [Option<String>; GATES] {
                 wait_limit_ms,
                 if wait_limit_ms > LAG_FLOOR_MS { "10 % of end_to_end p50" } else { "the resolution of timers" }
             )
-        }),
-        e.harness_cpu_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0 * f64::from(e.cores)).map(|pct| {
+        })),
+        (Blame::Harness, e.harness_cpu_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0 * f64::from(e.cores)).map(|pct| {
             format!(
                 "the harness was bound by its own CPU: {pct:.0} % of {} cores, at most {:.0} % allowed",
                 e.cores,
                 MAX_HARNESS_SHARE * 100.0 * f64::from(e.cores)
             )
-        }),
-        e.busiest_thread_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0).map(|pct| {
+        })),
+        (Blame::Harness, e.busiest_thread_pct.filter(|pct| *pct > MAX_HARNESS_SHARE * 100.0).map(|pct| {
             format!(
                 "the harness was bound by its own CPU: a thread of producers and workers used {pct:.0} % of a core, at most \
                  {:.0} % allowed",
                 MAX_HARNESS_SHARE * 100.0
             )
-        }),
-        (e.regime == Regime::Normal && piled_up > piled_up_limit).then(|| {
+        })),
+        (Blame::Queue, (e.regime == Regime::Normal && piled_up > piled_up_limit).then(|| {
             format!(
                 "the backlog grew by {:.1} jobs/s ({piled_up:.0} jobs over the phase, at most {piled_up_limit:.0} allowed) \
                  though capacity was above the offered load",
                 e.backlog.slope_jobs_s
             )
-        }),
-        e.steal_pct.filter(|pct| *pct > MAX_STEAL_PCT).map(|pct| {
+        })),
+        (Blame::Host, e.steal_pct.filter(|pct| *pct > MAX_STEAL_PCT).map(|pct| {
             format!("the hypervisor took {pct:.1} % of the host's time, at most {MAX_STEAL_PCT:.1} % allowed")
-        }),
-        (e.dropped_records > 0).then(|| format!("{} records could not be kept", e.dropped_records)),
-        (e.overflows > 0).then(|| format!("{} latencies were too large for the clock's range", e.overflows)),
-        e.recording_error.map(|error| format!("records are missing: {error}")),
-        e.background_covered_s.filter(|covered_s| *covered_s < MIN_BACKGROUND_COVER * e.measured_s).map(|covered_s| {
+        })),
+        (Blame::Harness, (e.dropped_records > 0).then(|| format!("{} records could not be kept", e.dropped_records))),
+        (Blame::Harness, (e.overflows > 0).then(|| format!("{} latencies were too large for the clock's range", e.overflows))),
+        (Blame::Harness, e.recording_error.map(|error| format!("records are missing: {error}"))),
+        (Blame::Harness, e.background_covered_s.filter(|covered_s| *covered_s < MIN_BACKGROUND_COVER * e.measured_s).map(|covered_s| {
             format!(
                 "the background load covered {covered_s:.1} s of the {:.1} s measured, at least {:.0} % needed",
                 e.measured_s,
                 MIN_BACKGROUND_COVER * 100.0
             )
-        }),
+        })),
     ]
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::result::Waiting;
+
 /// How intended instants are spaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Arrivals {
@@ -43,6 +45,14 @@ pub enum Wake {
 impl Wake {
     /// Every way.
     pub const ALL: [Wake; 3] = [Wake::Poll, Wake::Notify, Wake::Block];
+
+    /// The class of waiting that it belongs to.
+    pub fn waiting(self) -> Waiting {
+        match self {
+            Wake::Poll => Waiting::Poll,
+            Wake::Notify | Wake::Block => Waiting::Push,
+        }
+    }
 
     /// The command line's word.
     pub fn name(self) -> &'static str {
@@ -84,7 +94,7 @@ impl AskedWake {
     pub fn is_met_by(self, wake: Wake) -> bool {
         match self {
             AskedWake::Exactly(asked) => wake == asked,
-            AskedWake::Push => wake != Wake::Poll,
+            AskedWake::Push => wake.waiting() == Waiting::Push,
         }
     }
 }

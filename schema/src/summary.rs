@@ -127,6 +127,10 @@ columns! {
         run Option<f64> = |run| run.cpu_pct.background;
         cell Option<f64> = mean;
     }
+    cpu_kernel_pct, "%", "CPU of the kernel on behalf of all roles, 100 is one core." {
+        run Option<f64> = |run| run.cpu_pct.kernel;
+        cell Option<f64> = mean;
+    }
     cpu_server_us_per_job, "us/job", "Server CPU time per completed job." {
         run Option<f64> = |run| run.cpu_us_per_job.server;
         cell Option<f64> = mean;

@@ -117,6 +117,8 @@ pub const SERVER: RGBColor = RGBColor(0, 114, 178);
 pub const HARNESS: RGBColor = RGBColor(230, 159, 0);
 /// The background load.
 pub const BACKGROUND: RGBColor = RGBColor(140, 140, 140);
+/// The kernel, on behalf of all of them.
+pub const KERNEL: RGBColor = RGBColor(204, 121, 167);
 
 /// How a series is told apart: by colour, and in line charts also by the shape of its points.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,8 +1,8 @@
 //! Valkey beside the best PostgreSQL backend of each scenario, by p99 latency and by throughput.
 //!
-//! The rival is looked for in Valkey's own class of durability and delivery first. Where there is none in that class the
-//! best of the others is shown, and the picture says that they are not alike and gives no ratio: ratios hold only within
-//! a class (METHODOLOGY F1, F2).
+//! The rival is looked for in Valkey's own class of durability, delivery and waiting first. Where there is none in that class
+//! the best of the others is shown, and the picture says that they are not alike and gives no ratio: ratios hold only within
+//! a class (METHODOLOGY F1, F2, F8).
 
 use plotters::prelude::RGBColor;
 use qbench_schema::summary::SummaryRow;
@@ -12,7 +12,7 @@ use super::frame;
 use super::model::{Model, Series, State};
 use super::scale::Scale;
 use super::theme::{self, Align};
-use crate::tables::{Class, durability_label, is_ranked, runs_label};
+use crate::tables::{Class, durability_label, is_ranked, runs_label, waiting_label};
 
 const VALKEY_ENGINES: [&str; 2] = ["valkey", "redis"];
 const POSTGRES_ENGINE: &str = "postgresql";
@@ -99,6 +99,10 @@ impl<'a> Pair<'a> {
         if valkey.delivery != postgres.delivery {
             return ("no ratio: the delivery contracts differ".to_owned(), true);
         }
+        if valkey.waiting != postgres.waiting {
+            let ways = [valkey, postgres].map(waiting_label);
+            return (format!("no ratio: idle workers wait in other ways ({} against {})", ways[0], ways[1]), true);
+        }
         let (ours, theirs) = ((measure.value)(valkey), (measure.value)(postgres));
         if ours <= 0.0 || theirs <= 0.0 {
             return ("no ratio: a figure is zero".to_owned(), true);
@@ -129,7 +133,7 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
         canvas,
         &format!("{ours} against the best PostgreSQL backend"),
         &format!(
-            "best among valid rows, in {ours}'s class of durability and delivery where there is one · {}",
+            "best among valid rows, in {ours}'s class of durability, delivery and waiting where there is one · {}",
             runs_label(model.rows().iter())
         ),
         &legend,

@@ -58,7 +58,7 @@ impl<'a> Rivals<'a> {
         Rivals { candidates, confidence: 1.0 - FALSE_MARKS / comparisons as f64 }
     }
 
-    /// Most blocks that two of them have in common.
+    /// Most runs that one of them has.
     pub(super) fn blocks(&self) -> usize {
         self.candidates.iter().map(|candidate| candidate.runs.len()).max().unwrap_or(0)
     }

@@ -254,7 +254,7 @@ impl LoadRun<'_> {
     }
 
     fn spawn_pacer(&self, segment: &Segment, shared: &Shared) -> std::io::Result<std::thread::JoinHandle<()>> {
-        let (gate, state, account) = (Arc::clone(&shared.gate), Arc::clone(&shared.pacer), Arc::clone(&shared.ledger));
+        let (gate, state, ledger) = (Arc::clone(&shared.gate), Arc::clone(&shared.pacer), Arc::clone(&shared.ledger));
         let (schedule, phase) = (Arc::clone(&self.plan.schedule), segment.phase());
         let limit = segment.is_flat_out().then(|| {
             let ledger = Arc::clone(&shared.ledger);
@@ -272,7 +272,7 @@ impl LoadRun<'_> {
         pacer::spawn(self.clock, move |clock| {
             let Some(segment) = schedule.segment(phase) else { return };
             match limit {
-                None => pacer::release_segment(clock, segment, &account, &gate, &state),
+                None => pacer::release_segment(clock, segment, &ledger, &gate, &state),
                 Some(limit) => pacer::release_flat_out(clock, segment, &limit, &gate, &state),
             }
         })

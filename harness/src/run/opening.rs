@@ -77,7 +77,20 @@ pub(super) fn open(
     counters: &ClientCounters,
 ) -> anyhow::Result<(Arc<dyn Backend>, Capabilities)> {
     let (capabilities, wake) = check(request)?;
-    Ok((request.entry.open(&config(request, url, wake, counters))?, capabilities))
+    Ok((open_as(request, url, wake, counters)?, capabilities))
+}
+
+/// The same where all but the address has been checked, and workers wait as `wake` says.
+///
+/// # Errors
+/// The backend's own refusals of its address.
+pub(super) fn open_as(
+    request: &RunRequest,
+    url: Option<ServerUrl>,
+    wake: Wake,
+    counters: &ClientCounters,
+) -> anyhow::Result<Arc<dyn Backend>> {
+    Ok(request.entry.open(&config(request, url, wake, counters))?)
 }
 
 fn check_limits(id: &str, workload: &Workload, capabilities: &Capabilities) -> Result<(), Usage> {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use qbench_backends::{ClientCounters, Wake};
 use qbench_schema::files::RunFiles;
-use qbench_schema::result::{LoadMode, RunIdentity, RunResult, RunStatus, Waiting};
+use qbench_schema::result::{LoadMode, RunIdentity, RunResult, RunStatus};
 
 use super::progress::Progress;
 use super::request::RunRequest;
@@ -54,7 +54,7 @@ pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
     let (capabilities, wake) = opening::check(request)?;
     if let Some(url) = request.given_url() {
         // For the sake of the address.
-        opening::open(request, Some(url), &ClientCounters::default())?;
+        opening::open_as(request, Some(url), wake, &ClientCounters::default())?;
     }
     let plan = &request.plan;
     let (configuration, configuration_hash) = configuration::describe(&request.all_settings());
@@ -82,10 +82,7 @@ pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
         host_id: host::id(),
         git_revision: request.revision.clone(),
         topology: request.topology(),
-        waiting: match wake {
-            Wake::Poll => Waiting::Poll,
-            Wake::Notify | Wake::Block => Waiting::Push,
-        },
+        waiting: wake.waiting(),
         poll_interval_ms: (wake == Wake::Poll).then(|| opening::poll_interval(request, wake).as_secs_f64() * 1e3),
         configuration_hash,
         configuration,
