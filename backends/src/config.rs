@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use qbench_schema::load::Tuning;
 use qbench_schema::result::Durability;
 
 use crate::capability::Wake;
@@ -78,6 +79,10 @@ pub struct BackendConfig {
     pub wake: Wake,
     /// Interval of polling, and of the fallback beside notifications.
     pub poll_interval: Duration,
+    /// Least time between two notifications, where workers wait for such; zero for one with each batch of jobs.
+    pub notify_limit: Duration,
+    /// How the queue's tables are set.
+    pub tuning: Tuning,
     /// Workers of the run, for backends that bind workers to partitions.
     pub workers: u32,
     /// Limit on one server round trip before it is given up as unanswered.
@@ -99,6 +104,8 @@ impl BackendConfig {
             lease: Duration::from_secs(30),
             wake: Wake::Poll,
             poll_interval: Duration::from_millis(10),
+            notify_limit: Duration::ZERO,
+            tuning: Tuning::Stock,
             workers: 1,
             timeout: Duration::from_secs(10),
             options: BackendOptions::default(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use qbench_schema::load::AskedWake;
+use qbench_schema::load::{AskedWake, Tuning};
 
 use crate::capability::{Capabilities, Wake};
 use crate::config::{BackendConfig, BackendOptions};
@@ -25,6 +25,30 @@ pub struct EngineKind {
     pub for_other_processes: fn(ServerUrl) -> ServerUrl,
     /// A look past its backends.
     pub probe: &'static dyn Probe,
+    /// What `--tuning tuned` sets, on a server of ours or in the sessions of an embedded database.
+    pub tuned: &'static [TunedSetting],
+}
+
+/// A setting that somebody would make who knows the product and this kind of load (METHODOLOGY F5). None of them lowers what survives
+/// a crash.
+pub struct TunedSetting {
+    /// As the product calls it.
+    pub name: &'static str,
+    /// Its value on this machine.
+    pub value: fn() -> String,
+    /// Why, in a sentence.
+    pub why: &'static str,
+}
+
+impl EngineKind {
+    /// Names and values of what `tuning` sets.
+    pub fn tuned(&self, tuning: Tuning) -> impl Iterator<Item = (&'static str, String)> {
+        let settings = match tuning {
+            Tuning::Stock => &[],
+            Tuning::Tuned => self.tuned,
+        };
+        settings.iter().map(|setting| (setting.name, (setting.value)()))
+    }
 }
 
 impl PartialEq for EngineKind {

@@ -29,7 +29,7 @@ pub mod valkey;
 pub use capability::{AckBuffer, Capabilities, Connections, Order, Recovery, Wake};
 pub use config::{BackendConfig, BackendOptions};
 pub use counters::ClientCounters;
-pub use entry::{EngineKind, Entry, OptionSpec, Room};
+pub use entry::{EngineKind, Entry, OptionSpec, Room, TunedSetting};
 pub use error::{Error, ErrorKind, Result};
 pub use job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
 pub use seam::{AckStatus, Acker, Admin, Backend, Census, Claimer, Consumer, Depth, Description, Producer, WorkResult};

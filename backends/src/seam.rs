@@ -86,6 +86,15 @@ pub trait Producer: Send {
     /// [`crate::ErrorKind::Rejected`]: none of them is in the queue. [`crate::ErrorKind::Unknown`]: any of them may be.
     /// After an error the producer is usable again (it reconnects by itself).
     async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<()>;
+
+    /// Asks the server for nothing, over the same connection: one request and its answer, which is what the client costs
+    /// (METHODOLOGY M8). False where there is no such request.
+    ///
+    /// # Errors
+    /// Those of any request.
+    async fn ask_for_nothing(&mut self) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// The two sides of a worker's access to the queue. They may share a connection, and are used concurrently: a job can be

@@ -6,7 +6,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use qbench_schema::load::{Arrivals, AskedWake};
+use qbench_schema::load::{Arrivals, AskedWake, Tuning};
 
 use crate::nearest::did_you_mean;
 use crate::units::{format_duration, format_size, parse_duration, parse_size};
@@ -131,6 +131,12 @@ pub static KEYS: &[KeySpec] = keys! {
         }),
         |interval: Option<Duration>| interval.map_or(AUTO.to_owned(), format_duration),
         "Interval of polling, and of the fallback beside notifications; auto: 10ms, and 5s beside notifications";
+    "notify-limit", Some("D"), notify_limit,
+        |text| within(text, Duration::ZERO, Duration::from_secs(60), "the limit of notifications"), format_duration,
+        "With --wake notify: at most one notification in this time, for all jobs since the last; 0s: one with each enqueue";
+    "tuning", Some("stock|tuned"), tuning,
+        |text| choice(text, &Tuning::ALL, Tuning::name), |tuning: Tuning| tuning.name().to_owned(),
+        "How private servers and the queue's tables are set: stock, or tuned for a job queue (docs/BACKENDS.md has the list)";
     "lease", Some("D"), lease,
         |text| within(text, Duration::from_millis(1), Duration::from_secs(24 * 3600), "the lease"), format_duration,
         "How long a claim stays with a worker that vanished";

@@ -12,11 +12,12 @@ use crate::vary::{self, Axis, MAX_NAME_CHARS, Pairs, Variant};
 use crate::wire;
 
 /// The plan files that are compiled in: id and text.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("equal", include_str!("../plans/equal.toml")),
     ("ladder", include_str!("../plans/ladder.toml")),
     ("partitions", include_str!("../plans/partitions.toml")),
     ("scaling", include_str!("../plans/scaling.toml")),
+    ("tuning", include_str!("../plans/tuning.toml")),
     ("waiting", include_str!("../plans/waiting.toml")),
 ];
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use qbench_schema::load::{Arrivals, AskedWake, WorkerSettings};
+use qbench_schema::load::{Arrivals, AskedWake, Tuning, WorkerSettings};
 
 use crate::error::{Error, Result};
 use crate::units::{format_duration, grouped};
@@ -123,6 +123,10 @@ pub struct Workload {
     pub wake: Option<AskedWake>,
     /// Interval of polling, and of the fallback beside notifications; `None` leaves it to the way of waking up.
     pub poll_interval: Option<Duration>,
+    /// Least time between two notifications; zero for one with each batch of jobs.
+    pub notify_limit: Duration,
+    /// How servers of ours and the queue's tables are set.
+    pub tuning: Tuning,
     /// How long a claim stays with a worker that does not answer any more.
     pub lease: Duration,
     /// How long the run waits after the last arrival for the last completion.
@@ -157,6 +161,8 @@ impl Default for Workload {
             panic_pct: Percent::NONE,
             wake: None,
             poll_interval: None,
+            notify_limit: Duration::ZERO,
+            tuning: Tuning::Stock,
             lease: Duration::from_secs(60),
             drain_deadline: Duration::from_secs(60),
             allow_overload: false,

@@ -1,12 +1,16 @@
--- delete_returning: a claim takes the row out of the queue with DELETE ... RETURNING; done jobs go to an archive.
+-- delete_returning: a claim takes the row out of the queue with DELETE ... RETURNING; done jobs are in an archive.
 --
 -- {schema} is the quoted schema; {unlogged} is UNLOGGED in durability class D0 and nothing in the others.
 -- A line `-- name: X` opens statement X; comments stand on lines of their own.
 --
--- commit = claim: the delete is committed at once. The queue table stays as small as the backlog, and there is nothing to
---   expire or reclaim: a job whose worker vanishes is gone (at most once). The ack brings the job back as an archive row.
+-- commit = claim: the delete is committed at once, and the same statement puts the row into the archive. The queue table stays as
+--   small as the backlog, and there is nothing to expire or reclaim: a job whose worker vanishes stays in the archive and is
+--   never marked as done (at most once). The ack marks it, by a narrow row of its own: an update of the archive would write
+--   the payload again. The payload leaves the server once, for the worker.
 -- commit = ack: the delete and the archive row are written by the claim and the transaction stays open while the job
 --   runs. Its commit is the ack, its rollback the nack, and a lost connection rolls back by itself (at least once).
+-- commit = visibility: as in pgmq (https://github.com/pgmq/pgmq, pgmq.read and pgmq.archive). A claim hides the row until the lease
+--   ends, and the ack moves it to the archive (at least once). The DELETE ... RETURNING is that of the ack.
 --
 -- As in leased.sql, hot statements address rows by `id = ANY (...)` and pick them in a MATERIALIZED CTE: a plan made
 -- on the empty table stays good, and LIMIT is evaluated once.
@@ -21,7 +25,30 @@ CREATE {unlogged} TABLE {schema}.jobs (
     payload bytea NOT NULL
 );
 -- No further index on the queue: whatever is in the table is ready, and the primary key is the arrival order.
--- The archive's key tells a second ack of the same job from the first, and is how anybody would look up a done job.
+-- The archive's key is how anybody would look up a done job.
+CREATE {unlogged} TABLE {schema}.jobs_archive (
+    id      bigint PRIMARY KEY,
+    job     bigint NOT NULL,
+    attempt integer NOT NULL,
+    worker  integer NOT NULL,
+    payload bytea NOT NULL
+);
+-- commit = claim: which jobs of the archive are done. The key tells a second ack of a job from the first.
+CREATE {unlogged} TABLE {schema}.jobs_done (
+    id bigint PRIMARY KEY
+);
+
+-- name: create_visibility
+-- commit = visibility. ready: visible_from is -infinity. In flight: it is the end of the lease, and once that is past, anybody's. The
+-- index is pgmq's; here it finds expired leases and counts what is in flight.
+CREATE {unlogged} TABLE {schema}.jobs (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job          bigint NOT NULL,
+    visible_from timestamptz NOT NULL DEFAULT '-infinity',
+    attempt      integer NOT NULL DEFAULT 0,
+    payload      bytea NOT NULL
+);
+CREATE INDEX jobs_visible_from ON {schema}.jobs (visible_from);
 CREATE {unlogged} TABLE {schema}.jobs_archive (
     id      bigint PRIMARY KEY,
     job     bigint NOT NULL,
@@ -31,7 +58,7 @@ CREATE {unlogged} TABLE {schema}.jobs_archive (
 );
 
 -- name: claim
--- commit = claim. $1 limit.
+-- commit = claim. $1 limit, $2 worker. A job that was given back is in the archive already.
 WITH picked AS MATERIALIZED (
     SELECT id FROM {schema}.jobs
     ORDER BY id
@@ -41,24 +68,28 @@ WITH picked AS MATERIALIZED (
     DELETE FROM {schema}.jobs
     WHERE id = ANY (ARRAY(SELECT id FROM picked))
     RETURNING id, attempt + 1 AS attempt, job, payload
+), archived AS (
+    INSERT INTO {schema}.jobs_archive (id, job, attempt, worker, payload)
+    SELECT id, job, attempt, $2::integer, payload FROM taken
+    ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, worker = excluded.worker
 )
 SELECT id, attempt, job, payload FROM taken ORDER BY id;
 
 -- name: ack
--- commit = claim. $1 ids, $2 job numbers, $3 attempts, $4 payloads, $5 worker. The payload travels again, because the
--- server does not have the job any more.
-INSERT INTO {schema}.jobs_archive (id, job, attempt, worker, payload)
-SELECT id, job, attempt, $5::integer, payload
-FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bytea[]) AS lease (id, job, attempt, payload)
+-- commit = claim. $1 ids.
+INSERT INTO {schema}.jobs_done (id)
+SELECT id FROM unnest($1::bigint[]) AS lease (id)
 ON CONFLICT (id) DO NOTHING
 RETURNING id;
 
 -- name: nack
--- commit = claim. $1 ids, $2 job numbers, $3 attempts, $4 payloads. A job that was acked before stays done.
+-- commit = claim. $1 ids, $2 their attempts. A job that was acked before stays done, and one that somebody else has by now is
+-- left alone. The archive keeps its row for the next claim.
 INSERT INTO {schema}.jobs (id, job, attempt, payload)
-SELECT id, job, attempt, payload
-FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bytea[]) AS lease (id, job, attempt, payload)
-WHERE NOT EXISTS (SELECT FROM {schema}.jobs_archive AS archive WHERE archive.id = lease.id)
+SELECT archive.id, archive.job, archive.attempt, archive.payload
+FROM unnest($1::bigint[], $2::integer[]) AS lease (id, attempt), {schema}.jobs_archive AS archive
+WHERE archive.id = ANY ($1::bigint[]) AND archive.id = lease.id AND archive.attempt = lease.attempt
+  AND NOT EXISTS (SELECT FROM {schema}.jobs_done AS done WHERE done.id = archive.id)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: claim_held
@@ -90,14 +121,88 @@ WHERE activity.application_name = $1
                        WHERE locktype = 'relation' AND relation = to_regclass('{schema}.jobs')
                          AND database = (SELECT oid FROM pg_database WHERE datname = current_database()));
 
+-- name: claim_visible
+-- commit = visibility. $1 limit, $2 lease in seconds. Expired leases are taken like ready jobs, in the order of arrival.
+WITH picked AS MATERIALIZED (
+    SELECT id FROM {schema}.jobs
+    WHERE visible_from <= now()
+    ORDER BY id
+    LIMIT $1::bigint
+    FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE {schema}.jobs
+    SET visible_from = now() + make_interval(secs => $2::float8), attempt = attempt + 1
+    WHERE id = ANY (ARRAY(SELECT id FROM picked))
+    RETURNING id, attempt, job, payload
+)
+SELECT id, attempt, job, payload FROM taken ORDER BY id;
+
+-- name: reclaim
+-- commit = visibility. $1 limit, $2 lease in seconds. Expired leases alone.
+WITH picked AS MATERIALIZED (
+    SELECT id FROM {schema}.jobs
+    WHERE visible_from > '-infinity' AND visible_from <= now()
+    ORDER BY visible_from
+    LIMIT $1::bigint
+    FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE {schema}.jobs
+    SET visible_from = now() + make_interval(secs => $2::float8), attempt = attempt + 1
+    WHERE id = ANY (ARRAY(SELECT id FROM picked))
+    RETURNING id, attempt, job, payload
+)
+SELECT id, attempt, job, payload FROM taken ORDER BY id;
+
+-- name: archive
+-- commit = visibility: the ack. $1 ids, ascending, $2 their attempts, $3 worker. Returns the ids whose lease held.
+-- The ids stand in it twice, as a search condition and in the join, so that the join can only be done on rows found by the
+-- primary key.
+WITH settled AS (
+    DELETE FROM {schema}.jobs AS jobs
+    USING unnest($1::bigint[], $2::integer[]) AS lease (id, attempt)
+    WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = lease.id AND jobs.attempt = lease.attempt
+      AND jobs.visible_from > '-infinity'
+    RETURNING jobs.id, jobs.job, jobs.attempt, jobs.payload
+)
+INSERT INTO {schema}.jobs_archive (id, job, attempt, worker, payload)
+SELECT id, job, attempt, $3::integer, payload FROM settled
+RETURNING id;
+
+-- name: show
+-- commit = visibility: the nack. $1 ids, ascending, $2 their attempts. The row keeps its id, and with it its place at the front.
+UPDATE {schema}.jobs AS jobs
+SET visible_from = '-infinity'
+FROM unnest($1::bigint[], $2::integer[]) AS lease (id, attempt)
+WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = lease.id AND jobs.attempt = lease.attempt
+  AND jobs.visible_from > '-infinity';
+
 -- name: in_flight
--- What depth counts as claimed. Jobs claimed with commit = claim are gone from the queue table; jobs held with commit = ack
--- are still visible to everybody else, and so count as ready.
+-- What depth counts as claimed. With commit = claim, claimed jobs are gone from the queue table, and what is not done of the archive
+-- cannot be counted at a price that does not grow. Jobs held with commit = ack are still visible to everybody else, and so count
+-- as ready.
 SELECT 0::bigint
 
+-- name: in_flight_visibility
+SELECT count(*) FROM {schema}.jobs WHERE visible_from > '-infinity'
+
 -- name: census
--- {enqueued} is ready + done with commit = ack, where every job is in one of the two tables at any instant, and null with
--- commit = claim, where it cannot be told: a claimed job that was not acked is nowhere.
-SELECT 0 AS partition, {enqueued}::bigint AS enqueued, ready, 0::bigint AS in_flight, done, 0::bigint AS dead
+-- commit = claim. What is in the archive and neither done nor back in the queue was taken by somebody: in flight while a worker has
+-- it, and lost when it has vanished. Nobody can tell the two apart, so it is in none of the figures but the first.
+SELECT 0 AS partition, ready + taken AS enqueued, ready, 0::bigint AS in_flight, done, 0::bigint AS dead
+FROM (SELECT (SELECT count(*) FROM {schema}.jobs) AS ready,
+             (SELECT count(*) FROM {schema}.jobs_archive AS archive
+              WHERE NOT EXISTS (SELECT FROM {schema}.jobs AS jobs WHERE jobs.id = archive.id)) AS taken,
+             (SELECT count(*) FROM {schema}.jobs_done) AS done) AS counted
+
+-- name: census_held
+-- commit = ack: every job is in one of the two tables at any instant.
+SELECT 0 AS partition, ready + done AS enqueued, ready, 0::bigint AS in_flight, done, 0::bigint AS dead
 FROM (SELECT (SELECT count(*) FROM {schema}.jobs) AS ready,
              (SELECT count(*) FROM {schema}.jobs_archive) AS done) AS counted
+
+-- name: census_visibility
+SELECT 0 AS partition, ready + in_flight + done AS enqueued, ready, in_flight, done, 0::bigint AS dead
+FROM (SELECT count(*) FILTER (WHERE visible_from = '-infinity') AS ready,
+             count(*) FILTER (WHERE visible_from > '-infinity') AS in_flight
+      FROM {schema}.jobs) AS unfinished,
+     (SELECT count(*) AS done FROM {schema}.jobs_archive) AS finished

@@ -39,6 +39,14 @@ SET status = 2, lease_until = NULL
 WHERE id = ANY ($1::bigint[]) AND attempt = $2::integer AND lease_until IS NOT NULL
 RETURNING id;
 
+-- name: ack_one
+-- $1 id, $2 attempt: the ack of one job alone, as anybody would write it. A plan for any id is as good as one for this id, so the
+-- server soon stops to plan every call; with an array of unknown length it never does.
+UPDATE {schema}.{table}
+SET status = 2, lease_until = NULL
+WHERE id = $1::bigint AND attempt = $2::integer AND lease_until IS NOT NULL
+RETURNING id;
+
 -- name: ack_mixed
 -- $1 ids, $2 their attempts, $3 the status of each, done or dead: a batch with redelivered or failed jobs among others. The
 -- ids stand in it twice, as a search condition and in the join, so that the join can only be done on rows found by the

@@ -6,29 +6,43 @@
 -- Every design keeps waiting jobs in {schema}.jobs (id, job, attempt, payload, …), with ids from the sequence jobs_id_seq
 -- in the order of arrival, and claims the smallest ids first.
 
+-- name: tuned
+-- With --tuning tuned, for every table that holds rows, by its quoted {table}. Rows of a queue live for seconds: a share of the
+-- table, which also holds the done jobs of hours, says nothing about how many are dead in front of the next claim. Source: PostgreSQL
+-- manual, "Automatic Vacuuming".
+ALTER TABLE {table} SET (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
+    autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 5000
+);
+
 -- name: enqueue
 -- $1 job numbers, $2 payloads. One statement for one job and for ten thousand: all or nothing, one round trip.
 INSERT INTO {schema}.jobs (job, payload)
 SELECT job, payload FROM unnest($1::bigint[], $2::bytea[]) AS new (job, payload);
 
 -- name: announce
--- {change}, which makes jobs ready (an INSERT or an UPDATE without RETURNING), and in the same statement one notification on
--- {channel} that says how many there are: `12`, or by partition `3@0,9@7`. Returns their number; nothing, and notifies
--- nobody, when there are none.
+-- {change}, which makes jobs ready (an INSERT or an UPDATE without RETURNING), and in the same statement what is to be told of it: how
+-- many jobs there are, `12`, or by partition `3@0,9@7`. Returns their number and {tell}; nothing when there are none.
 WITH ready AS (
 {change}
 RETURNING tableoid AS place
-), shares AS (
+), by_place AS (
     SELECT count(*) AS jobs, '@' || substring(place::regclass::text FROM '_p([0-9]+)$') AS at_partition
     FROM ready GROUP BY place
+), told AS (
+    SELECT sum(jobs)::bigint AS jobs, string_agg(jobs || coalesce(at_partition, ''), ',') AS shares
+    FROM by_place
+    HAVING sum(jobs) > 0
 )
-SELECT sum(jobs)::bigint AS jobs, pg_notify('{channel}', string_agg(jobs || coalesce(at_partition, ''), ','))
-FROM shares
-HAVING sum(jobs) > 0;
+SELECT jobs, {tell} FROM told;
 
--- name: ring
--- The same notification alone, for one job that becomes ready by no statement that could carry it: by a rollback.
-SELECT pg_notify('{channel}', '1');
+-- name: tell_now
+-- {tell} of announce: one notification on {channel}, in the transaction of the change.
+pg_notify('{channel}', shares)
+
+-- name: tell_later
+-- {tell} of announce: what somebody else will notify of.
+shares
 
 -- name: ready
 -- How many jobs wait in {table}, where {waits} is what a waiting row is known by. Reads {bound} rows at most, so that its

@@ -99,6 +99,29 @@ impl AskedWake {
     }
 }
 
+/// How servers, and the tables of a queue, are set (METHODOLOGY F5).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Tuning {
+    /// As the product comes, but for the memory of this machine.
+    #[default]
+    Stock,
+    /// As somebody would set them who knows the product and this kind of load.
+    Tuned,
+}
+
+impl Tuning {
+    /// Both.
+    pub const ALL: [Tuning; 2] = [Tuning::Stock, Tuning::Tuned];
+
+    /// The command line's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tuning::Stock => "stock",
+            Tuning::Tuned => "tuned",
+        }
+    }
+}
+
 /// How a worker handles jobs. As a user asks for it, some of it is left open; a run decides that ([`WorkerSettings::decided`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerSettings {

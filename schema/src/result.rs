@@ -103,6 +103,9 @@ pub struct RunResult {
     pub background: Option<BackgroundLoad>,
     /// The harness's own floor on this host.
     pub floor: Option<Floor>,
+    /// The floor of the wire; absent where the queue has no server, or its engine no request that does nothing.
+    #[serde(default)]
+    pub wire_floor: Option<WireFloor>,
     /// The measured phase and the drain, second by second.
     pub timeline: Vec<TimelineRow>,
     /// Monitors and other helpers that failed, one sentence each; they never take a run down.

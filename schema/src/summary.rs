@@ -127,10 +127,6 @@ columns! {
         run Option<f64> = |run| run.cpu_pct.background;
         cell Option<f64> = mean;
     }
-    cpu_kernel_pct, "%", "CPU of the kernel on behalf of all roles, 100 is one core." {
-        run Option<f64> = |run| run.cpu_pct.kernel;
-        cell Option<f64> = mean;
-    }
     cpu_server_us_per_job, "us/job", "Server CPU time per completed job." {
         run Option<f64> = |run| run.cpu_us_per_job.server;
         cell Option<f64> = mean;
@@ -336,6 +332,10 @@ columns! {
     hiccup_p99_ms, "ms", "How late this host wakes somebody who only sleeps, 99th percentile." {
         run Option<f64> = |run| run.hiccup_ms.map(|hiccup| hiccup.p99);
         cell #[serde(default)] Option<f64> = largest;
+    }
+    cpu_kernel_pct, "%", "CPU of the kernel on behalf of all roles, 100 is one core." {
+        run Option<f64> = |run| run.cpu_pct.kernel;
+        cell Option<f64> = mean;
     }
 }
 

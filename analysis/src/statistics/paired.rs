@@ -49,8 +49,8 @@ pub fn paired_ratio<K: Ord>(a: &BTreeMap<K, f64>, b: &BTreeMap<K, f64>, confiden
     Some(RatioInterval { blocks: pairs.len(), ratio: mean.exp(), low: (mean - half).exp(), high: (mean + half).exp() })
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

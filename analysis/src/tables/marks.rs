@@ -89,8 +89,8 @@ pub(super) fn too_few(blocks: usize) -> Option<String> {
     })
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use qbench_schema::result::{RunIdentity, RunResult, RunStatus, Validity};
     use qbench_schema::summary::{CellRuns, TableKind};

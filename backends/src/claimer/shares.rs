@@ -59,6 +59,15 @@ impl Shares {
         Some(shares)
     }
 
+    /// The payload of a notification that tells of them: what [`Shares::of_payload`] reads.
+    pub(crate) fn payload(&self) -> String {
+        let share = |(place, jobs): (&u32, &u64)| match *place {
+            ANYWHERE => jobs.to_string(),
+            place => format!("{jobs}@{}", place - 1),
+        };
+        self.0.iter().map(share).collect::<Vec<_>>().join(",")
+    }
+
     /// Jobs at all places together.
     pub(crate) fn jobs(&self) -> u64 {
         self.0.values().sum()
@@ -128,6 +137,10 @@ mod tests {
         let by_partition = Shares::of_payload("3@0,9@7").expect("as announced");
         assert_eq!(by_partition.clone().into_iter().collect::<Vec<_>>(), [(1, 3), (8, 9)]);
         assert_eq!(by_partition.jobs(), 12);
+        assert_eq!(
+            (Shares::at(ANYWHERE, 12).payload(), by_partition.payload()),
+            ("12".to_owned(), "3@0,9@7".to_owned())
+        );
         for strange in ["", "x", "3@", "@3", "1,", "-1", "3@4294967295"] {
             assert_eq!(Shares::of_payload(strange), None, "{strange:?}");
         }

@@ -19,6 +19,7 @@ pub const ENGINE: EngineKind = EngineKind {
     has_objects: false,
     for_other_processes: std::convert::identity,
     probe: &NothingToSee,
+    tuned: &[],
 };
 
 /// Its queues.

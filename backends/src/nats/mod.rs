@@ -19,6 +19,7 @@ mod monitoring;
 mod ownership;
 mod probe;
 mod settings;
+mod tuning;
 
 use std::num::NonZeroU32;
 
@@ -39,6 +40,7 @@ pub const ENGINE: EngineKind = EngineKind {
     has_objects: true,
     for_other_processes: Address::without_system,
     probe: &probe::NatsProbe,
+    tuned: tuning::TUNED,
 };
 
 /// Its queue.

@@ -7,7 +7,7 @@ use qbench_schema::result::Durability;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
-use super::durability::session_settings;
+use super::durability::session_setting;
 use crate::error::{Error, Result};
 use crate::url::ServerUrl;
 
@@ -39,7 +39,7 @@ impl Address {
         let options = PgConnectOptions::from_str(url.expose()).map_err(|error| not_a_url(&error))?;
         Ok(Address {
             options: options
-                .options(session_settings(durability))
+                .options([session_setting(durability)])
                 .statement_cache_capacity(STATEMENT_CACHE)
                 .disable_statement_logging(),
             place: url.redacted(),

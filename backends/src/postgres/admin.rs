@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use qbench_schema::load::Tuning;
 use qbench_schema::result::PartitionShare;
+use qbench_schema::sql;
 use sqlx::SqlStr;
 
 use super::binding::Binding;
@@ -86,7 +88,12 @@ impl Admin for PgAdmin {
     async fn setup(&mut self) -> Result<()> {
         describe::check(&mut self.link).await?;
         let found = self.settings.namespace.inspect(&mut self.link).await?;
-        let script = self.settings.namespace.setup_script(&found, &self.design.create, &self.design.tables);
+        let mut create = self.design.create.clone();
+        if self.settings.tuning == Tuning::Tuned {
+            let tuned = |table: &String| format!("\n{}", sql::QUEUE.statement("tuned").replace("{table}", table));
+            create.extend(self.design.storage.iter().map(tuned));
+        }
+        let script = self.settings.namespace.setup_script(&found, &create, &self.design.tables);
         self.ddl("set up the queue", &script).await
     }
 

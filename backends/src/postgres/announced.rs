@@ -5,43 +5,43 @@
 //! ([`crate::claimer::Announcements`]).
 //!
 //! NOTIFY takes a lock on the whole database when its transaction commits, and holds it over the flush of the WAL: commits
-//! that notify stand in line. So there is one notification per batch, and none where nobody asked for them.
+//! that notify stand in line. So there is one notification per batch, and none where nobody asked for them. With a limit the
+//! statements do not notify at all, and somebody else tells of many of them at once ([`super::notifier`]).
 
 use qbench_schema::sql::{self, SqlFile};
 use sqlx::SqlStr;
 
-use crate::counters::ClientCounters;
+use crate::claimer::{ANYWHERE, Shares};
 use crate::error::Result;
 use crate::postgres::arguments::Arguments;
 use crate::postgres::connection::Link;
+use crate::postgres::notifier::{NOTIFY, Notifying};
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, prepared};
 
 /// Tells waiting consumers, where they wait to be told, of one job that no statement made ready: a rollback did.
-pub(super) struct NotifyOne(Option<(SqlStr, ClientCounters)>);
+pub(super) struct NotifyOne;
 
 impl NotifyOne {
-    pub(super) fn new(settings: &Settings) -> Self {
-        let text = || SqlTexts::new(settings).filled(sql::QUEUE, "ring", &[("{channel}", settings.channel())]);
-        NotifyOne(settings.notifying().map(|counters| (prepared(text()), counters)))
-    }
-
     /// Tells them. A notification that fails is no failure of what made the job ready: the fallback finds it.
-    pub(super) async fn run(&self, link: &mut Link) {
-        if let Some((statement, counters)) = &self.0
-            && link.run("notify", statement, (), |_| Ok(())).await.is_ok()
-        {
-            counters.notification_sent();
+    pub(super) async fn run(link: &mut Link) {
+        let settings = link.settings();
+        let one = Shares::at(ANYWHERE, 1);
+        match &settings.notifying {
+            Notifying::Nobody => {}
+            Notifying::Limited(notifier) => notifier.owe(one),
+            Notifying::EachStatement(counters) => {
+                let payload = one.payload();
+                if link.run("notify", &NOTIFY, (settings.channel(), payload.as_str()), |_| Ok(())).await.is_ok() {
+                    counters.notification_sent();
+                }
+            }
         }
     }
 }
 
-/// A statement that makes jobs ready, and says so in the same transaction where consumers wait to be told.
-pub(super) struct AnnouncedStatement {
-    statement: SqlStr,
-    /// Where the notification is counted; `None` where there is none.
-    notifying: Option<ClientCounters>,
-}
+/// A statement that makes jobs ready, and says so where consumers wait to be told.
+pub(super) struct AnnouncedStatement(SqlStr);
 
 impl AnnouncedStatement {
     /// Statement `name` of `file`, one INSERT or UPDATE without RETURNING that makes jobs ready.
@@ -51,13 +51,15 @@ impl AnnouncedStatement {
 
     /// `change` is one INSERT or UPDATE without RETURNING.
     pub(super) fn new(settings: &Settings, change: &SqlStr) -> Self {
-        let Some(counters) = settings.notifying() else {
-            return AnnouncedStatement { statement: change.clone(), notifying: None };
+        let tell = match &settings.notifying {
+            Notifying::Nobody => return AnnouncedStatement(change.clone()),
+            Notifying::EachStatement(_) => "tell_now",
+            Notifying::Limited(_) => "tell_later",
         };
+        let texts = SqlTexts::new(settings);
+        let tell = texts.filled(sql::QUEUE, tell, &[("{channel}", settings.channel())]);
         let change = change.as_str().trim_end().trim_end_matches(';');
-        let braces = [("{change}", change), ("{channel}", settings.channel())];
-        let text = SqlTexts::new(settings).filled(sql::QUEUE, "announce", &braces);
-        AnnouncedStatement { statement: prepared(text), notifying: Some(counters) }
+        AnnouncedStatement(prepared(texts.filled(sql::QUEUE, "announce", &[("{change}", change), ("{tell}", &tell)])))
     }
 
     /// Runs it and returns how many jobs it made ready.
@@ -67,17 +69,27 @@ impl AnnouncedStatement {
         what: &'static str,
         arguments: impl Arguments + Send,
     ) -> Result<u64> {
-        let Some(counters) = &self.notifying else {
-            return link.run(what, &self.statement, arguments, |_| Ok(())).await;
-        };
-        let mut jobs = 0;
-        link.run(what, &self.statement, arguments, |row| {
+        let settings = link.settings();
+        if let Notifying::Nobody = settings.notifying {
+            return link.run(what, &self.0, arguments, |_| Ok(())).await;
+        }
+        let (mut jobs, mut told) = (0, String::new());
+        let is_owed = matches!(settings.notifying, Notifying::Limited(_));
+        link.run(what, &self.0, arguments, |row| {
             jobs = row.get::<i64>(0)?.unsigned_abs();
+            if is_owed {
+                told = row.get(1)?;
+            }
             Ok(())
         })
         .await?;
         if jobs > 0 {
-            counters.notification_sent();
+            match &settings.notifying {
+                Notifying::Nobody => {}
+                Notifying::EachStatement(counters) => counters.notification_sent(),
+                // It was written by our own statement, so it can be read.
+                Notifying::Limited(notifier) => notifier.owe(Shares::of_payload(&told).unwrap_or_default()),
+            }
         }
         Ok(jobs)
     }

@@ -8,9 +8,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Either, Executor, PgConnection, SqlStr
 use tokio::time::timeout;
 
 use super::arguments::Arguments;
-use super::client::Client;
 use super::columns::Row;
 use super::failure;
+use super::session_options::Client;
 use super::settings::{Role, Settings};
 use super::trouble::Trouble;
 use super::wire;
@@ -51,7 +51,12 @@ impl Link {
     /// # Errors
     /// [`crate::ErrorKind::Connect`].
     pub(super) async fn two(settings: &Arc<Settings>) -> Result<(Self, Self)> {
-        Ok((Link::open(settings, Role::Consumer).await?, Link::open(settings, Role::Consumer).await?))
+        Ok((Link::open(settings, Role::Claimer).await?, Link::open(settings, Role::Consumer).await?))
+    }
+
+    /// The queue that it is for.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings)
     }
 
     /// True while there is a connection that, for all we know, works.

@@ -31,6 +31,7 @@ pub(super) const CONTRACT: Capabilities = Capabilities { records_failures: true,
 struct AtPlace {
     claim: SqlStr,
     ack: SqlStr,
+    ack_one: SqlStr,
 }
 
 /// The statements of consumers.
@@ -47,7 +48,7 @@ impl Statements {
     pub(super) fn new(statements: &SqlTexts<'_>, partitions: &[String]) -> Self {
         let at = |table: &str| {
             let get = |name: &str| prepared(statements.filled(sql::LEASED, name, &[("{table}", table)]));
-            AtPlace { claim: get("claim"), ack: get("ack") }
+            AtPlace { claim: get("claim"), ack: get("ack"), ack_one: get("ack_one") }
         };
         Statements {
             places: std::iter::once("jobs").chain(partitions.iter().map(String::as_str)).map(at).collect(),
@@ -131,12 +132,15 @@ pub(super) struct LeaseAcker {
 impl LeaseAcker {
     /// Settles leases that all have the same attempt and succeeded.
     async fn ack_alike(&mut self, leases: &[Lease], attempt: i32, out: &mut Vec<AckStatus>) -> Result<()> {
+        let place = rows::common(leases, rows::place).unwrap_or(ANYWHERE);
+        let AtPlace { ack, ack_one, .. } = &self.statements.places[place as usize];
+        if let [lease] = leases {
+            return settle(&mut self.link, ack_one, (rows::id(lease), attempt), leases, &mut self.returned, out).await;
+        }
         // Sorted, so that two batches with jobs in common lock them in the same order.
         rows::sorted_ids(leases, &mut self.ids);
-        let place = rows::common(leases, rows::place).unwrap_or(ANYWHERE);
-        let statement = &self.statements.places[place as usize].ack;
-        settle(&mut self.link, statement, (Array(self.ids.iter().copied()), attempt), leases, &mut self.returned, out)
-            .await
+        let arguments = (Array(self.ids.iter().copied()), attempt);
+        settle(&mut self.link, ack, arguments, leases, &mut self.returned, out).await
     }
 
     /// Settles leases of any kind, each with its own result.

@@ -7,17 +7,18 @@
 //! * `settings`: what a queue is opened with; `address`: where the server is; `durability`: what a session asks of it;
 //! * `sql_texts`: the SQL with the schema's name filled in;
 //! * `connection`: one connection that bounds every round trip and reconnects by itself;
-//! * `client`: who speaks to the server on it: `wire`, a client of our own, or sqlx; designs do not know which;
+//! * `session_options`: who speaks to the server on it (`wire`, a client of our own, or sqlx; designs do not know which), and what its
+//!   sessions are set to;
 //! * `arguments`: what statements are given; `columns`: what their rows hold;
 //! * `trouble`: what goes wrong on a connection; `failure`: what that means to the harness;
 //! * `rows`: leases out of rows, ids out of leases;
 //! * `announced`: statements that make jobs ready and say so; `listener`: the connection that hears of it;
+//!   `notifier`: the one that says so for many statements at once;
 //! * `producer` and `admin`: the same for every design (`schema/sql/queue.sql`); `namespace`, `ownership`, `describe` and `depth`
-//!   are the admin's larger parts;
-//! * `floor`: a statement that does nothing.
+//!   are the admin's larger parts.
 //!
-//! A producer has a connection of its own. A consumer has one that its claimer and its acker share through a lock, which
-//! is held for a round trip and never while waiting for work.
+//! A producer has a connection, a consumer has one for its claims and one for its acks. Where a claim is a transaction that the ack
+//! ends, the two share one through a lock, which is held for a round trip and never while waiting for work.
 
 mod address;
 mod admin;
@@ -25,7 +26,6 @@ mod announced;
 mod arguments;
 mod backend;
 mod binding;
-mod client;
 mod columns;
 mod connection;
 mod depth;
@@ -33,25 +33,25 @@ mod describe;
 mod designs;
 mod durability;
 mod failure;
-mod floor;
 mod leased;
 mod listener;
 mod namespace;
+mod notifier;
 mod ownership;
 mod probe;
 mod producer;
 mod rows;
+mod session_options;
 mod settings;
 mod sql_texts;
 mod trouble;
+mod tuning;
 mod wire;
 
 use std::num::NonZeroU32;
 
 use crate::capability::{Capabilities, Wake};
 use crate::entry::{EngineKind, Room};
-
-pub use self::floor::wire_floor;
 
 /// A PostgreSQL server, 15 or newer.
 pub const ENGINE: EngineKind = EngineKind {
@@ -61,6 +61,7 @@ pub const ENGINE: EngineKind = EngineKind {
     // What the URL lacks stands in PGUSER and PGPASSWORD, which native backends find by themselves.
     for_other_processes: |url| url.with_variables(|name| std::env::var(name).ok()),
     probe: &probe::PostgresProbe,
+    tuned: tuning::TUNED,
 };
 
 /// Its queues.

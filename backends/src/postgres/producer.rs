@@ -46,4 +46,10 @@ impl Producer for PgProducer {
             format!("the server inserted {inserted} rows for {} jobs; is there a trigger on the table?", jobs.len());
         Err(self.link.error(ErrorKind::Server, "enqueue", message))
     }
+
+    async fn ask_for_nothing(&mut self) -> Result<bool> {
+        const NOTHING: SqlStr = SqlStr::from_static("SELECT 1");
+        self.link.run("do nothing", &NOTHING, (), |_| Ok(())).await?;
+        Ok(true)
+    }
 }

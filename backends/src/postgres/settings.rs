@@ -4,13 +4,15 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
+use qbench_schema::load::Tuning;
 use qbench_schema::result::Durability;
 use sqlx::postgres::PgConnectOptions;
 
 use super::address::Address;
-use super::client::Client;
 use super::listener::{ListenerSession, Listening};
 use super::namespace::{LONGEST, Namespace};
+use super::notifier::{Notifier, Notifying, Sender};
+use super::session_options::{Client, Plans, SessionOptions};
 use crate::capability::Wake;
 use crate::claimer::{Look, Notified, Waiting, WaitingClaimer};
 use crate::config::BackendConfig;
@@ -27,8 +29,13 @@ const NOTIFY_NOTE: &str = "enqueues and nacks notify: PostgreSQL takes a lock on
 pub(super) enum Role {
     Admin,
     Producer,
+    /// The connection of a worker that claims.
+    Claimer,
+    /// Its other one, or its only one.
     Consumer,
     Listener,
+    /// Tells of jobs where statements do not.
+    Notifier,
 }
 
 impl Role {
@@ -36,8 +43,9 @@ impl Role {
         match self {
             Role::Admin => "admin",
             Role::Producer => "producer",
-            Role::Consumer => "consumer",
+            Role::Claimer | Role::Consumer => "consumer",
             Role::Listener => "listener",
+            Role::Notifier => "notifier",
         }
     }
 }
@@ -48,12 +56,15 @@ pub(super) struct Settings {
     address: Address,
     pub(super) namespace: Namespace,
     pub(super) durability: Durability,
+    pub(super) tuning: Tuning,
     pub(super) lease: Duration,
     pub(super) wake: Wake,
     pub(super) poll_interval: Duration,
     pub(super) workers: u32,
     pub(super) timeout: Duration,
-    client: Client,
+    sessions: SessionOptions,
+    /// Who tells waiting consumers of new jobs.
+    pub(super) notifying: Notifying,
     /// Whoever listens for consumers that wait to be told.
     pub(super) listening: Listening,
     counters: ClientCounters,
@@ -64,23 +75,39 @@ impl Settings {
     /// Reads a configuration. Does not connect.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Config`] for an address that is not a PostgreSQL URL, an impossible namespace, or an unknown client.
+    /// [`crate::ErrorKind::Config`] for an address that is not a PostgreSQL URL, an impossible namespace, or an option's value that
+    /// there is not.
     pub(super) fn new(backend: &'static str, config: &BackendConfig) -> Result<Self> {
-        Ok(Settings {
+        let sessions = SessionOptions::of(&config.options)?;
+        let notify_note = (config.wake == Wake::Notify).then(|| match config.notify_limit {
+            Duration::ZERO => NOTIFY_NOTE.to_owned(),
+            limit => format!("one session notifies for all enqueues and nacks, at most every {limit:?}"),
+        });
+        let notes = [notify_note, sessions.claim_commit.note().map(str::to_owned)];
+        let mut settings = Settings {
             backend,
             address: Address::new(config.require_url()?, config.durability)?,
             namespace: Namespace::new(&config.namespace)?,
             durability: config.durability,
+            tuning: config.tuning,
             lease: config.lease,
             wake: config.wake,
             poll_interval: config.poll_interval,
             workers: config.workers,
             timeout: config.timeout,
-            client: Client::of(&config.options)?,
+            sessions,
+            notifying: Notifying::Nobody,
             listening: Listening::default(),
             counters: config.counters.clone(),
-            notes: (config.wake == Wake::Notify).then(|| NOTIFY_NOTE.to_owned()).into_iter().collect(),
-        })
+            notes: notes.into_iter().flatten().collect(),
+        };
+        if settings.wake == Wake::Notify {
+            settings.notifying = match config.notify_limit {
+                Duration::ZERO => Notifying::EachStatement(settings.counts()),
+                limit => Notifying::Limited(Box::new(Notifier::new(limit, settings.sender(), settings.counts()))),
+            };
+        }
+        Ok(settings)
     }
 
     /// The server for people.
@@ -99,27 +126,22 @@ impl Settings {
     /// Who speaks to the server on a session of `role`: the client that was chosen, or, where nothing is measured, the general driver.
     pub(super) fn client(&self, role: Role) -> Client {
         match role {
-            Role::Admin | Role::Listener => Client::Sqlx,
-            Role::Producer | Role::Consumer => self.client,
+            Role::Admin | Role::Listener | Role::Notifier => Client::Sqlx,
+            Role::Producer | Role::Claimer | Role::Consumer => self.sessions.client,
         }
     }
 
     /// Where a session of `role` counts its round trips: in the run's counter, or, on the control side, nowhere.
     pub(super) fn counters(&self, role: Role) -> ClientCounters {
         match role {
-            Role::Admin | Role::Listener => ClientCounters::default(),
-            Role::Producer | Role::Consumer => self.counters.clone(),
+            Role::Admin | Role::Listener | Role::Notifier => ClientCounters::default(),
+            Role::Producer | Role::Claimer | Role::Consumer => self.counters.clone(),
         }
     }
 
     /// Where the run counts how its workers learn of work.
     pub(super) fn counts(&self) -> ClientCounters {
         self.counters.clone()
-    }
-
-    /// Where notifications are counted; `None` where whoever makes jobs ready tells nobody.
-    pub(super) fn notifying(&self) -> Option<ClientCounters> {
-        (self.wake == Wake::Notify).then(|| self.counts())
     }
 
     /// The claimer of a consumer of this queue that looks so.
@@ -134,6 +156,16 @@ impl Settings {
             Wake::Poll | Wake::Block => Waiting::Poll(self.poll_interval),
         };
         Box::new(WaitingClaimer::new(look, waiting, self.counts()))
+    }
+
+    /// What it takes to tell of jobs apart from the statements that make them.
+    fn sender(&self) -> Sender {
+        Sender {
+            session: self.session(Role::Notifier),
+            channel: self.channel().to_owned(),
+            limit: self.timeout,
+            place: self.place().to_owned(),
+        }
     }
 
     /// What it takes to listen to this queue's notifications.
@@ -165,16 +197,17 @@ impl Settings {
     /// Options of a session of `role`.
     pub(super) fn session(&self, role: Role) -> PgConnectOptions {
         let options = self.address.options.clone().application_name(&self.application_name(role));
+        let plans = self.sessions.plans.settings().iter().copied();
         match role {
-            Role::Admin => options.options(ADMIN_SETTINGS),
-            Role::Producer | Role::Consumer | Role::Listener => options,
+            Role::Admin => options.options(Plans::of_control_side()),
+            Role::Producer | Role::Consumer => options.options(plans),
+            Role::Claimer => options.options(plans.chain(self.sessions.claim_commit.settings().iter().copied())),
+            Role::Listener => options,
+            // Nothing of its own is to be flushed.
+            Role::Notifier => options.options([("synchronous_commit", "off")]),
         }
     }
 }
-
-/// Settings of the control side on top of those. The depth's plan, too, is made on an empty table, where sorting all waiting
-/// jobs seems as cheap as reading the first of them in the order of the index.
-const ADMIN_SETTINGS: [(&str, &str); 1] = [("enable_sort", "off")];
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -191,6 +224,8 @@ pub(super) mod tests {
             lease: Duration::from_secs(30),
             wake: Wake::Poll,
             poll_interval: Duration::from_millis(10),
+            notify_limit: Duration::ZERO,
+            tuning: Tuning::Stock,
             workers: 1,
             timeout: Duration::from_secs(5),
             options: BackendOptions::default(),
@@ -215,7 +250,7 @@ pub(super) mod tests {
         assert_eq!(session.get_application_name(), Some("qbench:skip_locked:consumer:qbench"));
         assert!(session.get_options().is_some_and(|options| options.contains("synchronous_commit=on")));
         for (class, value) in [(Durability::D0, "on"), (Durability::D1, "off"), (Durability::D2, "on")] {
-            assert_eq!(super::super::durability::session_settings(class)[0], ("synchronous_commit", value));
+            assert_eq!(super::super::durability::session_setting(class), ("synchronous_commit", value));
         }
     }
 
@@ -230,7 +265,7 @@ pub(super) mod tests {
     fn only_producers_and_consumers_count_round_trips() {
         let config = config("postgres://ann@db/x");
         let settings = Settings::new("skip_locked", &config).expect("a good configuration");
-        for role in [Role::Admin, Role::Producer, Role::Consumer, Role::Listener] {
+        for role in [Role::Admin, Role::Producer, Role::Consumer, Role::Listener, Role::Notifier] {
             settings.counters(role).add_request();
         }
         assert_eq!(config.counters.requests(), 2);

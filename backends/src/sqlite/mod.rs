@@ -24,6 +24,7 @@ mod failure;
 mod ownership;
 mod probe;
 mod settings;
+mod tuning;
 
 use crate::entry::{EngineKind, Room};
 
@@ -34,6 +35,7 @@ pub const ENGINE: EngineKind = EngineKind {
     has_objects: true,
     for_other_processes: std::convert::identity,
     probe: &probe::SqliteProbe,
+    tuned: tuning::TUNED,
 };
 
 /// Its queue.

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use qbench_schema::load::Tuning;
 use qbench_schema::result::Durability;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::ENGINE;
 use super::durability::synchronous;
 use crate::capability::Wake;
 use crate::claimer::{Signal, Waiting};
@@ -23,6 +25,7 @@ pub(super) struct Settings {
     /// The database.
     pub(super) path: PathBuf,
     durability: Durability,
+    tuning: Tuning,
     pub(super) lease: Duration,
     wake: Wake,
     poll_interval: Duration,
@@ -54,6 +57,7 @@ impl Settings {
         Ok(Settings {
             path: Path::new(directory).join(format!("{namespace}.db")),
             durability: config.durability,
+            tuning: config.tuning,
             lease: config.lease,
             wake: config.wake,
             poll_interval: config.poll_interval,
@@ -78,7 +82,9 @@ impl Settings {
         let synchronous = synchronous(self.durability);
         // Shorter than what the whole statement may take, so that SQLite itself says who is in the way.
         let busy_timeout = self.timeout * 3 / 4;
-        SqliteConnectOptions::new().filename(&self.path).synchronous(synchronous).busy_timeout(busy_timeout)
+        let session = SqliteConnectOptions::new().filename(&self.path).synchronous(synchronous);
+        let session = session.busy_timeout(busy_timeout);
+        ENGINE.tuned(self.tuning).fold(session, |session, (pragma, value)| session.pragma(pragma, value))
     }
 
     /// How a consumer waits for work.

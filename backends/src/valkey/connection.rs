@@ -88,6 +88,14 @@ impl Link {
         }
     }
 
+    /// Asks for nothing.
+    ///
+    /// # Errors
+    /// As [`Link::call`].
+    pub(super) async fn ping(&mut self) -> Result<()> {
+        self.call("ask for nothing", &redis::cmd("PING"), Duration::ZERO).await.map(|_| ())
+    }
+
     /// One pipeline, a reply per command; refusals stay among the replies as [`Value::ServerError`].
     ///
     /// # Errors

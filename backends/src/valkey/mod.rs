@@ -29,6 +29,7 @@ mod reply;
 mod resp;
 mod settings;
 mod socket;
+mod tuning;
 
 use std::num::NonZeroU32;
 
@@ -42,6 +43,7 @@ pub const ENGINE: EngineKind = EngineKind {
     has_objects: true,
     for_other_processes: std::convert::identity,
     probe: &probe::ValkeyProbe,
+    tuned: tuning::TUNED,
 };
 
 /// Its queues.

@@ -122,35 +122,85 @@ async fn work(mut consumer: Consumer, limit: u32, time: Duration) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_rest_a_worker_asks_once_and_a_job_is_found_by_the_one_that_is_woken() {
-    const WORKERS: u32 = 8;
+    let sets = option_sets_on_postgres();
+    let connections = sets.len() as u32 * (2 * WORKERS_AT_REST + 3);
+    let options = StartOptions { connections, ..StartOptions::new(Durability::D1) };
+    let server = PostgresServer::start(options).await.expect("PostgreSQL starts");
+    // All at the same time, each in a schema of its own: they wait nearly all the while.
+    let mut at_rest = JoinSet::new();
+    for (number, (id, name, options)) in sets.into_iter().enumerate() {
+        let namespace = format!("{NAMESPACE}_{number}");
+        let config = BackendConfig { namespace, ..config(server.url(), &options, Wake::Notify) };
+        at_rest.spawn(async move { look_at_rest(id, &name, &config).await });
+    }
+    at_rest.join_all().await;
+    server.stop().await.expect("PostgreSQL ends");
+}
+
+const WORKERS_AT_REST: u32 = 8;
+
+async fn look_at_rest(id: &str, name: &str, config: &BackendConfig) {
     const JOBS: u64 = 40;
+    let capabilities = registry::find(id).and_then(|entry| entry.capabilities(&config.options).ok()).expect("valid");
+    let backend = set_up(id, config).await;
+    let mut workers = JoinSet::new();
+    for _ in 0..WORKERS_AT_REST {
+        let consumer = consumer(&*backend).await;
+        let limit = capabilities.max_claim_batch.get().min(10);
+        workers.spawn(work(consumer, limit, Duration::from_secs(6)));
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let idle = config.counters.wake();
+    assert_eq!(idle.empty_claims, u64::from(WORKERS_AT_REST), "{name}: everybody looks once to begin with");
+    let mut producer = producer(&*backend).await;
+    for job in 0..JOBS {
+        producer.enqueue(&jobs(job..job + 1)).await.expect("enqueues");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let done: usize = workers.join_all().await.into_iter().sum();
+    assert_eq!(done as u64, JOBS, "{name}");
+    let counted = config.counters.wake().since(idle);
+    assert_eq!((counted.notifications_sent, counted.notifications_received), (JOBS, JOBS), "{name}");
+    // A claim may overtake the word of its job; then somebody looks for it in vain.
+    assert!(counted.empty_claims <= JOBS / 4, "{name}: {} looks in vain", counted.empty_claims);
+    assert_eq!(counted.listener_reconnects, 0, "{name}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_limit_one_notification_tells_of_many_jobs_and_of_every_one() {
+    const LIMIT: Duration = Duration::from_millis(200);
     let server = server().await;
-    for (id, name, options) in option_sets_on_postgres() {
-        let config = config(server.url(), &options, Wake::Notify);
-        let capabilities = registry::find(id).and_then(|entry| entry.capabilities(&options).ok()).expect("valid");
+    let mut raw = PgConnection::connect(server.url().expose()).await.expect("connects");
+    for id in ["skip_locked", "partitioned"] {
+        let config =
+            BackendConfig { notify_limit: LIMIT, ..config(server.url(), &BackendOptions::default(), Wake::Notify) };
         let backend = set_up(id, &config).await;
         let mut workers = JoinSet::new();
-        for _ in 0..WORKERS {
-            let consumer = consumer(&*backend).await;
-            let limit = capabilities.max_claim_batch.get().min(10);
-            workers.spawn(work(consumer, limit, Duration::from_secs(5)));
+        for number in 0..16 {
+            let consumer = backend.consumer(WorkerId(number)).await.expect("opens");
+            workers.spawn(work(consumer, 10, Duration::from_secs(5)));
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let idle = config.counters.wake();
-        assert_eq!(idle.empty_claims, u64::from(WORKERS), "{name}: everybody looks once to begin with");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let (before, begin) = (config.counters.wake(), Instant::now());
         let mut producer = producer(&*backend).await;
-        for job in 0..JOBS {
+        for job in 0..100 {
             producer.enqueue(&jobs(job..job + 1)).await.expect("enqueues");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        tokio::time::sleep(LIMIT).await;
+        let sent = config.counters.wake().since(before).notifications_sent;
+        let most = begin.elapsed().as_millis() as u64 / LIMIT.as_millis() as u64 + 1;
+        assert!((2..=most).contains(&sent), "{id}: {sent} notifications, at most {most} expected");
+        // Whoever notifies loses the connection, and finds another one.
+        let notifiers =
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'qbench:%:notifier:%'";
+        let ended = sqlx::query(notifiers).execute(&mut raw).await.expect("ends it").rows_affected();
+        assert_eq!(ended, 1, "{id}: one session notifies");
+        producer.enqueue(&jobs(100..105)).await.expect("enqueues");
         let done: usize = workers.join_all().await.into_iter().sum();
-        assert_eq!(done as u64, JOBS, "{name}");
-        let counted = config.counters.wake().since(idle);
-        assert_eq!((counted.notifications_sent, counted.notifications_received), (JOBS, JOBS), "{name}");
-        // A claim may overtake the word of its job; then somebody looks for it in vain.
-        assert!(counted.empty_claims <= JOBS / 4, "{name}: {} looks in vain", counted.empty_claims);
-        assert_eq!(counted.listener_reconnects, 0, "{name}");
+        assert_eq!(done, 105, "{id}");
     }
+    raw.close().await.expect("closes");
     server.stop().await.expect("PostgreSQL ends");
 }
 

@@ -66,7 +66,7 @@ fn config(url: &ServerUrl, client: &str) -> BackendConfig {
         url: Some(url.clone()),
         durability: Durability::D1,
         timeout: Duration::from_secs(20),
-        options: BackendOptions::new([("pg_client", client)]),
+        options: BackendOptions::new([("pg_client", client), ("plans", "pinned")]),
         ..BackendConfig::new(NAMESPACE)
     }
 }

@@ -45,6 +45,13 @@ fn write_words(text: &mut String, result: &RunResult) -> std::fmt::Result {
             floor.ceiling_jobs_s, floor.ceiling_over_rate
         )?;
     }
+    if let Some(wire) = result.wire_floor {
+        writeln!(
+            text,
+            "wire: {:.0} requests/s that do nothing on {} connections, {:.1} us of harness CPU each",
+            wire.requests_s, wire.connections, wire.harness_cpu_us_per_request
+        )?;
+    }
     write!(text, "sent {}, completed {}, ", result.jobs.sent, result.jobs.completed)?;
     if result.jobs.failed > 0 {
         write!(text, "failed {} (of these, {} panicked), ", result.jobs.failed, result.jobs.panicked)?;

@@ -10,7 +10,7 @@ use qbench_engines::monitor::{MonitorSummary, WindowCost};
 use qbench_schema::record::Stage;
 use qbench_schema::result::{
     Activity, Audit, BackgroundLoad, Backlog, Blame, CostPerJob, CpuUsPerJob, Floor, LoadMode, Regime, RunIdentity,
-    RunResult, RunStatus, Skew, Validity, WorkerShare,
+    RunResult, RunStatus, Skew, Validity, WireFloor, WorkerShare,
 };
 
 use super::measured::Measured;
@@ -28,13 +28,15 @@ pub(super) struct Evidences<'a> {
     pub(super) capabilities: &'a Capabilities,
     /// The harness's own floor, where it could be measured.
     pub(super) ceiling_jobs_s: Option<f64>,
+    /// The floor of the wire, where there is one.
+    pub(super) wire_floor: Option<WireFloor>,
     pub(super) notes: Vec<String>,
     pub(super) measured: Measured,
 }
 
 /// The verdict of a run whose load was driven, to its end or not.
 pub(super) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> RunResult {
-    let Evidences { in_process, capabilities, ceiling_jobs_s, mut notes, measured } = evidences;
+    let Evidences { in_process, capabilities, ceiling_jobs_s, wire_floor, mut notes, measured } = evidences;
     let Measured { incidents, mut load, monitors, background } = measured;
     let audit = audit::judge(&load.totals, &incidents, &load.census, load.end(), capabilities);
     identity.measured_s = measured_s(&load);
@@ -95,6 +97,7 @@ pub(super) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> R
         deadlocks: monitors.deadlocks,
         background,
         floor,
+        wire_floor,
         timeline: load.timeline,
         notes: notes.into_iter().chain(monitors.notes).collect(),
         hiccup_ms: monitors.hiccups.host.map(|host| host.late_ms),

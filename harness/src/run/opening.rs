@@ -7,6 +7,7 @@ use std::time::Duration;
 use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, ClientCounters, ServerUrl, Wake};
 use qbench_scenarios::Workload;
 use qbench_scenarios::workload::Percent;
+use qbench_schema::load::AskedWake;
 
 use super::request::RunRequest;
 use qbench_ground::pinning::Role;
@@ -37,6 +38,8 @@ fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake, counters: &C
         lease: workload.lease,
         wake,
         poll_interval: poll_interval(request, wake),
+        notify_limit: workload.notify_limit,
+        tuning: workload.tuning,
         workers: workload.workers.get(),
         timeout: ROUND_TRIP_LIMIT,
         options: BackendOptions::new(request.options.clone()),
@@ -63,6 +66,16 @@ pub(super) fn check(request: &RunRequest) -> anyhow::Result<(Capabilities, Wake)
     let capabilities = entry.capabilities(&BackendOptions::new(request.options.clone()))?;
     let wake = entry.wake(&capabilities, workload.wake).map_err(|error| Usage(error.to_string()))?;
     check_limits(entry.id, workload, &capabilities)?;
+    // With `push`, a comparison also has queues that need no notifications.
+    if !workload.notify_limit.is_zero() && wake != Wake::Notify && workload.wake != Some(AskedWake::Push) {
+        return Err(Usage(format!(
+            "--notify-limit: workers of {} wait by {} here, so there are no notifications to limit; use it with --wake notify \
+             or --wake push",
+            entry.id,
+            wake.name()
+        ))
+        .into());
+    }
     Ok((capabilities, wake))
 }
 

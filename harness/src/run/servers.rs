@@ -38,6 +38,7 @@ impl RunServers {
                 None => Wanted::Private(StartOptions {
                     connections: connections(request, role),
                     cores: request.pinning.for_child(role),
+                    tuning: request.plan.workload.tuning,
                     ..StartOptions::new(durability)
                 }),
             };

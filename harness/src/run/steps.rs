@@ -14,7 +14,8 @@ use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
 use qbench_ground::pinning::Role;
 use qbench_scenarios::ServerState;
 use qbench_schema::files::RunFiles;
-use qbench_schema::result::{RunIdentity, RunResult};
+use qbench_schema::load::Tuning;
+use qbench_schema::result::{RunIdentity, RunResult, WireFloor};
 
 use super::background::{self, BackgroundRun};
 use super::measured::Measured;
@@ -40,6 +41,7 @@ struct RunContext<'a> {
     identity: &'a mut RunIdentity,
     progress: &'a mut dyn Progress,
     clock: RunClock,
+    wire_floor: Option<WireFloor>,
     notes: Vec<String>,
 }
 
@@ -85,7 +87,8 @@ pub(super) async fn carry_out(
     progress.step("measuring the harness's own floor");
     let (ceiling_jobs_s, floor_note) = floor::measure(request).await;
     let notes = floor_note.into_iter().collect();
-    let mut run = RunContext { request, files, interrupt, identity, progress, clock: RunClock::start(), notes };
+    let mut run =
+        RunContext { request, files, interrupt, identity, progress, clock: RunClock::start(), wire_floor: None, notes };
     let (capabilities, measured) = with_servers(&mut run).await?;
     Ok(figures::conclude(
         run.identity.clone(),
@@ -93,6 +96,7 @@ pub(super) async fn carry_out(
             in_process: !request.entry.engine.has_server,
             capabilities: &capabilities,
             ceiling_jobs_s,
+            wire_floor: run.wire_floor,
             notes: run.notes,
             measured,
         },
@@ -127,6 +131,10 @@ async fn with_queue(run: &mut RunContext<'_>, servers: &RunServers) -> anyhow::R
             return Err(error.into());
         }
     };
+    match floor::measure_wire(run.request, &queue.backend).await {
+        Ok(wire_floor) => run.wire_floor = wire_floor,
+        Err(error) => run.notes.push(format!("the floor of the wire could not be measured: {error:#}")),
+    }
     let outcome = with_background(run, &mut queue).await;
     let removed = queue.admin.teardown().await;
     run.note_trouble("the run's objects could not be removed", removed);
@@ -159,6 +167,10 @@ fn correct_identity(run: &mut RunContext<'_>, description: &Description) {
     run.identity.server_settings.clone_from(&description.settings);
     run.identity.queue_type = description.queue_type.to_owned();
     run.identity.durability = description.durability;
+    if run.request.given_url().is_some() && run.request.plan.workload.tuning == Tuning::Tuned {
+        run.notes
+            .push("tuned: the tables of the queue only; the server was given, and nothing of it is changed".to_owned());
+    }
     let asked = run.request.durability;
     if description.durability != asked {
         run.notes.push(format!(

@@ -314,6 +314,20 @@ pub struct Floor {
     pub ceiling_over_rate: f64,
 }
 
+/// What the client costs on this host (METHODOLOGY M8), measured just before the load: requests that do nothing (`SELECT 1`, `PING`), one
+/// after the other on each producer's connection, on the threads of the run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct WireFloor {
+    /// Connections that asked.
+    pub connections: u32,
+    /// Answers per second on all of them together.
+    pub requests_s: f64,
+    /// Mean time of one request, in microseconds, while all of them ask.
+    pub request_us: f64,
+    /// CPU of the harness per request, in microseconds.
+    pub harness_cpu_us_per_request: f64,
+}
+
 /// Share of one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerShare {

@@ -21,11 +21,11 @@ use crate::postgres::admin::Design;
 use crate::postgres::announced::AnnouncedStatement;
 use crate::postgres::arguments::Arguments;
 use crate::postgres::backend::{Consumers, PgBackend};
-use crate::postgres::client::{self, Client};
 use crate::postgres::connection::Link;
 use crate::postgres::depth;
 use crate::postgres::leased::give_back;
 use crate::postgres::rows;
+use crate::postgres::session_options::{self, SessionOptions};
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::SqlTexts;
 use crate::seam::{AckStatus, Acker, Consumer};
@@ -37,7 +37,9 @@ pub(crate) const ENTRY: Entry = Entry {
     summary: "what batch SQL replaced: a statement per job, completions behind advisory locks, statistics counted up",
     colour: Some([86, 180, 233]),
     options: &[
-        client::OPTION,
+        session_options::CLIENT,
+        session_options::PLANS,
+        session_options::CLAIM_COMMIT,
         OptionSpec {
             key: "lock",
             default: "session",
@@ -58,9 +60,12 @@ pub(crate) const ENTRY: Entry = Entry {
     ],
     // Transactions that count up shared rows deadlock whenever eight consumers ack at once, each time for the server's
     // deadlock_timeout: nothing that a suite can wait for. Tests of their own look at them.
-    variants: &[client::GENERAL, &[("lock", "transaction"), ("statistics", "append")], &[("statistics", "append")]],
+    variants: &[
+        &[("lock", "transaction"), ("statistics", "append")],
+        &[("statistics", "append"), ("pg_client", "sqlx")],
+    ],
     contract: &|options| {
-        Client::of(options)?;
+        SessionOptions::of(options)?;
         Options::of(options).map(|_| Capabilities {
             max_claim_batch: MAX_LOOP,
             max_ack_batch: MAX_LOOP,

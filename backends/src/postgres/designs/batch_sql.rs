@@ -25,12 +25,12 @@ use crate::postgres::admin::Design;
 use crate::postgres::announced::AnnouncedStatement;
 use crate::postgres::arguments::Array;
 use crate::postgres::backend::{Consumers, PgBackend};
-use crate::postgres::client::{self, Client};
 use crate::postgres::connection::Link;
 use crate::postgres::depth::{self, Share};
 use crate::postgres::leased;
 use crate::postgres::ownership;
 use crate::postgres::rows;
+use crate::postgres::session_options::{self, SessionOptions};
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, prepared};
 use crate::seam::Consumer;
@@ -42,7 +42,9 @@ pub(crate) const ENTRY: Entry = Entry {
     summary: "PgQueuer's design: batches by priority with retry of stale jobs, completion by one statement, statistics",
     colour: Some([204, 121, 167]),
     options: &[
-        client::OPTION,
+        session_options::CLIENT,
+        session_options::PLANS,
+        session_options::CLAIM_COMMIT,
         OptionSpec {
             key: "priorities",
             default: "1",
@@ -54,9 +56,9 @@ pub(crate) const ENTRY: Entry = Entry {
             help: "entrypoints that the jobs are spread over, 1 to 100; every worker serves all of them",
         },
     ],
-    variants: &[client::GENERAL, &[("priorities", "4"), ("entrypoints", "3")]],
+    variants: &[&[("priorities", "4"), ("entrypoints", "3"), ("pg_client", "sqlx")]],
     contract: &|options| {
-        Client::of(options)?;
+        SessionOptions::of(options)?;
         Options::of(options).map(Options::capabilities)
     },
     opener: &|config| Ok(Arc::new(open(config)?)),

@@ -1,28 +1,31 @@
-//! `delete_returning`: a claim takes the row out of the queue; done jobs go to an archive.
+//! `delete_returning`: a row leaves the queue by DELETE … RETURNING; done jobs are in an archive.
 //!
-//! Two contracts, chosen by the option `commit`. With `claim` the delete is committed at once: whoever vanishes takes the
+//! Three contracts, chosen by the option `commit`. With `claim` the delete is committed at once: whoever vanishes takes the
 //! job along (at most once). With `ack` the transaction stays open while the job runs: one job per connection, and the
-//! server puts it back when the connection ends (at least once).
+//! server puts it back when the connection ends (at least once). With `visibility` a claim hides the row until its lease ends,
+//! and the ack deletes it (at least once).
 
 mod committed;
 mod held;
+mod hidden;
 
 use std::sync::Arc;
 
 use qbench_schema::sql;
+use sqlx::SqlStr;
 
 use crate::capability::Capabilities;
 use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{Entry, OptionSpec};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::WorkerId;
 use crate::postgres::admin::Design;
-use crate::postgres::announced::{AnnouncedStatement, NotifyOne};
+use crate::postgres::announced::AnnouncedStatement;
 use crate::postgres::backend::{Consumers, PgBackend};
-use crate::postgres::client::{self, Client};
 use crate::postgres::depth;
+use crate::postgres::session_options::{self, ClaimCommit, SessionOptions};
 use crate::postgres::settings::Settings;
-use crate::postgres::sql_texts::{SqlTexts, prepared};
+use crate::postgres::sql_texts::SqlTexts;
 use crate::postgres::{MAX_BATCH, WAKES};
 use crate::seam::Consumer;
 
@@ -30,84 +33,127 @@ use crate::seam::Consumer;
 pub(crate) const ENTRY: Entry = Entry {
     id: "delete_returning",
     engine: crate::postgres::ENGINE,
-    summary: "claim = DELETE … RETURNING, done jobs to an archive; at most once, or at least once with commit=ack",
+    summary: "claim = DELETE … RETURNING, done jobs to an archive; at most once, or at least once with commit=ack or visibility",
     colour: Some([230, 159, 0]),
     options: &[
-        client::OPTION,
+        session_options::CLIENT,
+        session_options::PLANS,
+        session_options::CLAIM_COMMIT,
         OptionSpec {
             key: "commit",
             default: "claim",
-            help: "when the delete is committed: claim (at most once: a job whose worker vanishes is lost) or ack (at least \
-                   once: the transaction stays open while the job runs, one job per connection)",
+            help: "when the delete is committed: claim (at most once: a job whose worker vanishes is lost), ack (at least \
+                   once: the transaction stays open while the job runs, one job per connection) or visibility (at least once: the \
+                   claim hides the job until its lease ends, and the ack deletes it, as pgmq does)",
         },
     ],
-    variants: &[client::GENERAL, &[("commit", "ack")]],
+    variants: &[&[("commit", "ack"), ("pg_client", "sqlx")], &[("commit", "visibility")]],
     contract: &|options| {
-        Client::of(options)?;
-        is_at_ack(options).map(capabilities)
+        let claim_commit = SessionOptions::of(options)?.claim_commit;
+        let commit = Commit::of(options)?;
+        if claim_commit == ClaimCommit::Async && commit != Commit::Visibility {
+            return Err(Error::config(
+                "option claim_commit=async needs claims that are only leases, whose loss delivers a job again: with this backend \
+                 take commit=visibility, too",
+            ));
+        }
+        Ok(commit.capabilities())
     },
     opener: &|config| Ok(Arc::new(open(config)?)),
 };
 
 /// When the delete is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Commit {
-    /// By the claim.
-    AtClaim(Arc<committed::Statements>),
-    /// By the ack.
-    AtAck(Arc<held::Statements>),
+    Claim,
+    Ack,
+    Visibility,
 }
 
-fn open(config: &BackendConfig) -> Result<PgBackend<Commit>> {
-    let at_ack = is_at_ack(&config.options)?;
+impl Commit {
+    fn of(options: &BackendOptions) -> Result<Self> {
+        Ok(match options.choice("commit", &["claim", "ack", "visibility"])? {
+            "ack" => Commit::Ack,
+            "visibility" => Commit::Visibility,
+            _ => Commit::Claim,
+        })
+    }
+
+    fn capabilities(self) -> Capabilities {
+        match self {
+            Commit::Claim => Capabilities { sees_in_flight: false, ..Capabilities::taken_out(WAKES, MAX_BATCH) },
+            Commit::Ack => Capabilities::held_by_connection(WAKES, MAX_BATCH),
+            Commit::Visibility => crate::postgres::CONTRACT,
+        }
+    }
+}
+
+fn open(config: &BackendConfig) -> Result<PgBackend<Deletes>> {
+    let commit = Commit::of(&config.options)?;
     let settings = Settings::new(ENTRY.id, config)?;
     let sql = SqlTexts::new(&settings);
     let get = |name: &str| sql.get(sql::DELETE_RETURNING, name);
-    let tables = vec![settings.namespace.table("jobs"), settings.namespace.table("jobs_archive")];
-    let enqueued = if at_ack { "ready + done" } else { "NULL" };
-    let in_flight = sql.text(sql::DELETE_RETURNING, "in_flight");
+    let announced = |name: &str| AnnouncedStatement::named(&sql, sql::DELETE_RETURNING, name);
+    let (create, tables, waits, in_flight, census) = match commit {
+        Commit::Claim => ("create", &["jobs", "jobs_archive", "jobs_done"][..], "true", "in_flight", "census"),
+        Commit::Ack => ("create", &["jobs", "jobs_archive", "jobs_done"][..], "true", "in_flight", "census_held"),
+        Commit::Visibility => (
+            "create_visibility",
+            &["jobs", "jobs_archive"][..],
+            "visible_from = '-infinity'",
+            "in_flight_visibility",
+            "census_visibility",
+        ),
+    };
+    let tables: Vec<String> = tables.iter().map(|table| settings.namespace.table(table)).collect();
+    let in_flight = sql.text(sql::DELETE_RETURNING, in_flight);
     let design = Design {
         queue_type: ENTRY.id,
-        create: sql.text(sql::DELETE_RETURNING, "create"),
+        create: sql.text(sql::DELETE_RETURNING, create),
         storage: tables.clone(),
         tables,
-        release: at_ack.then(|| get("release_held")),
-        // Whatever is in the queue table waits.
-        depth: depth::statement(&sql, &["jobs".to_owned()], "true", &in_flight),
-        census: prepared(sql.filled(sql::DELETE_RETURNING, "census", &[("{enqueued}", enqueued)])),
+        release: (commit == Commit::Ack).then(|| get("release_held")),
+        depth: depth::statement(&sql, &["jobs".to_owned()], waits, &in_flight),
+        census: get(census),
         binding: None,
     };
-    let commit = if at_ack {
-        Commit::AtAck(Arc::new(held::Statements { claim: get("claim_held"), notify_one: NotifyOne::new(&settings) }))
-    } else {
-        let nack = AnnouncedStatement::named(&sql, sql::DELETE_RETURNING, "nack");
-        Commit::AtClaim(Arc::new(committed::Statements { claim: get("claim"), ack: get("ack"), nack }))
+    let consumers = match commit {
+        Commit::Claim => Deletes::ByClaim(Arc::new(committed::Statements {
+            claim: get("claim"),
+            ack: get("ack"),
+            nack: announced("nack"),
+        })),
+        Commit::Ack => Deletes::InTransaction(get("claim_held")),
+        Commit::Visibility => Deletes::ByAck(Arc::new(hidden::Statements {
+            claim: get("claim_visible"),
+            reclaim: get("reclaim"),
+            ack: get("archive"),
+            nack: announced("show"),
+        })),
     };
     Ok(PgBackend {
         id: ENTRY.id,
         enqueue: sql.get(sql::QUEUE, "enqueue"),
-        consumers: commit,
+        consumers,
         design: Arc::new(design),
         settings: Arc::new(settings),
     })
 }
 
-fn is_at_ack(options: &BackendOptions) -> Result<bool> {
-    Ok(options.choice("commit", &["claim", "ack"])? == "ack")
+/// Consumers, by who deletes.
+enum Deletes {
+    ByClaim(Arc<committed::Statements>),
+    InTransaction(SqlStr),
+    ByAck(Arc<hidden::Statements>),
 }
 
-fn capabilities(at_ack: bool) -> Capabilities {
-    match at_ack {
-        false => Capabilities { sees_in_flight: false, ..Capabilities::taken_out(WAKES, MAX_BATCH) },
-        true => Capabilities::held_by_connection(WAKES, MAX_BATCH),
-    }
-}
-
-impl Consumers for Commit {
+impl Consumers for Deletes {
     async fn open(&self, settings: &Arc<Settings>, id: WorkerId) -> Result<Consumer> {
         let worker = id.0.cast_signed();
         match self {
-            Commit::AtClaim(statements) => committed::open(settings, statements, worker).await,
-            Commit::AtAck(statements) => held::open(settings, statements, worker).await,
+            Deletes::ByClaim(statements) => committed::open(settings, statements, worker).await,
+            Deletes::InTransaction(claim) => held::open(settings, claim, worker).await,
+            Deletes::ByAck(statements) => hidden::open(settings, statements, worker).await,
         }
     }
 }

@@ -17,10 +17,10 @@ use crate::job::{Lease, WorkerId};
 use crate::postgres::admin::Design;
 use crate::postgres::backend::{Consumers, PgBackend};
 use crate::postgres::binding::{Binding, Serving};
-use crate::postgres::client::{self, Client};
 use crate::postgres::depth;
 use crate::postgres::leased::{self, Session, Statements};
 use crate::postgres::rows;
+use crate::postgres::session_options::{self, SessionOptions};
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, UNION, prepared};
 use crate::seam::Consumer;
@@ -32,7 +32,9 @@ pub(crate) const ENTRY: Entry = Entry {
     summary: "skip_locked over hash partitions; workers bound to partitions, partition tables addressed directly",
     colour: Some([0, 158, 115]),
     options: &[
-        client::OPTION,
+        session_options::CLIENT,
+        session_options::PLANS,
+        session_options::CLAIM_COMMIT,
         OptionSpec { key: "partitions", default: "16", help: "number of hash partitions, 1 to 256" },
         OptionSpec {
             key: "steal",
@@ -40,9 +42,9 @@ pub(crate) const ENTRY: Entry = Entry {
             help: "whether a worker that finds nothing in its own partitions looks into the others: true or false",
         },
     ],
-    variants: &[client::GENERAL, &[("partitions", "32")], &[("steal", "true")]],
+    variants: &[&[("partitions", "32"), ("pg_client", "sqlx")], &[("steal", "true")]],
     contract: &|options| {
-        Client::of(options)?;
+        SessionOptions::of(options)?;
         Options::of(options).map(|_| Capabilities { order: Order::FifoPerPartition, ..leased::CONTRACT })
     },
     opener: &|config| Ok(Arc::new(open(config)?)),

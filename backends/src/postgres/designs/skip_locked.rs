@@ -11,9 +11,9 @@ use crate::error::Result;
 use crate::job::{Lease, WorkerId};
 use crate::postgres::admin::Design;
 use crate::postgres::backend::{Consumers, PgBackend};
-use crate::postgres::client::{self, Client};
 use crate::postgres::depth;
 use crate::postgres::leased::{self, Session, Statements};
+use crate::postgres::session_options::{self, SessionOptions};
 use crate::postgres::settings::Settings;
 use crate::postgres::sql_texts::{SqlTexts, prepared};
 use crate::seam::Consumer;
@@ -24,9 +24,9 @@ pub(crate) const ENTRY: Entry = Entry {
     engine: crate::postgres::ENGINE,
     summary: "one table with a status column; SELECT … FOR UPDATE SKIP LOCKED; done jobs stay in it",
     colour: Some([0, 114, 178]),
-    options: &[client::OPTION],
-    variants: &[client::GENERAL],
-    contract: &|options| Client::of(options).map(|_| leased::CONTRACT),
+    options: &[session_options::CLIENT, session_options::PLANS, session_options::CLAIM_COMMIT],
+    variants: &[&[("claim_commit", "async"), ("pg_client", "sqlx"), ("plans", "pinned")]],
+    contract: &|options| SessionOptions::of(options).map(|_| leased::CONTRACT),
     opener: &|config| Ok(Arc::new(open(config)?)),
 };
 

@@ -146,6 +146,11 @@ impl Producer for ListProducer {
             _ => Err(self.queue.link.unexpected(OPERATION, &format!("{reply:?} to {} jobs", jobs.len()))),
         }
     }
+
+    async fn ask_for_nothing(&mut self) -> Result<bool> {
+        self.queue.link.ping().await?;
+        Ok(true)
+    }
 }
 
 struct ListLook {

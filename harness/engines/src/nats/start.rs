@@ -134,7 +134,7 @@ fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
     if options.durability == Durability::D2 {
         ours.insert(format!("{JETSTREAM}sync_interval"), "always".to_owned());
     }
-    with_asked("NATS", RESERVED, ours, &options.settings)
+    with_asked("NATS", qbench_backends::nats::ENGINE, RESERVED, ours, options)
 }
 
 /// The settings that say where the server is.

@@ -149,7 +149,7 @@ fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
         ("fsync", "on".to_owned()),
         ("synchronous_commit", synchronous_commit.to_owned()),
     ]);
-    with_asked("PostgreSQL", RESERVED, ours, &options.settings)
+    with_asked("PostgreSQL", qbench_backends::postgres::ENGINE, RESERVED, ours, options)
 }
 
 /// Room for the connections of the run, and for those that nobody planned.

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use nix::sys::signal::Signal;
-use qbench_backends::ServerUrl;
+use qbench_backends::{EngineKind, ServerUrl};
 
 use super::child::{ChildSpec, GuardedChild, spawn_under};
 use super::error::{Error, Result};
 use super::private_dir::PrivateDir;
 use super::programs::{Programs, Version};
-use super::server::{OwnServer, Server};
+use super::server::{OwnServer, Server, StartOptions};
 
 /// Starts are repeated this often when somebody took the chosen port first.
 const PORT_ATTEMPTS: u32 = 5;
@@ -230,11 +230,13 @@ pub(crate) fn named<const COUNT: usize>(settings: [(&str, String); COUNT]) -> BT
 /// [`Error::Config`] naming setting, `product` and reason.
 pub(crate) fn with_asked(
     product: &str,
+    engine: EngineKind,
     reserved: &[(&str, &str)],
     mut ours: BTreeMap<String, String>,
-    asked: &BTreeMap<String, String>,
+    options: &StartOptions,
 ) -> Result<BTreeMap<String, String>> {
-    for (key, value) in asked {
+    ours.extend(engine.tuned(options.tuning).map(|(key, value)| (key.to_owned(), value)));
+    for (key, value) in &options.settings {
         if let Some((key, reason)) = reserved.iter().find(|(reserved, _)| key.eq_ignore_ascii_case(reserved)) {
             return Err(Error::Config(format!("the setting {key} of a private {product} cannot be changed: {reason}")));
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use qbench_backends::ServerUrl;
 use qbench_ground::pinning::Cores;
+use qbench_schema::load::Tuning;
 use qbench_schema::result::Durability;
 
 use super::error::{Error, Result};
@@ -15,6 +16,8 @@ use super::error::{Error, Result};
 pub struct StartOptions {
     /// What it promises to keep in a crash.
     pub durability: Durability,
+    /// How it is set on top of that.
+    pub tuning: Tuning,
     /// Settings of the product on top of ours, which they replace.
     pub settings: BTreeMap<String, String>,
     /// Where the private directory is made; `None`: `$QBENCH_TMPDIR`, else `$TMPDIR`, else `/tmp`.
@@ -28,7 +31,14 @@ pub struct StartOptions {
 impl StartOptions {
     /// A server of this class, all else as usual.
     pub fn new(durability: Durability) -> Self {
-        StartOptions { durability, settings: BTreeMap::new(), base_dir: None, connections: 0, cores: None }
+        StartOptions {
+            durability,
+            tuning: Tuning::Stock,
+            settings: BTreeMap::new(),
+            base_dir: None,
+            connections: 0,
+            cores: None,
+        }
     }
 }
 

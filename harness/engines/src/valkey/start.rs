@@ -108,7 +108,7 @@ fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
     };
     let ours = [("save", "\"\""), ("appendonly", appendonly), ("appendfsync", appendfsync), ("daemonize", "no")];
     let ours = named(ours.map(|(key, value)| (key, value.to_owned())));
-    with_asked("Valkey", RESERVED, ours, &options.settings)
+    with_asked("Valkey", qbench_backends::valkey::ENGINE, RESERVED, ours, options)
 }
 
 /// The settings that say where the server is. The path needs quotes where it holds a space.

@@ -1,13 +1,11 @@
 //! Against `pgbench -M prepared`, driving the very statements of `skip_locked` at equal connections.
 
-use std::ffi::OsString;
 use std::future::Future;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use qbench_backends::postgres::wire_floor;
 use qbench_backends::{AckStatus, Acker, Claimer, Consumer, JobId, Lease, NewJob, ProducerId, WorkerId};
 use qbench_engines::background::Libpq;
 use qbench_engines::postgres::PostgresServer;
@@ -67,9 +65,9 @@ fn compare_on(runtime: &tokio::runtime::Runtime, server: &PostgresServer) -> any
     );
     let mut sides = Sides::default();
     for _ in 0..TURNS {
-        sides.thin.push(nothing(server, "thin")?);
+        sides.thin.push(produce(server, "thin", Request::Nothing)?);
         sides.pgbench.push(pgbench.nothing()?);
-        sides.sqlx.push(nothing(server, "sqlx")?);
+        sides.sqlx.push(produce(server, "sqlx", Request::Nothing)?);
     }
     compare_turns(&mut table, "SELECT 1", &sides);
 
@@ -78,11 +76,11 @@ fn compare_on(runtime: &tokio::runtime::Runtime, server: &PostgresServer) -> any
     let flags = ["--scenario", "enqueue", "--producers", &connections, "--enqueue-batch", "1", "--workers", "2"];
     let flags = [&COMMON[..], &flags, &["--duration", &length]].concat();
     for _ in 0..TURNS {
-        sides.thin.push(enqueue(server, "thin")?);
+        sides.thin.push(produce(server, "thin", Request::Enqueue)?);
         runtime.block_on(admin.reset())?;
         sides.pgbench.push(pgbench.enqueue()?);
         runtime.block_on(admin.reset())?;
-        sides.sqlx.push(enqueue(server, "sqlx")?);
+        sides.sqlx.push(produce(server, "sqlx", Request::Enqueue)?);
         runtime.block_on(admin.reset())?;
         sides.run.push(peer::turn_of(&peer::qbench(&flags, own)?));
     }
@@ -146,15 +144,8 @@ where
 /// Connections of a thread.
 const OF_A_THREAD: u32 = (CONNECTIONS / THREADS) as u32;
 
-/// A statement that does nothing.
-fn nothing(server: &PostgresServer, client: &str) -> anyhow::Result<Turn> {
-    let config = peer::config(Some(server.url()), DURABILITY, &[("pg_client", client)]);
-    let length = Duration::from_secs(TURN_S);
-    alone(async |_| Ok((wire_floor(&config, OF_A_THREAD, length).await?, length)))
-}
-
-/// The producers of `skip_locked`, one job at a time.
-fn enqueue(server: &PostgresServer, client: &str) -> anyhow::Result<Turn> {
+/// The producers of `skip_locked`: a statement that does nothing, or one job at a time.
+fn produce(server: &PostgresServer, client: &str, request: Request) -> anyhow::Result<Turn> {
     let backend = peer::backend("skip_locked", Some(server.url()), DURABILITY, &[("pg_client", client)])?;
     let payload = bytes::Bytes::from(vec![0xA5; PAYLOAD_BYTES]);
     alone(async |_| {
@@ -168,7 +159,10 @@ fn enqueue(server: &PostgresServer, client: &str) -> anyhow::Result<Turn> {
             async move {
                 let mut jobs = 0;
                 while begin.elapsed() < Duration::from_secs(TURN_S) {
-                    producer.enqueue(std::slice::from_ref(&job)).await?;
+                    match request {
+                        Request::Nothing => drop(producer.ask_for_nothing().await?),
+                        Request::Enqueue => producer.enqueue(std::slice::from_ref(&job)).await?,
+                    }
                     jobs += 1;
                 }
                 Ok(jobs)
@@ -176,6 +170,13 @@ fn enqueue(server: &PostgresServer, client: &str) -> anyhow::Result<Turn> {
         });
         Ok((jobs.await?, begin.elapsed()))
     })
+}
+
+/// What a producer asks for.
+#[derive(Clone, Copy)]
+enum Request {
+    Nothing,
+    Enqueue,
 }
 
 /// The workers of `skip_locked`, which claim the next job while they ack one: both their connections are in use.
@@ -284,8 +285,8 @@ impl Pgbench<'_> {
             .replace("$1::bigint", ":limit::bigint")
             .replace("$2::integer", ":worker::integer")
             .replace("$3::float8", ":lease::float8");
-        let ack = fill_in(sql::LEASED.statement("ack"))
-            .replace("$1::bigint[]", "ARRAY[:id]::bigint[]")
+        let ack = fill_in(sql::LEASED.statement("ack_one"))
+            .replace("$1::bigint", ":id::bigint")
             .replace("$2::integer", ":attempt::integer");
         let claim = claim.trim_end().trim_end_matches(';');
         std::fs::write(&self.consume, format!("{claim} \\gset\n{ack}"))?;
@@ -315,10 +316,8 @@ impl Pgbench<'_> {
         for (variable, value) in Libpq::of(self.server.url())?.variables() {
             command.env(variable, value);
         }
-        // What the harness's own sessions are set to, so that both have the same plans.
-        let pinned: OsString =
-            "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off -c synchronous_commit=off".into();
-        command.env("PGOPTIONS", pinned);
+        // What the harness's own sessions are set to, so that both have the same commits.
+        command.env("PGOPTIONS", "-c synchronous_commit=off");
         let (said, cpu_s) = peer::run(&mut command)?;
         let figure = |label: &str| {
             let line = said

@@ -1,4 +1,4 @@
-//! `commit = claim`: the job leaves the server with its claim.
+//! `commit = claim`: the job leaves the queue with its claim, for the archive.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use crate::job::Lease;
 use crate::postgres::announced::AnnouncedStatement;
 use crate::postgres::arguments::Array;
 use crate::postgres::connection::Link;
+use crate::postgres::leased::give_back;
 use crate::postgres::rows;
 use crate::postgres::settings::Settings;
 use crate::seam::{AckStatus, Acker, Consumer};
@@ -25,8 +26,8 @@ pub(super) struct Statements {
 /// Both sides of a worker, each on a connection of its own.
 pub(super) async fn open(settings: &Arc<Settings>, statements: &Arc<Statements>, worker: i32) -> Result<Consumer> {
     let (claims, acks) = Link::two(settings).await?;
-    let queue = Queue { link: claims, statements: Arc::clone(statements) };
-    let archive = Archive { link: acks, statements: Arc::clone(statements), worker, returned: Vec::new() };
+    let queue = Queue { link: claims, statements: Arc::clone(statements), worker };
+    let archive = Archive { link: acks, statements: Arc::clone(statements), returned: Vec::new() };
     Ok(Consumer { claimer: settings.claimer(queue), acker: Box::new(archive) })
 }
 
@@ -34,11 +35,12 @@ pub(super) async fn open(settings: &Arc<Settings>, statements: &Arc<Statements>,
 struct Queue {
     link: Link,
     statements: Arc<Statements>,
+    worker: i32,
 }
 
 impl Look for Queue {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
-        let arguments = (rows::limit(limit),);
+        let arguments = (rows::limit(limit), self.worker);
         rows::fetch(&mut self.link, "claim", &self.statements.claim, arguments, 0, out).await
     }
 }
@@ -47,7 +49,6 @@ impl Look for Queue {
 struct Archive {
     link: Link,
     statements: Arc<Statements>,
-    worker: i32,
     /// Scratch of one ack, kept to spare its allocation.
     returned: Vec<i64>,
 }
@@ -58,29 +59,13 @@ impl Acker for Archive {
         if leases.is_empty() {
             return Ok(());
         }
-        let arguments = (
-            Array(leases.iter().map(rows::id)),
-            Array(leases.iter().map(|lease| rows::job_column(lease.job))),
-            Array(leases.iter().map(rows::attempt)),
-            Array(leases.iter().map(|lease| &*lease.payload)),
-            self.worker,
-        );
+        let arguments = (Array(leases.iter().map(rows::id)),);
         rows::fetch_ids(&mut self.link, "ack", &self.statements.ack, arguments, &mut self.returned).await?;
         rows::statuses(leases, &mut self.returned, out);
         Ok(())
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
-        if leases.is_empty() {
-            return Ok(());
-        }
-        let arguments = (
-            Array(leases.iter().map(rows::id)),
-            Array(leases.iter().map(|lease| rows::job_column(lease.job))),
-            Array(leases.iter().map(rows::attempt)),
-            Array(leases.iter().map(|lease| &*lease.payload)),
-        );
-        self.statements.nack.run(&mut self.link, "nack", arguments).await?;
-        Ok(())
+        give_back(&mut self.link, &self.statements.nack, leases).await
     }
 }

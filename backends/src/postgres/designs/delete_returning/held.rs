@@ -15,20 +15,12 @@ use crate::postgres::rows;
 use crate::postgres::settings::{Role, Settings};
 use crate::seam::{AckStatus, Acker, Consumer};
 
-/// The statements of consumers.
-pub(super) struct Statements {
-    pub(super) claim: SqlStr,
-    /// Tells waiting consumers of a job that a rollback made ready.
-    pub(super) notify_one: NotifyOne,
-}
-
 /// Both sides of a worker, on one connection: the ack ends the transaction of the claim.
-pub(super) async fn open(settings: &Arc<Settings>, statements: &Arc<Statements>, worker: i32) -> Result<Consumer> {
+pub(super) async fn open(settings: &Arc<Settings>, claim: &SqlStr, worker: i32) -> Result<Consumer> {
     let link = Link::open(settings, Role::Consumer).await?;
     let session = Arc::new(Mutex::new(Session { link, held: None, deliveries: 0 }));
-    let queue = Queue { session: Arc::clone(&session), statements: Arc::clone(statements), worker };
-    let settler = Settler { session, statements: Arc::clone(statements) };
-    Ok(Consumer { claimer: settings.claimer(queue), acker: Box::new(settler) })
+    let queue = Queue { session: Arc::clone(&session), claim: claim.clone(), worker };
+    Ok(Consumer { claimer: settings.claimer(queue), acker: Box::new(Settler(session)) })
 }
 
 /// The connection and the job that its open transaction holds.
@@ -83,7 +75,7 @@ impl Session {
 /// The queue table as one worker claims from it.
 struct Queue {
     session: Arc<Mutex<Session>>,
-    statements: Arc<Statements>,
+    claim: SqlStr,
     worker: i32,
 }
 
@@ -95,20 +87,17 @@ impl Look for Queue {
                            ack or nack it first, or use a consumer of its own for every job";
             return Err(session.link.error(ErrorKind::Config, "claim", message));
         }
-        session.take(&self.statements.claim, self.worker, out).await
+        session.take(&self.claim, self.worker, out).await
     }
 }
 
 /// Ends the transaction one way or the other.
-struct Settler {
-    session: Arc<Mutex<Session>>,
-    statements: Arc<Statements>,
-}
+struct Settler(Arc<Mutex<Session>>);
 
 #[async_trait]
 impl Acker for Settler {
     async fn ack(&mut self, leases: &[Lease], out: &mut Vec<AckStatus>) -> Result<()> {
-        let mut session = self.session.lock().await;
+        let mut session = self.0.lock().await;
         for lease in leases {
             out.push(if session.holds(lease) {
                 session.end("ack", "COMMIT").await?;
@@ -121,11 +110,12 @@ impl Acker for Settler {
     }
 
     async fn nack(&mut self, leases: &[Lease]) -> Result<()> {
-        let mut session = self.session.lock().await;
+        let mut session = self.0.lock().await;
         for lease in leases {
             if session.holds(lease) {
                 session.end("nack", "ROLLBACK").await?;
-                self.statements.notify_one.run(&mut session.link).await;
+                // A rollback made the job ready.
+                NotifyOne::run(&mut session.link).await;
             }
         }
         Ok(())

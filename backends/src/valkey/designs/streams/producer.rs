@@ -64,4 +64,9 @@ impl Producer for StreamsProducer {
             .with_code(refusal.count_key())),
         }
     }
+
+    async fn ask_for_nothing(&mut self) -> Result<bool> {
+        self.link.ping().await?;
+        Ok(true)
+    }
 }
