@@ -41,7 +41,11 @@ impl NotifyOne {
 }
 
 /// A statement that makes jobs ready, and says so where consumers wait to be told.
-pub(super) struct AnnouncedStatement(SqlStr);
+pub(super) struct AnnouncedStatement {
+    statement: SqlStr,
+    /// Whether it returns what there is to be told.
+    is_told: bool,
+}
 
 impl AnnouncedStatement {
     /// Statement `name` of `file`, one INSERT or UPDATE without RETURNING that makes jobs ready.
@@ -52,14 +56,15 @@ impl AnnouncedStatement {
     /// `change` is one INSERT or UPDATE without RETURNING.
     pub(super) fn new(settings: &Settings, change: &SqlStr) -> Self {
         let tell = match &settings.notifying {
-            Notifying::Nobody => return AnnouncedStatement(change.clone()),
+            Notifying::Nobody => return AnnouncedStatement { statement: change.clone(), is_told: false },
             Notifying::EachStatement(_) => "tell_now",
             Notifying::Limited(_) => "tell_later",
         };
         let texts = SqlTexts::new(settings);
         let tell = texts.filled(sql::QUEUE, tell, &[("{channel}", settings.channel())]);
         let change = change.as_str().trim_end().trim_end_matches(';');
-        AnnouncedStatement(prepared(texts.filled(sql::QUEUE, "announce", &[("{change}", change), ("{tell}", &tell)])))
+        let statement = prepared(texts.filled(sql::QUEUE, "announce", &[("{change}", change), ("{tell}", &tell)]));
+        AnnouncedStatement { statement, is_told: true }
     }
 
     /// Runs it and returns how many jobs it made ready.
@@ -69,13 +74,13 @@ impl AnnouncedStatement {
         what: &'static str,
         arguments: impl Arguments + Send,
     ) -> Result<u64> {
-        let settings = link.settings();
-        if let Notifying::Nobody = settings.notifying {
-            return link.run(what, &self.0, arguments, |_| Ok(())).await;
+        if !self.is_told {
+            return link.run(what, &self.statement, arguments, |_| Ok(())).await;
         }
+        let settings = link.settings();
         let (mut jobs, mut told) = (0, String::new());
         let is_owed = matches!(settings.notifying, Notifying::Limited(_));
-        link.run(what, &self.0, arguments, |row| {
+        link.run(what, &self.statement, arguments, |row| {
             jobs = row.get::<i64>(0)?.unsigned_abs();
             if is_owed {
                 told = row.get(1)?;

@@ -161,7 +161,8 @@ fn needs_background_server(request: &RunRequest) -> bool {
     request.plan.scenario.background.is_some() && request.entry.engine != background::ENGINE.kind()
 }
 
-/// Connections that the run has open at once to the server of `role`. To the one under test: one per producer, up to two per job
+/// Connections that the run has open at once to the server of `role`. To the one under test: one per producer, as many that measured
+/// the floor of the wire and may still be closing, up to two per job
 /// that a worker works on (claims and acks; a claim that holds a transaction has a consumer of its own), the listener, the
 /// control sides, the monitors. To the PostgreSQL of the background load: its clients, and ours that prepare it.
 fn connections(request: &RunRequest, role: Role) -> u32 {
@@ -170,7 +171,7 @@ fn connections(request: &RunRequest, role: Role) -> u32 {
     let workload = &request.plan.workload;
     let of_the_queue = match role {
         Role::Server => {
-            workload.producers.get() + OF_A_SLOT * workload.workers.get() * workload.worker.concurrency.get()
+            2 * workload.producers.get() + OF_A_SLOT * workload.workers.get() * workload.worker.concurrency.get()
         }
         Role::Background | Role::Harness => 0,
     };
