@@ -15,6 +15,13 @@ ALTER TABLE {table} SET (
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 5000
 );
 
+-- name: analyze
+-- Statistics of {table}, once it has more than a few pages. Plans made with the statistics of a nearly empty table read all of it, and are
+-- kept while it grows; without any, the planner assumes ten pages, and takes the index.
+DO $$ BEGIN
+    IF pg_relation_size('{table}') >= 32 * current_setting('block_size')::bigint THEN ANALYZE {table}; END IF;
+END $$;
+
 -- name: enqueue
 -- $1 job numbers, $2 payloads. One statement for one job and for ten thousand: all or nothing, one round trip.
 INSERT INTO {schema}.jobs (job, payload)

@@ -109,7 +109,8 @@ impl Admin for PgAdmin {
 
     async fn settle(&mut self) -> Result<()> {
         let limit = self.maintenance_limit();
-        let analyze = format!("ANALYZE {};", self.design.tables.join(", "));
+        let analyze = |table: &String| sql::QUEUE.statement("analyze").replace("{table}", table);
+        let analyze = self.design.storage.iter().map(analyze).collect::<Vec<_>>().join("\n");
         self.link.run_script(limit, "analyze the queue's tables", analyze).await?;
         match self.link.run_script(limit, "checkpoint", "CHECKPOINT".to_owned()).await {
             // A role without pg_checkpoint: the server's next checkpoint may then fall into the window, and db_stats shows it.
