@@ -27,6 +27,8 @@ pub struct EngineKind {
     pub probe: &'static dyn Probe,
     /// What `--tuning tuned` sets, on a server of ours or in the sessions of an embedded database.
     pub tuned: &'static [TunedSetting],
+    /// What of a queue is tuned on any server, given ones included, if anything: a phrase.
+    pub tuned_objects: Option<&'static str>,
 }
 
 /// A setting that somebody would make who knows the product and this kind of load (METHODOLOGY F5). None of them lowers what survives
@@ -34,20 +36,20 @@ pub struct EngineKind {
 pub struct TunedSetting {
     /// As the product calls it.
     pub name: &'static str,
-    /// Its value on this machine.
-    pub value: fn() -> String,
+    /// Its value for a server with so many cores.
+    pub value: fn(usize) -> String,
     /// Why, in a sentence.
     pub why: &'static str,
 }
 
 impl EngineKind {
-    /// Names and values of what `tuning` sets.
-    pub fn tuned(&self, tuning: Tuning) -> impl Iterator<Item = (&'static str, String)> {
+    /// Names and values of what `tuning` sets where the server has so many `cores`.
+    pub fn tuned(&self, tuning: Tuning, cores: usize) -> impl Iterator<Item = (&'static str, String)> {
         let settings = match tuning {
             Tuning::Stock => &[],
             Tuning::Tuned => self.tuned,
         };
-        settings.iter().map(|setting| (setting.name, (setting.value)()))
+        settings.iter().map(move |setting| (setting.name, (setting.value)(cores)))
     }
 }
 

@@ -109,7 +109,7 @@ SELECT pg_advisory_unlock(hashtext('{schema}'), ($1::bigint & 2147483647)::integ
 UPDATE {schema}.jobs AS jobs
 SET status = 0, updated = NULL
 FROM unnest($1::bigint[], $2::integer[]) AS lease (id, attempt)
-WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = lease.id AND jobs.attempt = lease.attempt AND jobs.updated IS NOT NULL;
+WHERE jobs.id = ANY (ARRAY(SELECT unnest($1::bigint[]))) AND jobs.id = lease.id AND jobs.attempt = lease.attempt AND jobs.updated IS NOT NULL;
 
 -- name: in_flight
 SELECT count(*) FROM {schema}.jobs WHERE status = 1

@@ -83,16 +83,16 @@ FROM unnest($1::bigint[], $2::bytea[]) AS new (job, payload);
 -- because that is where new jobs of a higher one are.
 WITH stale AS MATERIALIZED (
     SELECT id FROM {schema}.jobs
-    WHERE $3::float8 IS NOT NULL
+    WHERE (SELECT $3::float8) IS NOT NULL
       AND status = 'picked' AND updated < now() - make_interval(secs => $3::float8) AND entrypoint = ANY ($2::text[])
     ORDER BY updated
-    LIMIT $1::bigint
+    LIMIT (SELECT $1::bigint)
     FOR UPDATE SKIP LOCKED
 ), queued AS MATERIALIZED (
     SELECT id FROM {schema}.jobs
     WHERE status = 'queued' AND (-priority, id) >= ($4::integer, $5::bigint) AND entrypoint = ANY ($2::text[])
     ORDER BY -priority, id
-    LIMIT $1::bigint - (SELECT count(*) FROM stale)
+    LIMIT (SELECT $1::bigint) - (SELECT count(*) FROM stale)
     FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE {schema}.jobs
@@ -109,7 +109,7 @@ WITH stale AS MATERIALIZED (
     SELECT id FROM {schema}.jobs
     WHERE status = 'picked' AND updated < now() - make_interval(secs => $3::float8) AND entrypoint = ANY ($2::text[])
     ORDER BY updated
-    LIMIT $1::bigint
+    LIMIT (SELECT $1::bigint)
     FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE {schema}.jobs
@@ -127,8 +127,8 @@ SELECT id, attempt, job, payload FROM taken ORDER BY priority DESC, id;
 -- index and everything dead in it.
 WITH settled AS (
     DELETE FROM {schema}.jobs AS jobs
-    USING unnest($1::bigint[], $2::integer[], $3::text[]) AS lease (id, attempt, result)
-    WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = lease.id AND jobs.attempt = lease.attempt AND jobs.status <> 'queued'
+    USING unnest((SELECT $1::bigint[]), (SELECT $2::integer[]), (SELECT $3::text[])) AS lease (id, attempt, result)
+    WHERE jobs.id = ANY (ARRAY(SELECT unnest($1::bigint[]))) AND jobs.id = lease.id AND jobs.attempt = lease.attempt AND jobs.status <> 'queued'
     RETURNING jobs.id, jobs.priority, jobs.entrypoint, lease.result::{schema}.job_result AS result
 ), counted AS (
     INSERT INTO {schema}.statistics AS statistics (second, jobs, worker, priority, result, entrypoint)
@@ -145,7 +145,7 @@ SELECT id FROM settled;
 UPDATE {schema}.jobs AS jobs
 SET status = 'queued', updated = now()
 FROM unnest($1::bigint[], $2::integer[]) AS lease (id, attempt)
-WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = lease.id AND jobs.attempt = lease.attempt AND jobs.status <> 'queued';
+WHERE jobs.id = ANY (ARRAY(SELECT unnest($1::bigint[]))) AND jobs.id = lease.id AND jobs.attempt = lease.attempt AND jobs.status <> 'queued';
 
 -- name: in_flight
 -- What depth counts as claimed: never more than the workers hold, and all of it in the partial index.

@@ -64,7 +64,7 @@ CREATE {unlogged} TABLE {schema}.jobs_archive (
 WITH picked AS MATERIALIZED (
     SELECT id FROM {schema}.jobs
     ORDER BY id
-    LIMIT $1::bigint
+    LIMIT (SELECT $1::bigint)
     FOR UPDATE SKIP LOCKED
 ), taken AS (
     DELETE FROM {schema}.jobs
@@ -90,7 +90,7 @@ RETURNING id;
 INSERT INTO {schema}.jobs (id, job, attempt, payload)
 SELECT archive.id, archive.job, archive.attempt, archive.payload
 FROM unnest($1::bigint[], $2::integer[]) AS lease (id, attempt), {schema}.jobs_archive AS archive
-WHERE archive.id = ANY ($1::bigint[]) AND archive.id = lease.id AND archive.attempt = lease.attempt
+WHERE archive.id = ANY (ARRAY(SELECT unnest($1::bigint[]))) AND archive.id = lease.id AND archive.attempt = lease.attempt
   AND NOT EXISTS (SELECT FROM {schema}.jobs_done AS done WHERE done.id = archive.id)
 ON CONFLICT (id) DO NOTHING;
 
@@ -129,7 +129,7 @@ WITH picked AS MATERIALIZED (
     SELECT id FROM {schema}.jobs
     WHERE visible_from <= now()
     ORDER BY id
-    LIMIT $1::bigint
+    LIMIT (SELECT $1::bigint)
     FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE {schema}.jobs
@@ -145,7 +145,7 @@ WITH picked AS MATERIALIZED (
     SELECT id FROM {schema}.jobs
     WHERE visible_from > '-infinity' AND visible_from <= now()
     ORDER BY visible_from
-    LIMIT $1::bigint
+    LIMIT (SELECT $1::bigint)
     FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE {schema}.jobs
@@ -161,8 +161,8 @@ SELECT id, attempt, job, payload FROM taken ORDER BY id;
 -- primary key.
 WITH settled AS (
     DELETE FROM {schema}.jobs AS jobs
-    USING unnest($1::bigint[], $2::integer[]) AS lease (id, attempt)
-    WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = lease.id AND jobs.attempt = lease.attempt
+    USING unnest((SELECT $1::bigint[]), (SELECT $2::integer[])) AS lease (id, attempt)
+    WHERE jobs.id = ANY (ARRAY(SELECT unnest($1::bigint[]))) AND jobs.id = lease.id AND jobs.attempt = lease.attempt
       AND jobs.visible_from > '-infinity'
     RETURNING jobs.id, jobs.job, jobs.attempt, jobs.payload
 )
@@ -175,7 +175,7 @@ RETURNING id;
 UPDATE {schema}.jobs AS jobs
 SET visible_from = '-infinity'
 FROM unnest($1::bigint[], $2::integer[]) AS lease (id, attempt)
-WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = lease.id AND jobs.attempt = lease.attempt
+WHERE jobs.id = ANY (ARRAY(SELECT unnest($1::bigint[]))) AND jobs.id = lease.id AND jobs.attempt = lease.attempt
   AND jobs.visible_from > '-infinity';
 
 -- name: in_flight

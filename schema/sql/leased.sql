@@ -7,12 +7,14 @@
 -- Life of a row: ready (0) -> in_flight (1) -> done (2), or dead (3) when its work failed. nack and nothing else takes it
 -- from in_flight back to ready. Done and dead rows stay in the table.
 --
--- Two things shape every hot statement:
+-- Three things shape every hot statement:
 --   * They must keep a good plan when they were first planned on an empty table, because a worker prepares them before
 --     the first job exists. So rows are addressed by `id = ANY (...)`, which has one sensible plan (a probe of the primary
 --     key per id) whatever the statistics say; a join with unnest() can be turned round and then reads the whole index.
 --   * The rows to take are picked in a MATERIALIZED CTE, so that LIMIT is evaluated once. As a plain IN (SELECT ... LIMIT)
 --     the planner may execute it more than once and claim more rows than the limit.
+--   * Lengths of arrays and limits stand in subqueries. A planner that sees them expects another number of rows at every call, finds
+--     no plan for all of them as cheap as one for this call, and plans every call anew.
 
 -- name: claim
 -- $1 limit, $2 worker, $3 lease in seconds.
@@ -20,7 +22,7 @@ WITH picked AS MATERIALIZED (
     SELECT id FROM {schema}.{table}
     WHERE status = 0
     ORDER BY id
-    LIMIT $1::bigint
+    LIMIT (SELECT $1::bigint)
     FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE {schema}.{table}
@@ -36,15 +38,7 @@ SELECT id, attempt, job, payload FROM taken ORDER BY id;
 -- planner, which then may scan that index and everything dead in it instead of probing the primary key.
 UPDATE {schema}.{table}
 SET status = 2, lease_until = NULL
-WHERE id = ANY ($1::bigint[]) AND attempt = $2::integer AND lease_until IS NOT NULL
-RETURNING id;
-
--- name: ack_one
--- $1 id, $2 attempt: the ack of one job alone, as anybody would write it. A plan for any id is as good as one for this id, so the
--- server soon stops to plan every call; with an array of unknown length it never does.
-UPDATE {schema}.{table}
-SET status = 2, lease_until = NULL
-WHERE id = $1::bigint AND attempt = $2::integer AND lease_until IS NOT NULL
+WHERE id = ANY (ARRAY(SELECT unnest($1::bigint[]))) AND attempt = $2::integer AND lease_until IS NOT NULL
 RETURNING id;
 
 -- name: ack_mixed
@@ -54,7 +48,7 @@ RETURNING id;
 UPDATE {schema}.jobs AS jobs
 SET status = lease.status, lease_until = NULL
 FROM unnest($1::bigint[], $2::integer[], $3::smallint[]) AS lease (id, attempt, status)
-WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = lease.id AND jobs.attempt = lease.attempt AND jobs.lease_until IS NOT NULL
+WHERE jobs.id = ANY (ARRAY(SELECT unnest($1::bigint[]))) AND jobs.id = lease.id AND jobs.attempt = lease.attempt AND jobs.lease_until IS NOT NULL
 RETURNING jobs.id;
 
 -- name: nack
@@ -62,7 +56,7 @@ RETURNING jobs.id;
 UPDATE {schema}.jobs AS jobs
 SET status = 0, lease_until = NULL, worker = NULL
 FROM unnest($1::bigint[], $2::integer[]) AS lease (id, attempt)
-WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = lease.id AND jobs.attempt = lease.attempt AND jobs.lease_until IS NOT NULL;
+WHERE jobs.id = ANY (ARRAY(SELECT unnest($1::bigint[]))) AND jobs.id = lease.id AND jobs.attempt = lease.attempt AND jobs.lease_until IS NOT NULL;
 
 -- name: reclaim
 -- $1 limit, $2 worker, $3 lease in seconds. The higher attempt makes the former holder's ack stale.
@@ -71,7 +65,7 @@ WITH expired AS MATERIALIZED (
     SELECT id FROM {schema}.jobs
     WHERE status = 1 AND lease_until < now()
     ORDER BY lease_until
-    LIMIT $1::bigint
+    LIMIT (SELECT $1::bigint)
     FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE {schema}.jobs

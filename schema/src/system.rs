@@ -74,4 +74,7 @@ pub struct SystemRow {
     /// `kernel_cpu_pct` is.
     #[serde(default)]
     pub wake_ups_cpu_pct: Option<f64>,
+    /// CPU of the meters of hiccups; in files of earlier versions it is part of `harness_cpu_pct`.
+    #[serde(default)]
+    pub meter_cpu_pct: Option<f64>,
 }

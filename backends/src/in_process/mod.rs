@@ -20,6 +20,7 @@ pub const ENGINE: EngineKind = EngineKind {
     for_other_processes: std::convert::identity,
     probe: &NothingToSee,
     tuned: &[],
+    tuned_objects: None,
 };
 
 /// Its queues.

@@ -41,6 +41,7 @@ pub const ENGINE: EngineKind = EngineKind {
     for_other_processes: Address::without_system,
     probe: &probe::NatsProbe,
     tuned: tuning::TUNED,
+    tuned_objects: None,
 };
 
 /// Its queue.

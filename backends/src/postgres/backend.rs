@@ -7,7 +7,7 @@ use sqlx::SqlStr;
 
 use super::admin::{Design, PgAdmin};
 use super::producer::PgProducer;
-use super::settings::Settings;
+use super::settings::{Role, Settings};
 use crate::capability::Wake;
 use crate::error::Result;
 use crate::job::{ProducerId, WorkerId};
@@ -47,9 +47,12 @@ impl<C: Consumers> Backend for PgBackend<C> {
     async fn consumer(&self, id: WorkerId) -> Result<Consumer> {
         // Held until the consumer has it, too.
         let _listener = match self.settings.wake {
-            Wake::Notify => {
-                Some(self.settings.listening.listener(self.settings.listener_session(), self.settings.counts()).await?)
-            }
+            Wake::Notify => Some(
+                self.settings
+                    .listening
+                    .listener(self.settings.channel_session(Role::Listener), self.settings.counts())
+                    .await?,
+            ),
             Wake::Poll | Wake::Block => None,
         };
         self.consumers.open(&self.settings, id).await

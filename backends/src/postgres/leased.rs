@@ -31,7 +31,6 @@ pub(super) const CONTRACT: Capabilities = Capabilities { records_failures: true,
 struct AtPlace {
     claim: SqlStr,
     ack: SqlStr,
-    ack_one: SqlStr,
 }
 
 /// The statements of consumers.
@@ -48,7 +47,7 @@ impl Statements {
     pub(super) fn new(statements: &SqlTexts<'_>, partitions: &[String]) -> Self {
         let at = |table: &str| {
             let get = |name: &str| prepared(statements.filled(sql::LEASED, name, &[("{table}", table)]));
-            AtPlace { claim: get("claim"), ack: get("ack"), ack_one: get("ack_one") }
+            AtPlace { claim: get("claim"), ack: get("ack") }
         };
         Statements {
             places: std::iter::once("jobs").chain(partitions.iter().map(String::as_str)).map(at).collect(),
@@ -133,10 +132,7 @@ impl LeaseAcker {
     /// Settles leases that all have the same attempt and succeeded.
     async fn ack_alike(&mut self, leases: &[Lease], attempt: i32, out: &mut Vec<AckStatus>) -> Result<()> {
         let place = rows::common(leases, rows::place).unwrap_or(ANYWHERE);
-        let AtPlace { ack, ack_one, .. } = &self.statements.places[place as usize];
-        if let [lease] = leases {
-            return settle(&mut self.link, ack_one, (rows::id(lease), attempt), leases, &mut self.returned, out).await;
-        }
+        let ack = &self.statements.places[place as usize].ack;
         // Sorted, so that two batches with jobs in common lock them in the same order.
         rows::sorted_ids(leases, &mut self.ids);
         let arguments = (Array(self.ids.iter().copied()), attempt);

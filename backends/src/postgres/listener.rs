@@ -41,7 +41,7 @@ impl Listening {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Connect`].
-    pub(super) async fn listener(&self, session: ListenerSession, counts: ClientCounters) -> Result<Arc<Listener>> {
+    pub(super) async fn listener(&self, session: ChannelSession, counts: ClientCounters) -> Result<Arc<Listener>> {
         let _alone = self.opening.lock().await;
         if let Some(listener) = self.current() {
             return Ok(listener);
@@ -61,8 +61,9 @@ impl Listening {
 /// A task that listens until this is dropped.
 pub(super) type Listener = JoinSet<()>;
 
-/// What it takes to listen.
-pub(super) struct ListenerSession {
+/// What it takes to listen on a channel, or to notify there.
+#[derive(Clone)]
+pub(super) struct ChannelSession {
     pub(super) session: PgConnectOptions,
     pub(super) channel: String,
     pub(super) limit: Duration,
@@ -70,7 +71,7 @@ pub(super) struct ListenerSession {
     pub(super) place: String,
 }
 
-impl ListenerSession {
+impl ChannelSession {
     /// Connects and listens.
     async fn connect(&self) -> Result<PgListener> {
         let listening = async {
@@ -98,7 +99,7 @@ impl ListenerSession {
 
 /// Hands on what `connection` hears, and replaces it whenever it is lost.
 async fn attend(
-    session: ListenerSession,
+    session: ChannelSession,
     mut connection: PgListener,
     announcements: Arc<Announcements>,
     counts: ClientCounters,

@@ -62,6 +62,7 @@ pub const ENGINE: EngineKind = EngineKind {
     for_other_processes: |url| url.with_variables(|name| std::env::var(name).ok()),
     probe: &probe::PostgresProbe,
     tuned: tuning::TUNED,
+    tuned_objects: Some("the tables of the queue"),
 };
 
 /// Its queues.

@@ -8,12 +8,13 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions, SqlStr};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::listener::ChannelSession;
 use crate::claimer::Shares;
 use crate::counters::ClientCounters;
 use crate::sync::lock;
@@ -38,7 +39,7 @@ pub(super) enum Notifying {
 pub(super) struct Notifier {
     limit: Duration,
     owed: Arc<Owed>,
-    sender: Sender,
+    sender: ChannelSession,
     counters: ClientCounters,
     running: Mutex<JoinSet<()>>,
 }
@@ -52,7 +53,7 @@ struct Owed {
 
 impl Notifier {
     /// At most one notification per `limit`, sent by `sender` and counted in `counters`.
-    pub(super) fn new(limit: Duration, sender: Sender, counters: ClientCounters) -> Self {
+    pub(super) fn new(limit: Duration, sender: ChannelSession, counters: ClientCounters) -> Self {
         Notifier { limit, owed: Arc::default(), sender, counters, running: Mutex::default() }
     }
 
@@ -61,6 +62,8 @@ impl Notifier {
         lock(&self.owed.shares).add_all(shares);
         self.owed.more.notify_one();
         let mut running = lock(&self.running);
+        // One that ended, for whatever reason, is replaced.
+        while running.try_join_next().is_some() {}
         if running.is_empty() {
             let line = Session { sender: self.sender.clone(), connection: None, counters: self.counters.clone() };
             running.spawn(tell(Arc::clone(&self.owed), self.limit, line));
@@ -93,19 +96,9 @@ async fn tell(owed: Arc<Owed>, limit: Duration, mut line: impl Line) {
     }
 }
 
-/// What it takes to send.
-#[derive(Clone)]
-pub(super) struct Sender {
-    pub(super) session: PgConnectOptions,
-    pub(super) channel: String,
-    pub(super) limit: Duration,
-    /// The server for people.
-    pub(super) place: String,
-}
-
 /// The connection on which they are sent.
 struct Session {
-    sender: Sender,
+    sender: ChannelSession,
     connection: Option<PgConnection>,
     counters: ClientCounters,
 }

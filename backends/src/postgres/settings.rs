@@ -9,9 +9,9 @@ use qbench_schema::result::Durability;
 use sqlx::postgres::PgConnectOptions;
 
 use super::address::Address;
-use super::listener::{ListenerSession, Listening};
+use super::listener::{ChannelSession, Listening};
 use super::namespace::{LONGEST, Namespace};
-use super::notifier::{Notifier, Notifying, Sender};
+use super::notifier::{Notifier, Notifying};
 use super::session_options::{Client, Plans, SessionOptions};
 use crate::capability::Wake;
 use crate::claimer::{Look, Notified, Waiting, WaitingClaimer};
@@ -104,7 +104,11 @@ impl Settings {
         if settings.wake == Wake::Notify {
             settings.notifying = match config.notify_limit {
                 Duration::ZERO => Notifying::EachStatement(settings.counts()),
-                limit => Notifying::Limited(Box::new(Notifier::new(limit, settings.sender(), settings.counts()))),
+                limit => Notifying::Limited(Box::new(Notifier::new(
+                    limit,
+                    settings.channel_session(Role::Notifier),
+                    settings.counts(),
+                ))),
             };
         }
         Ok(settings)
@@ -158,20 +162,10 @@ impl Settings {
         Box::new(WaitingClaimer::new(look, waiting, self.counts()))
     }
 
-    /// What it takes to tell of jobs apart from the statements that make them.
-    fn sender(&self) -> Sender {
-        Sender {
-            session: self.session(Role::Notifier),
-            channel: self.channel().to_owned(),
-            limit: self.timeout,
-            place: self.place().to_owned(),
-        }
-    }
-
-    /// What it takes to listen to this queue's notifications.
-    pub(super) fn listener_session(&self) -> ListenerSession {
-        ListenerSession {
-            session: self.session(Role::Listener),
+    /// What it takes to listen to this queue's notifications, or to send them apart from the statements that make jobs.
+    pub(super) fn channel_session(&self, role: Role) -> ChannelSession {
+        ChannelSession {
+            session: self.session(role),
             channel: self.channel().to_owned(),
             limit: self.timeout,
             place: self.place().to_owned(),

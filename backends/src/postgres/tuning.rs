@@ -8,30 +8,38 @@ use crate::entry::TunedSetting;
 pub(super) const TUNED: &[TunedSetting] = &[
     TunedSetting {
         name: "autovacuum_naptime",
-        value: || "10s".to_owned(),
+        value: |_| "10s".to_owned(),
         why: "a queue's table turns over within seconds; the stock minute lets dead entries pile up before claims",
     },
     TunedSetting {
         name: "autovacuum_vacuum_cost_limit",
-        value: || "2000".to_owned(),
+        value: |_| "2000".to_owned(),
         why: "vacuum keeps up with a table in which every row dies",
     },
     TunedSetting {
         name: "checkpoint_timeout",
-        value: || "15min".to_owned(),
+        value: |_| "15min".to_owned(),
         why: "fewer checkpoints, so fewer pages are logged as a whole",
     },
-    TunedSetting { name: "effective_io_concurrency", value: || "200".to_owned(), why: "the disk is no single spindle" },
-    TunedSetting { name: "jit", value: || "off".to_owned(), why: "short statements never earn their compilation back" },
+    TunedSetting {
+        name: "effective_io_concurrency",
+        value: |_| "200".to_owned(),
+        why: "the disk is no single spindle",
+    },
+    TunedSetting {
+        name: "jit",
+        value: |_| "off".to_owned(),
+        why: "short statements never earn their compilation back",
+    },
     TunedSetting {
         name: "max_wal_size",
-        value: || "8GB".to_owned(),
+        value: |_| "8GB".to_owned(),
         why: "checkpoints come by time; the stock 1 GB forces one every minute or two under load",
     },
     TunedSetting {
         name: "min_wal_size",
-        value: || "2GB".to_owned(),
+        value: |_| "2GB".to_owned(),
         why: "segments are used again instead of being made anew",
     },
-    TunedSetting { name: "random_page_cost", value: || "1.1".to_owned(), why: "an index costs little on such a disk" },
+    TunedSetting { name: "random_page_cost", value: |_| "1.1".to_owned(), why: "an index costs little on such a disk" },
 ];

@@ -36,6 +36,7 @@ pub const ENGINE: EngineKind = EngineKind {
     for_other_processes: std::convert::identity,
     probe: &probe::SqliteProbe,
     tuned: tuning::TUNED,
+    tuned_objects: Some("the sessions of the queue"),
 };
 
 /// Its queue.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use qbench_schema::load::Tuning;
@@ -84,7 +85,8 @@ impl Settings {
         let busy_timeout = self.timeout * 3 / 4;
         let session = SqliteConnectOptions::new().filename(&self.path).synchronous(synchronous);
         let session = session.busy_timeout(busy_timeout);
-        ENGINE.tuned(self.tuning).fold(session, |session, (pragma, value)| session.pragma(pragma, value))
+        let cores = available_parallelism().map_or(1, usize::from);
+        ENGINE.tuned(self.tuning, cores).fold(session, |session, (pragma, value)| session.pragma(pragma, value))
     }
 
     /// How a consumer waits for work.

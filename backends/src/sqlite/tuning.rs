@@ -7,14 +7,14 @@ use crate::entry::TunedSetting;
 pub(super) const TUNED: &[TunedSetting] = &[
     TunedSetting {
         name: "cache_size",
-        value: || "-65536".to_owned(),
-        why: "64 MB of pages stay in memory; the stock 2 MB do not hold a backlog",
+        value: |_| "-65536".to_owned(),
+        why: "each connection keeps 64 MB of pages in memory; the stock 2 MB do not hold a backlog",
     },
-    TunedSetting { name: "mmap_size", value: || "268435456".to_owned(), why: "reads need no system call" },
-    TunedSetting { name: "temp_store", value: || "memory".to_owned(), why: "sorting writes no file" },
+    TunedSetting { name: "mmap_size", value: |_| "268435456".to_owned(), why: "reads need no system call" },
+    TunedSetting { name: "temp_store", value: |_| "memory".to_owned(), why: "sorting writes no file" },
     TunedSetting {
         name: "wal_autocheckpoint",
-        value: || "10000".to_owned(),
+        value: |_| "10000".to_owned(),
         why: "40 MB of log between two checkpoints instead of 4 MB",
     },
 ];

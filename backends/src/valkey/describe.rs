@@ -17,6 +17,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "io-threads",
     "io-threads-do-reads",
     "latency-monitor-threshold",
+    "latency-tracking",
     "lazyfree-lazy-eviction",
     "lazyfree-lazy-expire",
     "lazyfree-lazy-server-del",

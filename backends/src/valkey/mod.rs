@@ -44,6 +44,7 @@ pub const ENGINE: EngineKind = EngineKind {
     for_other_processes: std::convert::identity,
     probe: &probe::ValkeyProbe,
     tuned: tuning::TUNED,
+    tuned_objects: None,
 };
 
 /// Its queues.

@@ -12,6 +12,7 @@ use qbench_backends::{BackendConfig, BackendOptions, Consumer, JobId, NewJob, Pr
 use qbench_engines::postgres::PostgresServer;
 use qbench_engines::services::{Server, StartOptions};
 use qbench_schema::result::Durability;
+use qbench_schema::sql;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 const NAMESPACE: &str = "qbench_plans";
@@ -72,7 +73,8 @@ async fn at_working_depth_rows_are_found_by_an_index_whoever_decides_on_plans() 
     let server = PostgresServer::start(explained()).await.expect("PostgreSQL starts");
     let data_dir = server.private().expect("one of our own").data_dir;
     let mut raw = PgConnection::connect(server.url().expose()).await.expect("connects");
-    for plans in ["server", "pinned"] {
+    // With statistics of the drained queue, too, as autovacuum makes them in a quiet minute.
+    for (plans, is_analysed) in [("server", false), ("server", true), ("pinned", false)] {
         for (id, set) in DESIGNS {
             let options = BackendOptions::new(set.iter().copied().chain([("plans", plans)]));
             let config = BackendConfig {
@@ -99,8 +101,11 @@ async fn at_working_depth_rows_are_found_by_an_index_whoever_decides_on_plans() 
                     left -= leases.len();
                 }
             }
+            if is_analysed {
+                raw.execute("VACUUM ANALYZE").await.expect("analyses");
+            }
             producer.enqueue(&jobs(0..WAITING)).await.expect("enqueues");
-            let mark = format!("qbench mark {id} {set:?} {plans}").replace('"', "");
+            let mark = format!("qbench mark {id} {set:?} {plans} {is_analysed}").replace('"', "");
             let question = format!("SELECT '{mark}'");
             raw.execute(AssertSqlSafe(question.clone())).await.expect("marks");
             for job in 0..3 {
@@ -115,6 +120,74 @@ async fn at_working_depth_rows_are_found_by_an_index_whoever_decides_on_plans() 
                 assert_eq!(log.contains(setting), plans == "pinned", "{mark}: {setting}");
             }
         }
+    }
+    raw.close().await.expect("closes");
+    server.stop().await.expect("PostgreSQL ends");
+}
+
+/// A hot statement: design and option, file, name, types of its parameters, arguments of a call.
+type Hot =
+    (&'static str, &'static [(&'static str, &'static str)], sql::SqlFile, &'static str, &'static str, &'static str);
+
+const VISIBILITY: &[(&str, &str)] = &[("commit", "visibility")];
+
+const HOT: &[Hot] = &[
+    ("skip_locked", &[], sql::QUEUE, "enqueue", "bigint[], bytea[]", "ARRAY[1], ARRAY['x'::bytea]"),
+    ("skip_locked", &[], sql::LEASED, "claim", "bigint, integer, float8", "1, 1, 60"),
+    ("skip_locked", &[], sql::LEASED, "ack", "bigint[], integer", "ARRAY[1], 1"),
+    ("delete_returning", &[], sql::DELETE_RETURNING, "claim", "bigint, integer", "1, 1"),
+    ("delete_returning", &[], sql::DELETE_RETURNING, "ack", "bigint[]", "ARRAY[1]"),
+    ("delete_returning", VISIBILITY, sql::DELETE_RETURNING, "claim_visible", "bigint, float8", "1, 60"),
+    (
+        "delete_returning",
+        VISIBILITY,
+        sql::DELETE_RETURNING,
+        "archive",
+        "bigint[], integer[], integer",
+        "ARRAY[1], ARRAY[1], 1",
+    ),
+    (
+        "batch_sql",
+        &[],
+        sql::BATCH_SQL,
+        "claim",
+        "bigint, text[], float8, integer, bigint",
+        "1, '{entrypoint_0}', NULL, 0, 0",
+    ),
+    (
+        "batch_sql",
+        &[],
+        sql::BATCH_SQL,
+        "complete",
+        "bigint[], integer[], text[], integer",
+        "'{1}', '{1}', '{successful}', 1",
+    ),
+];
+
+/// A statement whose parameters the planner sees in a place where they change its estimate is planned at every call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_keeps_one_plan_for_each_hot_statement() {
+    let server = PostgresServer::start(explained()).await.expect("PostgreSQL starts");
+    let mut raw = PgConnection::connect(server.url().expose()).await.expect("connects");
+    for (id, set, file, name, types, arguments) in HOT {
+        let config = BackendConfig {
+            url: Some(server.url().clone()),
+            durability: Durability::D1,
+            options: BackendOptions::new(set.iter().copied()),
+            ..BackendConfig::new(NAMESPACE)
+        };
+        let backend = set_up(id, &config).await;
+        producer(&*backend).await.enqueue(&jobs(0..WAITING)).await.expect("enqueues");
+        let text = file.statement(name).replace("{schema}", NAMESPACE).replace("{table}", "jobs");
+        raw.execute(AssertSqlSafe(format!("PREPARE hot ({types}) AS {text}"))).await.expect("prepares");
+        for _ in 0..8 {
+            raw.execute(AssertSqlSafe(format!("EXECUTE hot ({arguments})"))).await.expect("executes");
+        }
+        let question = "SELECT generic_plans FROM pg_prepared_statements WHERE name = 'hot'";
+        let kept: i64 = sqlx::query_scalar(question).fetch_one(&mut raw).await.expect("tells");
+        // The first five calls are planned each for itself, whatever the statement.
+        assert_eq!(kept, 3, "{id} {set:?}, {name}");
+        raw.execute("DEALLOCATE hot").await.expect("forgets");
     }
     raw.close().await.expect("closes");
     server.stop().await.expect("PostgreSQL ends");

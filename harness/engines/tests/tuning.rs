@@ -23,6 +23,11 @@ async fn start(engine: EngineKind, options: StartOptions) -> Box<dyn Server> {
     qbench_engines::of(engine).start(options).await.expect("starts").expect("has a place")
 }
 
+/// Of a server that is bound to none.
+fn cores() -> usize {
+    std::thread::available_parallelism().expect("a number").get()
+}
+
 fn config(server: &dyn Server, tuning: Tuning) -> BackendConfig {
     BackendConfig { url: Some(server.url().clone()), tuning, ..BackendConfig::new(NAMESPACE) }
 }
@@ -32,7 +37,7 @@ async fn a_tuned_postgres_and_its_tables_are_set_so_and_what_was_asked_for_by_ha
     let engine = qbench_backends::postgres::ENGINE;
     let server = start(engine, tuned(&[("checkpoint_timeout", "7min")])).await;
     let mut raw = PgConnection::connect(server.url().expose()).await.expect("connects");
-    for (name, value) in engine.tuned(Tuning::Tuned) {
+    for (name, value) in engine.tuned(Tuning::Tuned, cores()) {
         let expected = if name == "checkpoint_timeout" { "7min" } else { &value };
         let shown: String =
             sqlx::query_scalar(AssertSqlSafe(format!("SHOW {name}"))).fetch_one(&mut raw).await.expect("shows");
@@ -60,7 +65,7 @@ async fn a_tuned_valkey_and_a_tuned_sqlite_say_so_themselves() {
     let server = start(engine, tuned(&[])).await;
     let client = redis::Client::open(server.url().expose()).expect("an address");
     let mut connection = client.get_multiplexed_async_connection().await.expect("connects");
-    for (name, value) in engine.tuned(Tuning::Tuned) {
+    for (name, value) in engine.tuned(Tuning::Tuned, cores()) {
         let said: BTreeMap<String, String> =
             redis::cmd("CONFIG").arg("GET").arg(name).query_async(&mut connection).await.expect("tells");
         let expected = if value == "1gb" { (1_u64 << 30).to_string() } else { value };
@@ -72,7 +77,7 @@ async fn a_tuned_valkey_and_a_tuned_sqlite_say_so_themselves() {
     let place = start(engine, tuned(&[])).await;
     let backend = set_up("sqlite", &config(&*place, Tuning::Tuned)).await;
     let described = admin(&*backend).await.describe().await.expect("tells");
-    for (name, value) in engine.tuned(Tuning::Tuned) {
+    for (name, value) in engine.tuned(Tuning::Tuned, cores()) {
         // As a number, SQLite's word for memory is 2.
         let expected = if value == "memory" { "2" } else { &value };
         assert_eq!(described.settings.get(name).map(String::as_str), Some(expected), "{name}");
@@ -90,6 +95,19 @@ fn the_page_lists_what_is_set() {
             engines.push(entry.engine);
         }
     }
+    let tables = qbench_schema::sql::QUEUE.statement("tuned");
+    let of_tables: Vec<&str> = PAGE.lines().filter(|line| line.starts_with("| PostgreSQL, each table | `")).collect();
+    let settings = tables.split_once("SET (").expect("settings").1.trim_end().trim_end_matches(");");
+    for setting in settings.split(',') {
+        let (name, value) = setting.trim().split_once(" = ").expect("a name and a value");
+        let row = of_tables.iter().find(|row| row.contains(&format!("`{name}`")));
+        let row = row.unwrap_or_else(|| panic!("the page lacks {name} of each table"));
+        assert!(row.contains(&format!("| {value} |")), "{name} = {value}: {row}");
+    }
+    assert_eq!(
+        of_tables.iter().map(|row| row.matches("autovacuum_").count()).sum::<usize>(),
+        settings.split(',').count()
+    );
     for engine in engines {
         let title = qbench_engines::of(engine).title();
         let rows: Vec<&str> = PAGE.lines().filter(|line| line.starts_with(&format!("| {title} | `"))).collect();
@@ -98,7 +116,8 @@ fn the_page_lists_what_is_set() {
             let row = rows.iter().find(|row| row.contains(&format!("`{}`", setting.name)));
             let row = row.unwrap_or_else(|| panic!("{title}: the page lacks {}", setting.name));
             // What depends on the machine is there in words.
-            let value = if setting.name == "io-threads" { "half of the cores" } else { &(setting.value)() };
+            let value =
+                if setting.name == "io-threads" { "1 below 3 cores, 3 for 4, 6 for 8" } else { &(setting.value)(4) };
             assert!(row.contains(value) && row.contains(setting.why), "{}: {row}", setting.name);
         }
     }

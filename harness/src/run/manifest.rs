@@ -34,6 +34,7 @@ pub(super) fn build(
         scenario: request.plan.scenario.as_written.clone(),
         seed: request.plan.workload.seed,
         block_seed: load::block_seed(request.plan.workload.seed, request.block),
+        study: request.study.clone(),
         capabilities: describe_capabilities(capabilities),
         servers,
         host: host::describe(data_dir),

@@ -36,6 +36,8 @@ pub struct RunRequest {
     pub block: u32,
     /// Which variant of the matrix it is, where settings are varied.
     pub variant: Option<RunVariant>,
+    /// Hash of the study that it belongs to, for the manifest.
+    pub study: Option<String>,
     /// Git revision that the program was built from, for the manifest.
     pub revision: String,
     /// Arguments as given, likewise.

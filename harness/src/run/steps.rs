@@ -168,8 +168,8 @@ fn correct_identity(run: &mut RunContext<'_>, description: &Description) {
     run.identity.queue_type = description.queue_type.to_owned();
     run.identity.durability = description.durability;
     if run.request.given_url().is_some() && run.request.plan.workload.tuning == Tuning::Tuned {
-        run.notes
-            .push("tuned: the tables of the queue only; the server was given, and nothing of it is changed".to_owned());
+        let changed = run.request.entry.engine.tuned_objects.unwrap_or("nothing");
+        run.notes.push(format!("tuned: {changed}; the server was given, and nothing of it is changed"));
     }
     let asked = run.request.durability;
     if description.durability != asked {

@@ -127,8 +127,11 @@ pub struct CpuPct {
     pub host: Option<f64>,
     /// The server under test with all its processes.
     pub server: Option<f64>,
-    /// This harness.
+    /// This harness, without its meters of hiccups.
     pub harness: Option<f64>,
+    /// The meters of hiccups (METHODOLOGY M7). Absent in results from before they had a figure of their own; there they are in `harness`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meter: Option<f64>,
     /// Adapter processes, which run a queue library on the harness's behalf; absent for backends without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter: Option<f64>,

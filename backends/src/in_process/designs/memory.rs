@@ -16,9 +16,9 @@ use tokio::time::Instant;
 
 use crate::capability::{Capabilities, Connections};
 use crate::claimer::{Look, Signal, Waiting, WaitingClaimer};
-use crate::config::BackendConfig;
+use crate::config::{BackendConfig, BackendOptions};
 use crate::counters::ClientCounters;
-use crate::entry::Entry;
+use crate::entry::{Entry, OptionSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::in_process::describe;
 use crate::job::{JobId, Lease, LeaseToken, NewJob, ProducerId, WorkerId};
@@ -31,14 +31,30 @@ pub(crate) const ENTRY: Entry = Entry {
     engine: crate::in_process::ENGINE,
     summary: "reference semantics in this process: leases, attempts, stale acks, exact census",
     colour: Some([140, 140, 140]),
-    options: &[],
+    options: &[OptionSpec {
+        key: CLAIMS_PER_S,
+        default: "0",
+        help: "most jobs that are claimed per second, 0 for no limit: a queue whose capacity is known",
+    }],
     variants: &[],
-    contract: &|_| {
+    contract: &|options| {
+        pause_per_job(options)?;
         let leased = Capabilities::leased(Waiting::WITHIN_PROCESS, MAX_BATCH);
         Ok(Capabilities { records_failures: true, connections: Some(Connections::NONE), ..leased })
     },
-    opener: &|config| Ok(Arc::new(MemoryBackend { queue: Arc::default(), config: config.clone() })),
+    opener: &|config| {
+        let queue = Queue { pause_per_job: pause_per_job(&config.options)?, ..Queue::default() };
+        Ok(Arc::new(MemoryBackend { queue: Arc::new(queue), config: config.clone() }))
+    },
 };
+
+const CLAIMS_PER_S: &str = "claims_per_s";
+
+/// Least time between two claimed jobs; zero without a limit.
+fn pause_per_job(options: &BackendOptions) -> Result<Duration> {
+    let claims_per_s: u32 = options.parse_in(CLAIMS_PER_S, 0, 0..=1_000_000)?;
+    Ok(if claims_per_s == 0 { Duration::ZERO } else { Duration::from_secs(1) / claims_per_s })
+}
 
 /// Largest batch of any kind: nothing in the design limits it, so the number only has to be a number.
 const MAX_BATCH: NonZeroU32 = NonZeroU32::new(65_536).expect("not zero");
@@ -111,12 +127,30 @@ struct Queue {
     jobs: Mutex<Option<Jobs>>,
     /// Given when jobs become ready.
     signal: Arc<Signal>,
+    /// Least time between two claimed jobs.
+    pause_per_job: Duration,
+    /// From when on the next one may be claimed.
+    next_claim: Mutex<Option<Instant>>,
 }
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, Option<Jobs>> {
         // Nothing under the lock can panic half way, so a poisoned lock still guards consistent jobs.
         lock(&self.jobs)
+    }
+
+    /// Waits until `count` more jobs may be claimed. Whoever gives up meanwhile has used up its turn.
+    async fn wait_for_turn(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let turn = {
+            let mut next = lock(&self.next_claim);
+            let turn = next.map_or_else(Instant::now, |next| next.max(Instant::now()));
+            *next = Some(turn + self.pause_per_job * u32::try_from(count).unwrap_or(u32::MAX));
+            turn
+        };
+        tokio::time::sleep_until(turn).await;
     }
 
     /// Runs `operation` on the jobs.
@@ -222,8 +256,13 @@ struct MemoryLook {
 
 impl Look for MemoryLook {
     async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+        let mut most = limit as usize;
+        if !self.queue.pause_per_job.is_zero() {
+            most = self.queue.with_jobs("claim", |jobs| jobs.ready.len().min(most))?;
+            self.queue.wait_for_turn(most).await;
+        }
         let (took_any, left_any) = self.queue.with_jobs("claim", |jobs| {
-            let count = jobs.ready.len().min(limit as usize);
+            let count = jobs.ready.len().min(most);
             for _ in 0..count {
                 let Some(ready) = jobs.ready.pop_front() else { break };
                 out.push(jobs.deliver(ready, self.lease));

@@ -8,7 +8,7 @@ use qbench_schema::sql;
 use sqlx::SqlStr;
 
 use self::rotation::Rotation;
-use crate::capability::{Capabilities, Order};
+use crate::capability::{Capabilities, Order, Wake};
 use crate::claimer::{Look, Places};
 use crate::config::{BackendConfig, BackendOptions};
 use crate::entry::{Entry, OptionSpec};
@@ -45,7 +45,12 @@ pub(crate) const ENTRY: Entry = Entry {
     variants: &[&[("partitions", "32"), ("pg_client", "sqlx")], &[("steal", "true")]],
     contract: &|options| {
         SessionOptions::of(options)?;
-        Options::of(options).map(|_| Capabilities { order: Order::FifoPerPartition, ..leased::CONTRACT })
+        Options::of(options).map(|_| Capabilities {
+            order: Order::FifoPerPartition,
+            // Polling, a worker looks into each of its partitions in turn: a notification names the one.
+            wakes: &[Wake::Notify, Wake::Poll],
+            ..leased::CONTRACT
+        })
     },
     opener: &|config| Ok(Arc::new(open(config)?)),
 };

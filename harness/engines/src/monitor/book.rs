@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cpu::CpuSnapshot;
 use super::footprint::{Footprint, FootprintReader, of_harness};
-use super::hiccups::{HiccupMeters, Switches};
+use super::hiccups::{HiccupMeters, InnerMeter};
 use super::host::HostCpu;
 use super::notes::Notes;
 use super::roles::{BystanderCpu, ProcessTable, RoleCpu, Roles, harness_cpu_ns};
@@ -27,14 +27,14 @@ pub struct RoleBook {
     notes: Notes,
     accounts: Arc<Mutex<Accounts>>,
     /// Of the harness's own meter.
-    switches: Switches,
+    inner_meter: InnerMeter,
 }
 
 struct Accounts {
     server: RoleCpu,
     background: RoleCpu,
     adapter: RoleCpu,
-    /// The meter that is a process of its own; it counts for the harness.
+    /// The meter that is a process of its own.
     meter: RoleCpu,
     bystanders: BystanderCpu,
     server_footprint: FootprintReader,
@@ -52,7 +52,7 @@ impl RoleBook {
             server_footprint: FootprintReader::new(notes),
             background_footprint: FootprintReader::new(notes),
         };
-        RoleBook { clock, notes: notes.clone(), accounts: Arc::new(Mutex::new(accounts)), switches: meters.switches() }
+        RoleBook { clock, notes: notes.clone(), accounts: Arc::new(Mutex::new(accounts)), inner_meter: meters.inner() }
     }
 
     /// Counts the sessions that the server serves the background load with for the background load, with all that they
@@ -77,7 +77,10 @@ impl RoleBook {
         let mut snapshot = Snapshot::default();
         let cpu = &mut snapshot.cpu;
         cpu.at_us = self.clock.now_us();
-        cpu.harness_ns = harness_cpu_ns();
+        // The thread is one of this process, and no part of the load.
+        let inner_meter_ns = self.inner_meter.cpu_ns();
+        cpu.harness_ns = harness_cpu_ns().map(|harness_ns| harness_ns.saturating_sub(inner_meter_ns));
+        cpu.meter_ns = Some(inner_meter_ns);
         match HostCpu::read() {
             Ok(host) => cpu.host = Some(host),
             Err(error) => self.notes.add("read the host's CPU time", error),
@@ -91,7 +94,7 @@ impl RoleBook {
                 (cpu.background_ns, background) = accounts.background.read(&table, &members);
                 members.extend(server.iter().chain(&background).map(|member| member.pid));
                 let (meter_ns, meter) = accounts.meter.read(&table, &members);
-                cpu.harness_ns = cpu.harness_ns.map(|harness_ns| harness_ns + meter_ns.unwrap_or(0));
+                cpu.meter_ns = Some(inner_meter_ns + meter_ns.unwrap_or(0));
                 members.extend(meter.iter().map(|member| member.pid));
                 let adapter;
                 (cpu.adapter_ns, adapter) = accounts.adapter.read_children(&table, &members);
@@ -110,7 +113,7 @@ impl RoleBook {
         snapshot.background = accounts.background_footprint.read(&background);
         snapshot.harness = of_harness();
         // Its wake-ups are a thousand a second, whatever the jobs are.
-        let of_jobs = |switches: u64| switches.saturating_sub(self.switches.count());
+        let of_jobs = |switches: u64| switches.saturating_sub(self.inner_meter.switches());
         snapshot.harness.ctx_switches = snapshot.harness.ctx_switches.map(of_jobs);
         snapshot
     }

@@ -14,6 +14,8 @@ pub(crate) struct CpuSnapshot {
     pub(crate) host: Option<HostCpu>,
     pub(crate) server_ns: Option<u64>,
     pub(crate) harness_ns: Option<u64>,
+    /// The meters of hiccups.
+    pub(crate) meter_ns: Option<u64>,
     pub(crate) background_ns: Option<u64>,
     pub(crate) adapter_ns: Option<u64>,
     /// Threads of the kernel.
@@ -29,8 +31,10 @@ pub struct CpuSeconds {
     pub host: Option<f64>,
     /// The server under test with all its processes.
     pub server: Option<f64>,
-    /// This harness.
+    /// This harness, without its meters of hiccups.
     pub harness: Option<f64>,
+    /// The meters of hiccups: a process and a thread of the harness. What the measuring costs is no part of the load.
+    pub meter: Option<f64>,
     /// Background load.
     pub background: Option<f64>,
     /// Adapter processes.
@@ -52,7 +56,7 @@ impl CpuSeconds {
 
     /// All roles together; empty when none of them is known.
     fn roles(&self) -> Option<f64> {
-        [self.server, self.harness, self.background, self.adapter, self.of_kernel()]
+        [self.server, self.harness, self.meter, self.background, self.adapter, self.of_kernel()]
             .into_iter()
             .flatten()
             .reduce(|sum, cpu_s| sum + cpu_s)
@@ -86,10 +90,10 @@ impl CpuSeconds {
         let nobody_s = host_s - roles_s - self.others.unwrap_or(0.0);
         parts.push(format!("nobody that can be seen from here {}", share(nobody_s.max(0.0))));
         let roles = match (self.adapter, self.kernel) {
-            (Some(_), Some(_)) => "server, harness, adapters, background load and kernel",
-            (Some(_), None) => "server, harness, adapters and background load",
-            (None, Some(_)) => "server, harness, background load and kernel",
-            (None, None) => "server, harness and background load",
+            (Some(_), Some(_)) => "server, harness, meters, adapters, background load and kernel",
+            (Some(_), None) => "server, harness, meters, adapters and background load",
+            (None, Some(_)) => "server, harness, meters, background load and kernel",
+            (None, None) => "server, harness, meters and background load",
         };
         Some(format!(
             "{roles} used {} of the host's busy time in the measured window; the rest: {}",
@@ -119,6 +123,7 @@ impl CpuSpan {
             host: host(|cpu| cpu.busy_s),
             server: seconds(from.server_ns, to.server_ns),
             harness: seconds(from.harness_ns, to.harness_ns),
+            meter: seconds(from.meter_ns, to.meter_ns),
             background: seconds(from.background_ns, to.background_ns),
             adapter: seconds(from.adapter_ns, to.adapter_ns),
             kernel: seconds(from.kernel_ns, to.kernel_ns),
@@ -169,7 +174,8 @@ mod tests {
         let cpu_s = CpuSeconds {
             host: Some(10.0),
             server: Some(6.0),
-            harness: Some(3.0),
+            harness: Some(2.5),
+            meter: Some(0.5),
             background: None,
             adapter: None,
             kernel: None,
@@ -179,7 +185,7 @@ mod tests {
         assert_eq!(cpu_s.roles_of_host_pct(), Some(90.0));
         assert_eq!(
             cpu_s.remainder().unwrap(),
-            "server, harness and background load used 90.0 % of the host's busy time in the measured window; the rest: \
+            "server, harness, meters and background load used 90.0 % of the host's busy time in the measured window; the rest: \
              other processes 5.0 %, nobody that can be seen from here 5.0 %"
         );
         assert_eq!(CpuSeconds { host: None, ..cpu_s }.roles_of_host_pct(), None, "nothing to compare with");
@@ -190,7 +196,8 @@ mod tests {
         let at = |busy_s, interrupts, ns: u64| CpuSnapshot {
             host: Some(HostCpu { busy_s, interrupts, ..HostCpu::default() }),
             server_ns: Some(6 * ns),
-            harness_ns: Some(3 * ns),
+            harness_ns: Some(2 * ns),
+            meter_ns: Some(ns),
             kernel_ns: Some(ns / 4),
             others_ns: Some(ns / 4),
             ..CpuSnapshot::default()

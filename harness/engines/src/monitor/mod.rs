@@ -216,6 +216,7 @@ impl Monitors {
                 host: span.pct_of_a_core(span.cpu_s.host),
                 server: span.pct_of_a_core(span.cpu_s.server),
                 harness: span.pct_of_a_core(span.cpu_s.harness),
+                meter: span.pct_of_a_core(span.cpu_s.meter),
                 adapter: span.pct_of_a_core(span.cpu_s.adapter),
                 background: span.pct_of_a_core(span.cpu_s.background),
                 kernel: span.pct_of_a_core(span.cpu_s.of_kernel()),

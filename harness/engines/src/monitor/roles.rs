@@ -8,8 +8,8 @@ use nix::unistd::Pid;
 use procfs::process::all_processes;
 
 /// Root processes of the roles, by pid. A role is its roots with all their descendants; a role without roots does not
-/// exist in the run (a server on another machine, no background load). The role `harness` is always this very process, with its
-/// meter of hiccups and without its other children: servers and pgbench are children of the harness too.
+/// exist in the run (a server on another machine, no background load). The role `harness` is always this very process, without
+/// its meters of hiccups, which are a role of their own, and without its children: servers and pgbench are children of the harness too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roles {
     /// The server under test.

@@ -108,6 +108,7 @@ impl SystemMonitor {
             kernel_cpu_pct: pct(span.cpu_s.kernel),
             others_cpu_pct: pct(span.cpu_s.others),
             wake_ups_cpu_pct: pct(span.cpu_s.wake_ups),
+            meter_cpu_pct: pct(span.cpu_s.meter),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -235,7 +236,11 @@ pub(crate) fn with_asked(
     mut ours: BTreeMap<String, String>,
     options: &StartOptions,
 ) -> Result<BTreeMap<String, String>> {
-    ours.extend(engine.tuned(options.tuning).map(|(key, value)| (key.to_owned(), value)));
+    let cores = match &options.cores {
+        Some(cores) => cores.singly().count(),
+        None => available_parallelism().map_or(1, usize::from),
+    };
+    ours.extend(engine.tuned(options.tuning, cores).map(|(key, value)| (key.to_owned(), value)));
     for (key, value) in &options.settings {
         if let Some((key, reason)) = reserved.iter().find(|(reserved, _)| key.eq_ignore_ascii_case(reserved)) {
             return Err(Error::Config(format!("the setting {key} of a private {product} cannot be changed: {reason}")));

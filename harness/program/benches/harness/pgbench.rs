@@ -285,8 +285,8 @@ impl Pgbench<'_> {
             .replace("$1::bigint", ":limit::bigint")
             .replace("$2::integer", ":worker::integer")
             .replace("$3::float8", ":lease::float8");
-        let ack = fill_in(sql::LEASED.statement("ack_one"))
-            .replace("$1::bigint", ":id::bigint")
+        let ack = fill_in(sql::LEASED.statement("ack"))
+            .replace("$1::bigint[]", "ARRAY[:id]::bigint[]")
             .replace("$2::integer", ":attempt::integer");
         let claim = claim.trim_end().trim_end_matches(';');
         std::fs::write(&self.consume, format!("{claim} \\gset\n{ack}"))?;

@@ -8,7 +8,7 @@ const WANTED_PCT: f64 = 95.0;
 
 pub fn measure() -> anyhow::Result<Vec<Table>> {
     let mut table = Table::new(
-        "roles: CPU of server, harness, background and kernel over the host's busy time, 5 s each",
+        "roles: CPU of server, harness, meters, background and kernel over the host's busy time, 5 s each",
         "medians; kernel: its threads, and idle cores that woke up; what is missing is what other processes used",
         &["", "server % of a core", "harness", "kernel", "host", "without kernel in %", "roles / host in %"],
     );

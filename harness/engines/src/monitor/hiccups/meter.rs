@@ -61,7 +61,7 @@ fn tick(mut series: Series, control: &Control) -> Series {
         let at = TimeSpec::from_duration(Duration::from_nanos(next_ns));
         // EINTR only means an early return: the same tick is waited for again.
         let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &at);
-        control.woke_up();
+        control.woke_up(nanoseconds(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0));
         match monotonic_ns() {
             Some(now_ns) if now_ns >= next_ns => next_ns = series.woke_up(next_ns, now_ns),
             Some(_) => {}
@@ -73,7 +73,11 @@ fn tick(mut series: Series, control: &Control) -> Series {
 
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 pub(super) fn monotonic_ns() -> Option<u64> {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
+    nanoseconds(ClockId::CLOCK_MONOTONIC)
+}
+
+fn nanoseconds(clock: ClockId) -> Option<u64> {
+    let now = clock_gettime(clock).ok()?;
     Some(now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64)
 }
 

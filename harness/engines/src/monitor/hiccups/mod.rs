@@ -57,9 +57,9 @@ impl HiccupMeters {
         self.process.as_ref().map(MeterProcess::pid)
     }
 
-    /// Context switches of the harness's own meter so far.
-    pub(crate) fn switches(&self) -> Switches {
-        Switches(Arc::clone(&self.control))
+    /// What the harness's own meter costs.
+    pub(crate) fn inner(&self) -> InnerMeter {
+        InnerMeter(Arc::clone(&self.control))
     }
 
     /// The measured phase begins now.
@@ -98,13 +98,18 @@ fn without_process(reason: &str) -> String {
     )
 }
 
-/// Counts the context switches of the harness's own meter, which no job has caused.
+/// What the harness's own meter has used so far, which no job has caused.
 #[derive(Clone)]
-pub(crate) struct Switches(Arc<Control>);
+pub(crate) struct InnerMeter(Arc<Control>);
 
-impl Switches {
-    /// So far.
-    pub(crate) fn count(&self) -> u64 {
+impl InnerMeter {
+    /// Context switches: a thousand a second.
+    pub(crate) fn switches(&self) -> u64 {
         self.0.wake_ups()
+    }
+
+    /// CPU time in nanoseconds, as of its latest wake-up.
+    pub(crate) fn cpu_ns(&self) -> u64 {
+        self.0.cpu_ns()
     }
 }

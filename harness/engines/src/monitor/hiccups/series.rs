@@ -33,6 +33,8 @@ pub(super) struct Control {
     stop: AtomicBool,
     /// Wake-ups so far, which are context switches that are nobody's but the meter's.
     wake_ups: AtomicU64,
+    /// CPU time that its thread had used at its latest wake-up.
+    cpu_ns: AtomicU64,
 }
 
 impl Default for Control {
@@ -43,6 +45,7 @@ impl Default for Control {
             to_ns: AtomicU64::new(u64::MAX),
             stop: AtomicBool::new(false),
             wake_ups: AtomicU64::new(0),
+            cpu_ns: AtomicU64::new(0),
         }
     }
 }
@@ -67,12 +70,19 @@ impl Control {
         self.stop.load(Ordering::Acquire)
     }
 
-    pub(super) fn woke_up(&self) {
+    /// A thread of the meter woke up, having used `cpu_ns` since it began.
+    pub(super) fn woke_up(&self, cpu_ns: u64) {
         self.wake_ups.fetch_add(1, Ordering::Relaxed);
+        self.cpu_ns.store(cpu_ns, Ordering::Relaxed);
     }
 
     pub(super) fn wake_ups(&self) -> u64 {
         self.wake_ups.load(Ordering::Relaxed)
+    }
+
+    /// Of the thread that woke up last: of use where there is one.
+    pub(super) fn cpu_ns(&self) -> u64 {
+        self.cpu_ns.load(Ordering::Relaxed)
     }
 }
 
