@@ -4,9 +4,12 @@
 //! not be overwritten), [`mod@execute`] (a child process per run), [`progress`] (what the user sees meanwhile), [`outcome`]
 //! (what came of it).
 //!
+//! [`capacity`] runs one queue at rate after rate instead, to find the highest that it carries.
+//!
 //! This crate starts `qbench run` and reads `result.json`; it never links the driver, so that no run can warm up, slow
 //! down or take down the next one.
 
+pub mod capacity;
 mod child;
 pub mod error;
 pub mod execute;

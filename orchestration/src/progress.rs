@@ -69,7 +69,11 @@ impl Progress {
     pub(crate) fn run_started(&mut self, planned: &PlannedRun) {
         self.begun += 1;
         self.ahead = self.ahead.saturating_sub(planned.cell.estimate);
-        let name = format!("[{}/{}] {} block {}", self.begun, self.runs, planned.name, planned.block);
+        let name = match self.runs {
+            // Nobody knows how many probes a search takes.
+            0 => format!("[{}] {}", self.begun, planned.name),
+            runs => format!("[{}/{runs}] {} block {}", self.begun, planned.name, planned.block),
+        };
         match &mut self.output {
             Output::Bars { run, .. } => {
                 run.set_position(0);

@@ -94,6 +94,16 @@ fn read_record(out: &Path) -> Result<Option<MatrixRecord>> {
     }
 }
 
+/// Refuses a folder that was begun with other settings than `record` has.
+///
+/// # Errors
+/// [`Error::Changed`], and [`Error::Record`] or [`Error::File`] where what was written down cannot be read.
+pub(crate) fn check_record(out: &Path, record: &MatrixRecord) -> Result<()> {
+    let Some(before) = read_record(out)? else { return Ok(()) };
+    let differences = differences(&before, record);
+    if differences.is_empty() { Ok(()) } else { Err(Error::Changed { dir: out.to_path_buf(), differences }) }
+}
+
 /// Every difference that matters, as `rate was 500 and is 1000`. More blocks than before are none, unless the files of
 /// the single block there was would have to move into a folder of their own.
 fn differences(before: &MatrixRecord, now: &MatrixRecord) -> Vec<String> {

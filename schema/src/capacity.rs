@@ -1,0 +1,65 @@
+//! `capacity.json`: what `qbench capacity` found, and what its `--json` prints.
+
+use serde::{Deserialize, Serialize};
+
+use crate::result::{Delivery, Durability, Waiting};
+
+/// The capacity of one queue in one scenario: a bracket, never one number (METHODOLOGY S10), and all probes that led to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CapacityRow {
+    /// Backend id.
+    pub backend: String,
+    /// Scenario id.
+    pub scenario: String,
+    /// Durability class.
+    pub durability: Durability,
+    /// Delivery contract.
+    pub delivery: Delivery,
+    /// How idle workers waited.
+    pub waiting: Waiting,
+    /// Server product.
+    pub engine: String,
+    /// The limit that a rate has to keep, as it was given: `p99=50ms`.
+    pub slo: String,
+    /// The highest rate that passed; empty where none did.
+    pub passed_jobs_s: Option<f64>,
+    /// The lowest rate that failed; empty where none did, as in a search that was interrupted.
+    pub failed_jobs_s: Option<f64>,
+    /// What failed there, in words.
+    pub failed_because: Option<String>,
+    /// Whether both ends were tried again and stood, and lie within 5 % of each other.
+    pub confirmed: bool,
+    /// Why the search ended before that; empty where it did not.
+    pub unfinished: String,
+    /// Server CPU time per job at the rate that passed, median of its probes.
+    pub cpu_server_us_per_job: Option<f64>,
+    /// Length of the shortest probe's measured phase.
+    pub probe_s: f64,
+    /// Every probe, in the order in which they were made.
+    pub probes: Vec<Probe>,
+}
+
+/// One run at one rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Rate that was offered.
+    pub rate_jobs_s: f64,
+    /// Jobs per second that were completed.
+    pub achieved_jobs_s: f64,
+    /// End-to-end latency, median.
+    pub p50_ms: f64,
+    /// The same, 99th percentile.
+    pub p99_ms: f64,
+    /// The same, 99.9th percentile.
+    pub p999_ms: f64,
+    /// Upper end of the 95 % interval of the backlog's growth.
+    pub backlog_slope_high_jobs_s: Option<f64>,
+    /// Server CPU time per completed job.
+    pub cpu_server_us_per_job: Option<f64>,
+    /// Whether it kept the limit, with a backlog that does not grow and no gate tripped.
+    pub passed: bool,
+    /// Whether its figures may be trusted: no gate tripped and the audit is `ok`.
+    pub valid: bool,
+    /// What failed, in words; empty where it passed.
+    pub because: String,
+}
