@@ -8,7 +8,7 @@
 //! Reading order: [`units`] (how quantities are written), [`workload`] (the validated values), [`keys`] (the one table of
 //! names), [`overrides`] (a layer of values), [`scenario`] and [`profile`] (the files), [`settings`] (the layers laid
 //! over each other), [`capacity`] (what to expect of it). A matrix that varies settings is described by [`vary`] (the
-//! combinations) and [`sweep`] (the same as data).
+//! combinations) and [`sweep`] (the same as data); [`study`] adds questions to it, written down before the runs.
 
 pub mod capacity;
 pub mod error;
@@ -19,13 +19,14 @@ pub mod profile;
 pub mod scenario;
 pub mod settings;
 pub mod source;
+pub mod study;
 pub mod sweep;
 pub mod units;
 pub mod vary;
 mod wire;
 pub mod workload;
 
-pub use capacity::Capacity;
+pub use capacity::{Capacity, OVERLOAD_UTILISATION};
 pub use error::{Error, Result};
 pub use keys::{KEYS, KeySpec};
 pub use nearest::{did_you_mean, nearest};
@@ -34,6 +35,7 @@ pub use profile::Profile;
 pub use scenario::{Pgbench, Scenario, ServerState, Warmup};
 pub use settings::{RunPlan, resolve};
 pub use source::Source;
+pub use study::{CapacityPart, Question, Study};
 pub use sweep::Sweep;
 pub use vary::{Axis, Pairs, Variant, combinations};
 pub use workload::{JobsPerSecond, Workload};

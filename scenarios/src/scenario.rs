@@ -14,10 +14,11 @@ use crate::workload::{JobsPerSecond, Workload};
 use crate::{keys, source::Source};
 
 /// The scenarios that are compiled in, in the order in which tables show them: id and text.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("cold", include_str!("../cold.toml")),
     ("warm", include_str!("../warm.toml")),
     ("load", include_str!("../load.toml")),
+    ("flat_out", include_str!("../flat_out.toml")),
     ("enqueue", include_str!("../enqueue.toml")),
     ("drain", include_str!("../drain.toml")),
 ];

@@ -12,7 +12,8 @@ use crate::vary::{self, Axis, MAX_NAME_CHARS, Pairs, Variant};
 use crate::wire;
 
 /// The plan files that are compiled in: id and text.
-const SHIPPED: [(&str, &str); 6] = [
+const SHIPPED: [(&str, &str); 7] = [
+    ("aa", include_str!("../plans/aa.toml")),
     ("equal", include_str!("../plans/equal.toml")),
     ("ladder", include_str!("../plans/ladder.toml")),
     ("partitions", include_str!("../plans/partitions.toml")),

@@ -151,6 +151,7 @@ fn the_shipped_scenarios_are_what_the_design_says() {
             ("cold", "fresh", false, None),
             ("warm", "warm", true, None),
             ("load", "warm", true, Some((10, 10))),
+            ("flat_out", "warm", false, None),
             ("enqueue", "warm", false, None),
             ("drain", "warm", false, None),
         ]

@@ -26,6 +26,9 @@ pub struct Manifest {
     /// What arrivals and failing jobs of this block were drawn from; made of the seed and the block's number.
     #[serde(default)]
     pub block_seed: u64,
+    /// Hash of the study that the run belongs to, written down before it; absent outside of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study: Option<String>,
     /// Delivery contract, wake-ups and limits that the backend declared.
     pub capabilities: BTreeMap<String, String>,
     /// Servers, as they describe themselves.

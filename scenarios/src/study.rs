@@ -1,0 +1,212 @@
+//! A study: questions and the runs that shall answer them, written down before the runs.
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::sweep::Sweep;
+use crate::wire;
+
+/// The studies that are compiled in: id and text.
+const SHIPPED: [(&str, &str); 1] = [("reference", include_str!("../studies/reference.toml"))];
+
+/// Characters of the hash that stand in manifests: enough that no other text has them.
+const HASH_CHARS: usize = 16;
+
+/// A study as a file describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Study {
+    /// Its name on the command line and in results.
+    pub id: String,
+    /// What it is about.
+    pub title: String,
+    /// Backend that all others are compared with.
+    pub reference: String,
+    /// How often every cell is run.
+    pub blocks: u32,
+    /// Seed of order and arrivals.
+    pub seed: u64,
+    /// Profile that gives the sizes.
+    pub profile: String,
+    /// Cells and settings.
+    pub sweep: Sweep,
+    /// The search for capacities, where there is one.
+    pub capacity: Option<CapacityPart>,
+    /// The questions, in their order.
+    pub questions: Vec<Question>,
+    /// The file, to the letter.
+    pub text: String,
+    /// SHA-256 of it, shortened: what every manifest of its runs has.
+    pub hash: String,
+}
+
+/// The search for capacities that belongs to a study.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CapacityPart {
+    /// The limit: `p99=100ms`.
+    pub slo: String,
+    /// The scenario.
+    pub scenario: String,
+    /// Profile that gives the size of probes.
+    pub profile: String,
+    /// Settings beside those of the study: a value each.
+    #[serde(default)]
+    pub set: toml::Table,
+}
+
+/// A question, and which ratio answers it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Question {
+    /// The question.
+    pub text: String,
+    /// Figures of `summary.csv` that answer it.
+    pub figures: Vec<String>,
+    /// Backends whose ratios to the reference are looked at.
+    pub backends: Vec<String>,
+    /// Scenarios in which they are.
+    pub scenarios: Vec<String>,
+    /// What the figures can tell of it, and what they cannot.
+    pub because: String,
+}
+
+/// A study file as it is written; the keys of its cells are those of a plan.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Wire {
+    id: String,
+    title: String,
+    limitations: Vec<String>,
+    reference: String,
+    blocks: u32,
+    seed: u64,
+    profile: String,
+    backends: Vec<String>,
+    scenarios: Vec<String>,
+    #[serde(default)]
+    base: toml::Table,
+    vary: Option<toml::Table>,
+    capacity: Option<CapacityPart>,
+    #[serde(default)]
+    question: Vec<Question>,
+}
+
+impl Study {
+    /// The shipped study of that name, or the one in the file at that path. `options` are the keys that exist beside the workload's.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`] with the nearest name; [`Error::Read`]; as [`Study::parse`] otherwise.
+    pub fn load(name_or_path: &str, options: &[&str]) -> Result<Self> {
+        let (text, path) = wire::find("study", name_or_path, &SHIPPED)?;
+        Study::parse(&text, &path, options)
+    }
+
+    /// Reads and checks the text of a study; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for text that is not a study's; [`Error::Value`] for what is impossible in it; as [`Sweep::parse`] for its cells.
+    pub fn parse(text: &str, path: &str, options: &[&str]) -> Result<Self> {
+        let wire: Wire = wire::read(text, path)?;
+        let refuse = |key: &str, problem: &str| Error::value(format!("{path}: {key}"), problem);
+        if wire.blocks == 0 {
+            return Err(refuse("blocks", "a study needs at least one"));
+        }
+        if wire.question.is_empty() {
+            return Err(refuse("question", "a study without a question answers none: add a [[question]]"));
+        }
+        if !wire.backends.contains(&wire.reference) {
+            return Err(refuse("reference", "it is none of the backends"));
+        }
+        for question in &wire.question {
+            let unknown = |list: &[String], known: &[String]| list.iter().find(|name| !known.contains(name)).cloned();
+            if let Some(name) = unknown(&question.backends, &wire.backends) {
+                return Err(refuse("question", &format!("backend {name} is none of the study's")));
+            }
+            if let Some(name) = unknown(&question.scenarios, &wire.scenarios) {
+                return Err(refuse("question", &format!("scenario {name} is none of the study's")));
+            }
+        }
+        let mut plan = toml::Table::new();
+        plan.insert("id".to_owned(), wire.id.clone().into());
+        plan.insert("question".to_owned(), wire.title.clone().into());
+        plan.insert("limitations".to_owned(), wire.limitations.into());
+        plan.insert("backends".to_owned(), wire.backends.into());
+        plan.insert("scenarios".to_owned(), wire.scenarios.into());
+        plan.insert("base".to_owned(), wire.base.into());
+        plan.extend(wire.vary.map(|vary| ("vary".to_owned(), vary.into())));
+        let digest = Sha256::digest(text.as_bytes());
+        let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Study {
+            sweep: Sweep::parse(&plan.to_string(), path, options)?,
+            id: wire.id,
+            title: wire.title,
+            reference: wire.reference,
+            blocks: wire.blocks,
+            seed: wire.seed,
+            profile: wire.profile,
+            capacity: wire.capacity,
+            questions: wire.question,
+            text: text.to_owned(),
+            hash: hash[..HASH_CHARS].to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+id = "small"
+title = "Two queues"
+limitations = ["Small."]
+reference = "skip_locked"
+blocks = 8
+seed = 4
+profile = "quick"
+backends = ["skip_locked", "valkey_streams"]
+scenarios = ["warm"]
+
+[base]
+wake = "push"
+
+[[question]]
+text = "Is it faster?"
+figures = ["latency_p50_ms"]
+backends = ["valkey_streams"]
+scenarios = ["warm"]
+because = "Median latency."
+"#;
+
+    #[test]
+    fn a_study_has_cells_questions_and_a_hash_of_its_very_letters() {
+        let study = Study::parse(SMALL, "small.toml", &[]).expect("a study");
+        assert_eq!((study.blocks, study.questions.len(), study.sweep.backends.len()), (8, 1, 2));
+        assert_eq!(study.sweep.base, [("wake".to_owned(), "push".to_owned())]);
+        let other = Study::parse(&SMALL.replace("faster", "slower"), "small.toml", &[]).expect("a study");
+        assert_ne!(study.hash, other.hash);
+        assert_eq!(study.hash.len(), HASH_CHARS);
+    }
+
+    #[test]
+    fn what_cannot_be_answered_is_refused() {
+        let refused = |text: String| Study::parse(&text, "small.toml", &[]).expect_err("refused").to_string();
+        assert!(refused(SMALL.replace("reference = \"skip_locked\"", "reference = \"sqlite\"")).contains("reference"));
+        assert!(
+            refused(SMALL.replace("scenarios = [\"warm\"]\nbecause", "scenarios = [\"load\"]\nbecause"))
+                .contains("load")
+        );
+        assert!(refused(SMALL.replace("blocks = 8", "blocks = 0")).contains("blocks"));
+        assert!(refused(SMALL.replace("blocks = 8", "blokcs = 8")).contains("blocks"), "the nearest name");
+        let without = SMALL.split("[[question]]").next().expect("a part").to_owned();
+        assert!(refused(without).contains("[[question]]"));
+    }
+
+    #[test]
+    fn the_shipped_studies_are_studies() {
+        for (id, _) in SHIPPED {
+            assert_eq!(Study::load(id, &["commit", "durability"]).map(|study| study.id).expect("a study"), id);
+        }
+    }
+}
