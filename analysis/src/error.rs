@@ -28,6 +28,14 @@ pub enum Error {
         /// Folders below the searched ones that do hold runs.
         hint: Vec<PathBuf>,
     },
+    /// What everything is to be compared with is not there.
+    #[error("there is no run of {name} to compare with; there are runs of {}", known.join(", "))]
+    Reference {
+        /// The backend that was named.
+        name: String,
+        /// Those that have runs.
+        known: Vec<String>,
+    },
     /// An output cannot be written.
     #[error("cannot write {}: {source}; check that the folder exists, is writable and has space", path.display())]
     Write {

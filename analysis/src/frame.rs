@@ -1,6 +1,8 @@
 //! The small tables as polars frames, and frames as CSV.
 
 use polars::prelude::*;
+use qbench_schema::comparison::ComparisonRow;
+use qbench_schema::result::word;
 use qbench_schema::summary::{DistributionRow, RunRow, SummaryRow, Value, cell_columns, run_columns};
 
 use crate::error::Result;
@@ -28,6 +30,31 @@ pub fn of_distribution(rows: &[DistributionRow]) -> Result<DataFrame> {
         ("quantile", |row| Value::from(&row.quantile)),
         ("latency_ms", |row| Value::from(&row.latency_ms)),
         ("variant", |row| Value::from(&row.variant)),
+    ];
+    frame(rows, columns.into_iter())
+}
+
+/// `comparison.csv` as a frame.
+pub fn of_comparison(rows: &[ComparisonRow]) -> Result<DataFrame> {
+    let columns: [Getter<ComparisonRow>; 18] = [
+        ("figure", |row| Value::from(&row.figure)),
+        ("backend", |row| Value::from(&row.backend)),
+        ("scenario", |row| Value::from(&row.scenario)),
+        ("variant", |row| Value::from(&row.variant)),
+        ("reference", |row| Value::from(&row.reference)),
+        ("n", |row| Value::Count(row.n as u64)),
+        ("paired", |row| Value::from(&row.paired)),
+        ("ratio", |row| Value::from(&row.ratio)),
+        ("low", |row| Value::from(&row.low)),
+        ("high", |row| Value::from(&row.high)),
+        ("p", |row| Value::from(&row.p)),
+        ("p_smallest", |row| Value::from(&row.p_smallest)),
+        ("verdict", |row| Value::Text(word(row.verdict))),
+        ("reason", |row| Value::from(&row.reason)),
+        ("p_adjusted", |row| Value::from(&row.p_adjusted)),
+        ("detectable_ratio", |row| Value::from(&row.detectable_ratio)),
+        ("value", |row| Value::from(&row.value)),
+        ("reference_value", |row| Value::from(&row.reference_value)),
     ];
     frame(rows, columns.into_iter())
 }

@@ -12,6 +12,7 @@ use qbench_schema::SCHEMA_VERSION;
 use qbench_schema::files::{RESULT_SUFFIX, RunFiles, is_block_folder};
 use qbench_schema::result::{RunResult, RunStatus};
 use qbench_schema::variant::is_variant_folder;
+use rayon::prelude::*;
 use serde::Deserialize;
 
 use crate::error::{Error, Problem, Result};
@@ -49,6 +50,7 @@ pub struct Loaded {
 /// [`Error::Input`] when a folder cannot be read; [`Error::NothingToAnalyze`] when there is not one readable run.
 pub fn load(inputs: &[PathBuf]) -> Result<Loaded> {
     let mut loaded = Loaded::default();
+    let mut read: Vec<(RunFiles, RunResult)> = Vec::new();
     let mut run_ids = HashSet::new();
     let mut visited = HashSet::new();
     for input in inputs {
@@ -72,9 +74,20 @@ pub fn load(inputs: &[PathBuf]) -> Result<Loaded> {
                 continue;
             }
             let Some(files) = RunFiles::of_result(&path) else { continue };
-            let metrics = read_latencies(&files, &result, &mut loaded.problems);
-            loaded.runs.push(Run { files, result, metrics });
+            read.push((files, result));
         }
+    }
+    // The job files of a long run have over a million lines: all cores read, a file each.
+    let latencies: Vec<(Option<Metrics>, Vec<Problem>)> = read
+        .par_iter()
+        .map(|(files, result)| {
+            let mut problems = Vec::new();
+            (read_latencies(files, result, &mut problems), problems)
+        })
+        .collect();
+    for ((files, result), (metrics, problems)) in read.into_iter().zip(latencies) {
+        loaded.problems.extend(problems);
+        loaded.runs.push(Run { files, result, metrics });
     }
     if loaded.runs.is_empty() {
         let hint = inputs.iter().flat_map(|input| result_dirs_below(input)).collect();

@@ -1,16 +1,17 @@
 //! From runs to rows: one per run, one per cell, and the latency quantiles of each cell.
 //!
-//! A cell is a backend x scenario, kept apart by server product. Percentiles of a cell come from the merged histograms
-//! of its runs; means are over runs, because the run is the unit of measurement (METHODOLOGY S1).
+//! A cell is a backend x scenario, kept apart by server product. Its figures are medians and means over its runs, because the run is
+//! the unit of measurement (METHODOLOGY S1); the merged histograms of the runs draw its distribution.
 
 mod cell;
 mod files;
 mod latency;
+mod steady;
 
-use qbench_schema::result::RunStatus;
+use qbench_schema::result::{RunResult, RunStatus};
 use qbench_schema::summary::{DistributionRow, RunRow, SummaryRow};
 
-pub use self::files::{read_cells, read_distribution, to_json};
+pub use self::files::{read_cells, read_comparison, read_distribution, read_runs, to_json};
 use crate::error::Problem;
 use crate::load::Run;
 use crate::order;
@@ -39,7 +40,7 @@ pub struct Summary {
 
 /// Makes the rows of `runs`, in the order of tables and charts.
 pub fn summarize(runs: &[Run], palette: &Palette) -> Summary {
-    let mut rows: Vec<RunRow> = runs.iter().map(|run| RunRow::of(&run.result)).collect();
+    let mut rows: Vec<RunRow> = runs.iter().map(|run| row_of(&run.result)).collect();
     name_servers(&mut rows);
     let mut pairs: Vec<(&Run, &RunRow)> = runs.iter().zip(&rows).collect();
     pairs.sort_by_cached_key(|(_, row)| {
@@ -73,6 +74,21 @@ pub fn summarize(runs: &[Run], palette: &Palette) -> Summary {
     summary
 }
 
+/// What was not steady in a run, in words; empty where all was, or where its seconds cannot tell.
+pub(crate) fn unsteady(result: &RunResult) -> String {
+    steady::changes(result).unwrap_or_default().join(", ")
+}
+
+/// The row of one run, with what its seconds say about its state.
+fn row_of(result: &RunResult) -> RunRow {
+    let mut row = RunRow::of(result);
+    if let Some(changes) = steady::changes(result) {
+        row.steady = Some(changes.is_empty());
+        row.unsteady = changes.join(", ");
+    }
+    row
+}
+
 /// Whether two runs are of one row. What differs in any of these is not pooled into one row that describes neither
 /// (METHODOLOGY F12).
 fn is_one_cell(a: &RunRow, b: &RunRow) -> bool {
@@ -93,6 +109,39 @@ fn is_one_cell(a: &RunRow, b: &RunRow) -> bool {
         ]
     }
     identity(a) == identity(b) && (a.mode, a.activity, a.waiting) == (b.mode, b.activity, b.waiting)
+}
+
+/// Whether a run is one of the row `cell` of `summary.csv`.
+pub(crate) fn is_of_cell(run: &RunRow, cell: &SummaryRow) -> bool {
+    let of_run = [
+        &run.backend,
+        &run.scenario,
+        &run.plan,
+        &run.variant,
+        &run.configuration_hash,
+        &run.engine,
+        &run.engine_version,
+        &run.server_settings,
+        &run.topology,
+        &run.host,
+        &run.host_id,
+        &run.git_revision,
+    ];
+    let of_cell = [
+        &cell.backend,
+        &cell.scenario,
+        &cell.plan,
+        &cell.variant,
+        &cell.configuration_hash,
+        &cell.engine,
+        &cell.engine_version,
+        &cell.server_settings,
+        &cell.topology,
+        &cell.host,
+        &cell.host_id,
+        &cell.git_revision,
+    ];
+    of_run == of_cell && (run.mode, run.activity, run.waiting) == (cell.mode, cell.activity, cell.waiting)
 }
 
 /// A run that failed before it reached its server cannot tell product, version and settings: it belongs to the cell of the

@@ -3,8 +3,10 @@
 //! Best values are marked within one class of durability, delivery and waiting only (METHODOLOGY F1, F2, F8), only among valid
 //! rows below capacity, and only where an interval allows it: everything else is shown, and said to be something else.
 
+mod aa;
+pub(crate) mod bracket;
 mod capacity;
-mod class;
+pub(crate) mod comparison;
 mod cost;
 mod figure;
 mod ladder;
@@ -17,13 +19,14 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use qbench_schema::result::{IN_PROCESS, LoadMode};
 use qbench_schema::summary::{Better, RunRow, SummaryRow, TableKind, Unless};
 
+use crate::class::{Class, delivery_label, durability_label, is_overload, is_ranked, waiting_label};
+use crate::compare::Cell;
 use crate::order::distinct_scenarios;
 use crate::sweep::{ladders, scalings};
 use crate::variant::variants;
-pub(crate) use class::{Class, delivery_label, durability_label, is_overload, is_ranked, waiting_label};
 pub(crate) use figure::number;
 use figure::{ABSENT, Figure, figures};
-use marks::{Candidate, Rivals};
+use marks::Rivals;
 
 /// What stands behind the best value of its class.
 const BEST: &str = "*";
@@ -97,6 +100,7 @@ pub fn render(rows: &[SummaryRow], runs: &[Vec<RunRow>]) -> String {
         }
         blocks.extend(cost::render(scenario, &of(scenario, false)));
     }
+    blocks.extend(aa::render(rows, runs));
     blocks.extend(ladders(rows).iter().flat_map(ladder::render));
     blocks.extend(scalings(rows).iter().flat_map(scaling::render));
     blocks.join("\n")
@@ -134,7 +138,7 @@ fn render_scenario(scenario: &str, named: &[&Named]) -> String {
     header.extend(figures.iter().map(|figure| figure.title));
     header.extend(CLASS_COLUMNS);
     table.set_header(&header);
-    let candidates: Vec<Candidate> = named.iter().map(|named| Candidate { row: named.row, runs: named.runs }).collect();
+    let candidates: Vec<Cell> = named.iter().map(|named| Cell { row: named.row, runs: named.runs }).collect();
     let marked = figures.iter().filter(|figure| figure.may_be_marked(has_background)).count();
     let mut blocks = 0;
     let mut notes: Vec<String> = Vec::new();
@@ -151,9 +155,11 @@ fn render_scenario(scenario: &str, named: &[&Named]) -> String {
                 format!("{} of {}", figure.text(row), number(row.offered_jobs_s))
             }
             _ if figure.may_be_marked(has_background) && rivals.is_best(figure, row) => {
-                format!("{}{BEST}", figure.text(row))
+                format!("{}{BEST}", figure.text_with_interval(row))
             }
-            _ => figure.text(row),
+            // At a given rate it is what was offered.
+            _ if figure.column.unless == Some(Unless::OnSchedule) => figure.text(row),
+            _ => figure.text_with_interval(row),
         }));
         cells.push(verdict(row, name, &mut notes));
         cells.extend(class_cells(row));
@@ -169,6 +175,11 @@ fn render_scenario(scenario: &str, named: &[&Named]) -> String {
     align(&mut table, &header);
 
     let title = format!("Scenario {scenario}: {} offered, {}", offered_label(all()), runs_label(all()));
+    if all().any(|row| row.latency_p50_ms_low.is_some()) {
+        notes.insert(0, "In brackets: the 95 % interval over the runs of the cell".to_owned());
+    }
+    let unsteady = named.iter().filter(|named| !named.row.unsteady.is_empty());
+    notes.extend(unsteady.map(|named| format!("{}: not steady: {}", named.name, named.row.unsteady)));
     let mut text = format!("{title}\n{}", lines_of(&table));
     for line in explain_ranking(rows, blocks).into_iter().chain(notes) {
         text.push_str(&format!("{line}\n"));

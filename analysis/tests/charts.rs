@@ -49,7 +49,7 @@ fn draw(write: impl FnOnce(&Path), change_analysis: impl FnOnce(&Path)) -> Vec<P
     let (results, analysis, graphs) =
         (folder.path().join("results"), folder.path().join("analysis"), folder.path().join("graphs"));
     write(&results);
-    analyze(&[results], &analysis, &common::palette()).unwrap();
+    analyze(&[results], &analysis, None, &common::palette()).unwrap();
     change_analysis(&analysis);
     let written = graph(&analysis.join("summary.csv"), &graphs, &common::palette()).unwrap();
     assert_eq!(written, NAMES.map(|name| graphs.join(format!("{name}.png"))));

@@ -105,7 +105,7 @@ fn analyzed(write: impl FnOnce(&Path)) -> (Analysis, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("results"));
     let analysis =
-        analyze(&[folder.path().join("results")], &folder.path().join("analysis"), &common::palette()).unwrap();
+        analyze(&[folder.path().join("results")], &folder.path().join("analysis"), None, &common::palette()).unwrap();
     (analysis, folder)
 }
 

@@ -10,7 +10,7 @@ use qbench_schema::result::{Activity, Durability, LoadMode, Regime, RunResult, R
 fn table(write: impl FnOnce(&std::path::Path)) -> String {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path());
-    analyze(&[folder.path().to_path_buf()], &folder.path().join("analysis"), &common::palette()).unwrap().table
+    analyze(&[folder.path().to_path_buf()], &folder.path().join("analysis"), None, &common::palette()).unwrap().table
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// A row per run, in the output folder of an analysis, as are the three below.
+/// A row per run, in the output folder of an analysis, as are the four below.
 pub const RUNS_CSV: &str = "runs.csv";
 /// A row per backend x scenario.
 pub const SUMMARY_CSV: &str = "summary.csv";
@@ -10,6 +10,12 @@ pub const SUMMARY_CSV: &str = "summary.csv";
 pub const SUMMARY_JSON: &str = "summary.json";
 /// Quantiles of the end-to-end latency of each row of `summary.csv`; what the box plots are drawn from.
 pub const DISTRIBUTION_CSV: &str = "distribution.csv";
+
+/// A row per figure and pair of cells.
+pub const COMPARISON_CSV: &str = "comparison.csv";
+
+/// What `qbench capacity` found, in its output folder.
+pub const CAPACITY_JSON: &str = "capacity.json";
 
 /// What a matrix was started with, in its output folder.
 pub const MATRIX_JSON: &str = "matrix.json";

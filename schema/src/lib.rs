@@ -7,6 +7,8 @@
 //! Conventions: units stand last in every name; instants are microseconds on one monotonic clock, counted from the
 //! start of the run; `Option` means "this machine or this engine could not tell", never zero.
 
+pub mod capacity;
+pub mod comparison;
 pub mod files;
 pub mod latency;
 pub mod load;

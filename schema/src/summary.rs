@@ -49,28 +49,28 @@ columns! {
     jobs_completed, "jobs", "Measured jobs completed." { run u64 = |run| run.jobs.completed; }
     latency_p50_ms, "ms", "End-to-end latency, median." {
         run f64 = |run| run.end_to_end_ms.p50;
-        cell f64 = ("of the merged histograms", |cell| cell.latency.p50);
+        cell f64 = median;
         better Less;
         unless Overload;
         shown Scenario 2 "p50\nms", Ladder 2 "p50\nms";
     }
     latency_p95_ms, "ms", "End-to-end latency, 95th percentile." {
         run f64 = |run| run.end_to_end_ms.p95;
-        cell f64 = ("of the merged histograms", |cell| cell.latency.p95);
+        cell f64 = median;
         better Less;
         unless Overload;
         shown Scenario 3 "p95\nms";
     }
     latency_p99_ms, "ms", "End-to-end latency, 99th percentile." {
         run f64 = |run| run.end_to_end_ms.p99;
-        cell f64 = ("of the merged histograms", |cell| cell.latency.p99);
+        cell f64 = median;
         better Less;
         unless Overload;
         shown Scenario 4 "p99\nms", Ladder 3 "p99\nms";
     }
     latency_p999_ms, "ms", "End-to-end latency, 99.9th percentile." {
         run f64 = |run| run.end_to_end_ms.p999;
-        cell f64 = ("of the merged histograms", |cell| cell.latency.p999);
+        cell f64 = median;
         better Less;
         unless Overload;
     }
@@ -336,6 +336,60 @@ columns! {
     cpu_kernel_pct, "%", "CPU of the kernel on behalf of all roles, 100 is one core." {
         run Option<f64> = |run| run.cpu_pct.kernel;
         cell Option<f64> = mean;
+    }
+    cpu_meter_pct, "%", "CPU of the meters of hiccups, 100 is one core." {
+        run Option<f64> = |run| run.cpu_pct.meter;
+        cell #[serde(default)] Option<f64> = mean;
+    }
+    n, "runs", "Runs that figures and intervals of the cell are made of." {
+        cell #[serde(default)] u32 = ("their number", |cell| cell.finished.len() as u32);
+    }
+    throughput_jobs_s_low, "jobs/s", "Lower end of the 95 % interval of `throughput_jobs_s`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.low("throughput_jobs_s"));
+    }
+    throughput_jobs_s_high, "jobs/s", "Upper end of the 95 % interval of `throughput_jobs_s`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.high("throughput_jobs_s"));
+    }
+    latency_p50_ms_low, "ms", "Lower end of the 95 % interval of `latency_p50_ms`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.low("latency_p50_ms"));
+    }
+    latency_p50_ms_high, "ms", "Upper end of the 95 % interval of `latency_p50_ms`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.high("latency_p50_ms"));
+    }
+    latency_p95_ms_low, "ms", "Lower end of the 95 % interval of `latency_p95_ms`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.low("latency_p95_ms"));
+    }
+    latency_p95_ms_high, "ms", "Upper end of the 95 % interval of `latency_p95_ms`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.high("latency_p95_ms"));
+    }
+    latency_p99_ms_low, "ms", "Lower end of the 95 % interval of `latency_p99_ms`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.low("latency_p99_ms"));
+    }
+    latency_p99_ms_high, "ms", "Upper end of the 95 % interval of `latency_p99_ms`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.high("latency_p99_ms"));
+    }
+    latency_p999_ms_low, "ms", "Lower end of the 95 % interval of `latency_p999_ms`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.low("latency_p999_ms"));
+    }
+    latency_p999_ms_high, "ms", "Upper end of the 95 % interval of `latency_p999_ms`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.high("latency_p999_ms"));
+    }
+    cpu_server_us_per_job_low, "us/job", "Lower end of the 95 % interval of `cpu_server_us_per_job`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.low("cpu_server_us_per_job"));
+    }
+    cpu_server_us_per_job_high, "us/job", "Upper end of the 95 % interval of `cpu_server_us_per_job`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.high("cpu_server_us_per_job"));
+    }
+    steady, "", "Whether neither throughput nor p99 nor backlog had a trend or a shift; empty for too few seconds." {
+        run Option<bool> = |_run| None;
+        cell #[serde(default)] Option<bool> = ("whether all that can tell are", |cell| {
+            cell.finished.iter().filter_map(|run| run.steady).reduce(|all, steady| all && steady)
+        });
+    }
+    started_at, "", "When the run began, UTC." { run String = |run| run.identity.started_at.clone(); }
+    unsteady, "", "What was not steady." {
+        run String = |_run| String::new();
+        cell #[serde(default)] String = ("of each run", |cell| cell.unsteady.clone());
     }
 }
 

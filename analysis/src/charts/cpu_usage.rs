@@ -13,11 +13,12 @@ use crate::tables::number;
 /// A role: its name, its colour, its figure.
 type Role = (&'static str, RGBColor, fn(&SummaryRow) -> Option<f64>);
 
-const ROLES: [Role; 4] = [
+const ROLES: [Role; 5] = [
     ("server under test", theme::SERVER, |row| row.cpu_server_pct),
     ("harness", theme::HARNESS, |row| row.cpu_harness_pct),
     ("background load", theme::BACKGROUND, |row| row.cpu_background_pct),
     ("kernel", theme::KERNEL, |row| row.cpu_kernel_pct),
+    ("meters", theme::METER, |row| row.cpu_meter_pct),
 ];
 
 /// Thickest bar.

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use plotters::prelude::RGBColor;
+use qbench_schema::result::LoadMode;
 use qbench_schema::summary::SummaryRow;
 
 use super::canvas::{Canvas, Drawn, Rect};
-use super::model::{Model, Series, State};
+use super::model::{Model, Series, Spread, State};
 use super::scale::{Scale, tick_label};
-use super::theme::{self, Align};
-use crate::tables::{delivery_label, durability_label, number, offered_label, runs_label};
+use super::theme::{self, Align, Marker};
+use crate::class::{delivery_label, durability_label};
+use crate::tables::{number, offered_label, runs_label};
 
 /// Height of a line of notes or of the legend.
 const LINE: f64 = 58.0;
@@ -20,6 +22,10 @@ const PATCH_GAP: f64 = 22.0;
 const ENTRY_GAP: f64 = 64.0;
 /// Most lines of notes; the reasons in full are in the tables.
 const NOTES_MAX: usize = 5;
+/// Half the height of the end of an interval.
+const WHISKER: f64 = 14.0;
+/// Size of the point of one run.
+const RUN_POINT: f64 = 7.0;
 /// Distance of hatch lines.
 const HATCH_SPACING: f64 = 20.0;
 
@@ -107,13 +113,27 @@ pub fn note(name: &str, state: State, is_latency: bool) -> Option<String> {
 /// Load, repeats and classes of the rows, for the line below the heading.
 pub fn conditions(rows: &[SummaryRow]) -> String {
     let labels = |label: fn(&SummaryRow) -> String| distinct(rows.iter().map(label)).join(", ");
+    // Flat out nobody offers anything.
+    let on_schedule = || rows.iter().filter(|row| row.mode != LoadMode::Saturation);
+    let offered = match on_schedule().next() {
+        Some(_) => format!("{} offered", offered_label(on_schedule())),
+        None => "flat out".to_owned(),
+    };
     format!(
-        "{} offered · {} · {} · {}",
-        offered_label(rows.iter()),
+        "{offered} · {} · {} · {}",
         runs_label(rows.iter()),
         labels(|row| durability_label(row.durability)),
         labels(|row| delivery_label(row.delivery))
     )
+}
+
+/// What dots and whiskers are, where there are any.
+pub fn spread_words(rows: &[SummaryRow]) -> &'static str {
+    match (rows.iter().any(|row| row.runs > 1), rows.iter().any(|row| row.latency_p50_ms_low.is_some())) {
+        (true, true) => " · bars: medians, dots: runs, whiskers: 95 % intervals",
+        (true, false) => " · bars: medians, dots: runs",
+        (false, _) => "",
+    }
 }
 
 /// Each value once, in order.
@@ -210,18 +230,30 @@ pub fn bar(canvas: &Canvas, rect: Rect, colour: RGBColor, state: State) -> Drawn
     }
 }
 
-/// The bar of one figure in the row `slot` of a plot with an axis along x, and the figure beside its end.
+/// The bar of one figure in the row `slot` of a plot with an axis along x, its runs and interval over it, and the figure beside its end.
 pub fn figure_bar(
     canvas: &Canvas,
     plot: Rect,
     scale: &Scale,
     slot: Rect,
-    value: f64,
+    (value, spread): (f64, &Spread),
     colour: RGBColor,
     state: State,
 ) -> Drawn {
     let end = scale.x(plot, value).max(plot.x0 + 4.0);
     bar(canvas, Rect { x0: plot.x0, x1: end, ..slot }, colour, state)?;
+    let y = slot.centre_y();
+    if let Some((low, high)) = spread.interval {
+        let (low, high) = (scale.x(plot, low), scale.x(plot, high));
+        canvas.line(&[(low, y), (high, y)], theme::INK, 4)?;
+        for x in [low, high] {
+            canvas.line(&[(x, y - WHISKER), (x, y + WHISKER)], theme::INK, 4)?;
+        }
+    }
+    for run in &spread.runs {
+        canvas.marker(Marker::Circle, (scale.x(plot, *run), y), RUN_POINT, theme::INK, false)?;
+    }
+    let end = scale.x(plot, spread.reach(value)).max(end);
     canvas.text(end + 14.0, slot.centre_y(), &format!("{}{}", number(value), state.mark()), theme::LABEL)
 }
 

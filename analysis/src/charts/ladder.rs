@@ -4,7 +4,7 @@ use qbench_schema::summary::SummaryRow;
 
 use super::canvas::{Canvas, Drawn, Rect};
 use super::frame::{self, Entry, Patch};
-use super::model::State;
+use super::model::{Spread, State};
 use super::scale::Scale;
 use super::theme::{self, Align, Paint};
 use crate::palette::Palette;
@@ -114,7 +114,7 @@ fn draw_panel(canvas: &Canvas, ladder: &Ladder, paints: &[Paint], measure: &Meas
                 frame::missing_row(canvas, Rect { x1: panel.x1, ..line }, text)?;
                 continue;
             };
-            frame::figure_bar(canvas, plot, &scale, line, value, paint.colour, state)?;
+            frame::figure_bar(canvas, plot, &scale, line, (value, &Spread::default()), paint.colour, state)?;
         }
     }
     Ok(())

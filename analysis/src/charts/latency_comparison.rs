@@ -1,6 +1,6 @@
 //! p50, p95 and p99 of the end-to-end latency: a grid of horizontal bars, percentiles across, scenarios down.
 
-use qbench_schema::summary::SummaryRow;
+use qbench_schema::summary::{RunRow, SummaryRow};
 
 use super::canvas::{Canvas, Drawn, Rect};
 use super::frame;
@@ -8,11 +8,30 @@ use super::model::Model;
 use super::scale::Scale;
 use super::theme::{self, Align};
 
-/// A column: its name and its figure in milliseconds.
-type Percentile = (&'static str, fn(&SummaryRow) -> f64);
+/// A column: its name, its figure in milliseconds of a cell and of a run, and the interval of the former.
+type Percentile =
+    (&'static str, fn(&SummaryRow) -> f64, fn(&RunRow) -> f64, fn(&SummaryRow) -> (Option<f64>, Option<f64>));
 
-const PERCENTILES: [Percentile; 3] =
-    [("p50", |row| row.latency_p50_ms), ("p95", |row| row.latency_p95_ms), ("p99", |row| row.latency_p99_ms)];
+const PERCENTILES: [Percentile; 3] = [
+    (
+        "p50",
+        |row| row.latency_p50_ms,
+        |run| run.latency_p50_ms,
+        |row| (row.latency_p50_ms_low, row.latency_p50_ms_high),
+    ),
+    (
+        "p95",
+        |row| row.latency_p95_ms,
+        |run| run.latency_p95_ms,
+        |row| (row.latency_p95_ms_low, row.latency_p95_ms_high),
+    ),
+    (
+        "p99",
+        |row| row.latency_p99_ms,
+        |run| run.latency_p99_ms,
+        |row| (row.latency_p99_ms_low, row.latency_p99_ms_high),
+    ),
+];
 
 /// Width for the name of a scenario, which reads upwards.
 const SCENARIO_WIDTH: f64 = 80.0;
@@ -25,7 +44,7 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     let area = frame::surround(
         canvas,
         "End-to-end latency by scenario",
-        &format!("intended arrival to ack · {}", frame::conditions(model.rows())),
+        &format!("intended arrival to ack · {}{}", frame::conditions(model.rows()), frame::spread_words(model.rows())),
         &frame::marks(model),
         &frame::notes(model, true),
     )?;
@@ -33,8 +52,11 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     let grid = area.inset(SCENARIO_WIDTH + names_width, 80.0, 0.0, frame::AXIS_X_HEIGHT);
     let rows = grid.rows(model.scenarios.len(), 50.0);
 
-    for (column, ((percentile, value), cell)) in PERCENTILES.iter().zip(grid.columns(3, 50.0)).enumerate() {
-        let figures = model.rows().iter().filter(|row| row.runs > 0).map(value);
+    for (column, ((percentile, value, of_run, interval), cell)) in
+        PERCENTILES.iter().zip(grid.columns(3, 50.0)).enumerate()
+    {
+        let reach = |row: &SummaryRow| model.spread(row, *of_run, *interval).reach(value(row));
+        let figures = model.rows().iter().filter(|row| row.runs > 0).flat_map(|row| [value(row), reach(row)]);
         let scale = Scale::automatic(figures);
         canvas.text(cell.x0, grid.y0 - 45.0, percentile, theme::PANEL)?;
         for (scenario, row) in model.scenarios.iter().zip(&rows) {
@@ -53,7 +75,8 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
                     continue;
                 };
                 let bar = slot.at_most_high(BAR_MAX);
-                frame::figure_bar(canvas, plot, &scale, bar, value(figures), series.colour, state)?;
+                let spread = model.spread(figures, *of_run, *interval);
+                frame::figure_bar(canvas, plot, &scale, bar, (value(figures), &spread), series.colour, state)?;
             }
         }
         let bottom = Rect { x1: cell.x1 - FIGURE_WIDTH, ..cell };

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use plotters::prelude::RGBColor;
-use qbench_schema::summary::{DistributionRow, SummaryRow};
+use qbench_schema::result::{LoadMode, RunStatus};
+use qbench_schema::summary::{DistributionRow, RunRow, SummaryRow};
 
 use super::theme::{self, Marker};
+use crate::class::is_overload;
 use crate::order::distinct_scenarios;
 use crate::palette::Palette;
-use crate::tables::is_overload;
+use crate::summary::is_of_cell;
 use crate::variant::variants;
 
 /// Engine, backend, variant and scenario of a cell.
@@ -55,7 +57,8 @@ impl<'a> State<'a> {
         match row {
             row if row.runs == 0 => State::NoRun(row),
             row if !row.valid => State::Invalid(row),
-            row if is_overload(row) => State::Overload(row),
+            // Flat out nobody offered more than the queue took.
+            row if is_overload(row) && row.mode != LoadMode::Saturation => State::Overload(row),
             row => State::Good(row),
         }
     }
@@ -83,6 +86,22 @@ impl<'a> State<'a> {
     }
 }
 
+/// What stands over a bar beside its figure.
+#[derive(Debug, Clone, Default)]
+pub struct Spread {
+    /// The figure of each run, where there are several.
+    pub runs: Vec<f64>,
+    /// Both ends of the interval.
+    pub interval: Option<(f64, f64)>,
+}
+
+impl Spread {
+    /// The largest value of all, or `figure`.
+    pub fn reach(&self, figure: f64) -> f64 {
+        self.runs.iter().copied().chain(self.interval.map(|(_, high)| high)).fold(figure, f64::max)
+    }
+}
+
 /// Everything that charts are drawn from.
 pub struct Model<'a> {
     /// Scenarios in their order.
@@ -90,13 +109,19 @@ pub struct Model<'a> {
     /// Backends in their order.
     pub series: Vec<Series>,
     rows: &'a [SummaryRow],
+    runs: &'a [RunRow],
     by_cell: HashMap<CellKey<'a>, &'a SummaryRow>,
     quantiles: Option<HashMap<RowKey<'a>, Quantiles>>,
 }
 
 impl<'a> Model<'a> {
-    /// From the rows of `summary.csv` and, where it is there, `distribution.csv`.
-    pub fn new(rows: &'a [SummaryRow], distribution: Option<&'a [DistributionRow]>, palette: &Palette) -> Self {
+    /// From the rows of `summary.csv` and, where they are there, of `runs.csv` and `distribution.csv`.
+    pub fn new(
+        rows: &'a [SummaryRow],
+        runs: &'a [RunRow],
+        distribution: Option<&'a [DistributionRow]>,
+        palette: &Palette,
+    ) -> Self {
         let variants = variants(rows);
         let mut ids: Vec<(&str, &str, &str)> = Vec::new();
         for (row, variant) in rows.iter().zip(&variants) {
@@ -138,6 +163,7 @@ impl<'a> Model<'a> {
             scenarios: distinct_scenarios(rows.iter().map(|row| row.scenario.as_str())),
             series,
             rows,
+            runs,
             by_cell: rows
                 .iter()
                 .zip(variants)
@@ -147,6 +173,19 @@ impl<'a> Model<'a> {
                 .collect(),
             quantiles,
         }
+    }
+
+    /// What the finished runs of a cell say, where there are several: a value each, and the interval that they make.
+    pub fn spread(
+        &self,
+        cell: &SummaryRow,
+        value: fn(&RunRow) -> f64,
+        interval: fn(&SummaryRow) -> (Option<f64>, Option<f64>),
+    ) -> Spread {
+        let is_shown = |run: &&RunRow| run.status == RunStatus::Finished && is_of_cell(run, cell);
+        let runs: Vec<f64> = self.runs.iter().filter(is_shown).map(value).collect();
+        let (low, high) = interval(cell);
+        Spread { runs: if runs.len() > 1 { runs } else { Vec::new() }, interval: low.zip(high) }
     }
 
     /// Every row.

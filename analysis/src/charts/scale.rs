@@ -33,6 +33,17 @@ impl Scale {
         if values.is_empty() || largest / smallest <= LOG_ABOVE_RATIO {
             return Scale::linear(values);
         }
+        Scale::logarithmic(values)
+    }
+
+    /// Logarithmic, with room below the smallest value; of values above zero, else linear.
+    pub fn logarithmic(values: impl IntoIterator<Item = f64>) -> Self {
+        let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite() && *value > 0.0).collect();
+        let smallest = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let largest = values.iter().copied().fold(0.0, f64::max);
+        if values.is_empty() {
+            return Scale::linear(values);
+        }
         // Bars begin at the lower end, so the smallest value must not lie there.
         let low = round_steps_around(smallest * 0.6).0;
         let high = round_steps_around(largest).1;

@@ -7,9 +7,10 @@ use super::frame::{self, Entry, Patch};
 use super::model::State;
 use super::scale::Scale;
 use super::theme::{self, Align, Paint};
+use crate::class::durability_label;
 use crate::palette::Palette;
 use crate::sweep::{Curve, Point, Scaling};
-use crate::tables::{durability_label, number, runs_label};
+use crate::tables::{number, runs_label};
 
 /// Least distance between two figures at one number of workers.
 const FIGURE_HEIGHT: f64 = 50.0;

@@ -119,6 +119,8 @@ pub const HARNESS: RGBColor = RGBColor(230, 159, 0);
 pub const BACKGROUND: RGBColor = RGBColor(140, 140, 140);
 /// The kernel, on behalf of all of them.
 pub const KERNEL: RGBColor = RGBColor(204, 121, 167);
+/// The meters of hiccups.
+pub const METER: RGBColor = RGBColor(240, 228, 66);
 
 /// How a series is told apart: by colour, and in line charts also by the shape of its points.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,14 +5,16 @@
 //! a class (METHODOLOGY F1, F2, F8).
 
 use plotters::prelude::RGBColor;
+use qbench_schema::result::LoadMode;
 use qbench_schema::summary::SummaryRow;
 
 use super::canvas::{Canvas, Drawn, Rect};
 use super::frame;
-use super::model::{Model, Series, State};
+use super::model::{Model, Series, Spread, State};
 use super::scale::Scale;
 use super::theme::{self, Align};
-use crate::tables::{Class, durability_label, is_ranked, runs_label, waiting_label};
+use crate::class::{Class, durability_label, is_ranked, waiting_label};
+use crate::tables::runs_label;
 
 const VALKEY_ENGINES: [&str; 2] = ["valkey", "redis"];
 const POSTGRES_ENGINE: &str = "postgresql";
@@ -48,6 +50,11 @@ const SCENARIO_WIDTH: f64 = 90.0;
 const LINE_MAX: f64 = 110.0;
 
 impl Measure {
+    /// Flat out a latency is what the length of the queue makes it.
+    fn is_told(&self, row: &SummaryRow) -> bool {
+        !self.less_is_better || row.mode != LoadMode::Saturation
+    }
+
     /// The best of `rows`; ties go to the one that is shown first everywhere.
     fn best<'a>(&self, rows: impl Iterator<Item = &'a SummaryRow>) -> Option<&'a SummaryRow> {
         let cost = |row: &SummaryRow| if self.less_is_better { (self.value)(row) } else { -(self.value)(row) };
@@ -64,7 +71,8 @@ struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     fn of(model: &Model<'a>, scenario: &str, measure: &Measure) -> Self {
-        let here = || model.rows().iter().filter(|row| row.scenario == scenario && row.runs > 0);
+        let is_here = |row: &&SummaryRow| row.scenario == scenario && row.runs > 0 && measure.is_told(row);
+        let here = || model.rows().iter().filter(is_here);
         let of_engine = |engine: &'static str| here().filter(move |row| row.engine == engine);
         let best_of_engine = |engine: &'static str| {
             measure.best(of_engine(engine).filter(|row| is_ranked(row))).or_else(|| measure.best(of_engine(engine)))
@@ -152,10 +160,15 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
         let scale = if measure.less_is_better { Scale::automatic(figures) } else { Scale::linear(figures) };
         let plot = panel.inset(0.0, 0.0, FIGURE_WIDTH, 0.0);
         frame::axis_x(canvas, plot, &scale, &scale.title(measure.unit))?;
-        for (pair, row) in pairs.iter().zip(&rows) {
+        for ((pair, row), scenario) in pairs.iter().zip(&rows).zip(&model.scenarios) {
             let cell = Rect { y0: row.y0, y1: row.y1, ..plot };
             frame::grid_x(canvas, cell, &scale)?;
-            draw_pair(canvas, model, pair, measure, &scale, Rect { x1: panel.x1, ..cell }, cell)?;
+            let has_latency = model.rows().iter().any(|row| row.scenario == **scenario && measure.is_told(row));
+            if has_latency {
+                draw_pair(canvas, model, pair, measure, &scale, Rect { x1: panel.x1, ..cell }, cell)?;
+            } else {
+                frame::missing_row(canvas, cell, "flat out there is no latency to compare")?;
+            }
         }
     }
     Ok(())
@@ -197,7 +210,7 @@ fn draw_pair(
         let text = canvas.fitted(&text, theme::LABEL, label.width())?;
         canvas.text(label.x0, label.centre_y(), &text, theme::LABEL)?;
         let (colour, state) = shown_as(model, row);
-        frame::figure_bar(canvas, plot, scale, bar, (measure.value)(row), colour, state)?;
+        frame::figure_bar(canvas, plot, scale, bar, ((measure.value)(row), &Spread::default()), colour, state)?;
     }
     let (text, is_warning) = pair.conclusion(measure);
     let look = theme::LABEL.bold().colour(if is_warning { theme::WARN } else { theme::INK }).align(Align::Left);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use super::student;
 
 /// Fewer blocks allow no interval.
 pub const FEWEST_BLOCKS: usize = 3;
@@ -14,8 +14,8 @@ pub const FEWEST_BLOCKS: usize = 3;
 /// A ratio and the interval that holds it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RatioInterval {
-    /// Blocks that it is made of.
-    pub blocks: usize,
+    /// Observations that it is made of: blocks, or of two unpaired cells the runs of the smaller one.
+    pub n: usize,
     /// Geometric mean of the ratios of the blocks.
     pub ratio: f64,
     /// Lower end.
@@ -25,10 +25,39 @@ pub struct RatioInterval {
 }
 
 impl RatioInterval {
+    /// Around the logarithm `center`, `half` of its width to either side.
+    pub(super) fn around(n: usize, center: f64, half: f64) -> Self {
+        RatioInterval { n, ratio: center.exp(), low: (center - half).exp(), high: (center + half).exp() }
+    }
+
     /// Whether the two certainly differ, as far as the interval's level says.
     pub fn excludes_one(&self) -> bool {
         self.low > 1.0 || self.high < 1.0
     }
+
+    /// Whether all of it lies within `share` of 1 to either side (0.05: from 1/1.05 to 1.05).
+    pub fn is_within(&self, share: f64) -> bool {
+        self.low > 1.0 / (1.0 + share) && self.high < 1.0 + share
+    }
+}
+
+/// The logarithms of `a` over `b`, one for each block that both have, in the order of the blocks. `None` where a value is not above zero
+/// and so has no ratio.
+pub fn log_ratios<K: Ord>(a: &BTreeMap<K, f64>, b: &BTreeMap<K, f64>) -> Option<Vec<f64>> {
+    let pairs = a.iter().filter_map(|(block, a)| Some((*a, *b.get(block)?)));
+    pairs.map(|(a, b)| (a > 0.0 && b > 0.0).then(|| (a / b).ln())).collect()
+}
+
+/// The interval that holds the ratio whose logarithms were observed, at `confidence` (0.95 for 95 %). `None` with fewer than
+/// [`FEWEST_BLOCKS`] of them.
+pub fn ratio_interval(log_ratios: &[f64], confidence: f64) -> Option<RatioInterval> {
+    if log_ratios.len() < FEWEST_BLOCKS {
+        return None;
+    }
+    let (mean, variance) = student::moments(log_ratios)?;
+    let count = log_ratios.len() as f64;
+    let half = student::quantile(count - 1.0, 0.5 + confidence / 2.0)? * (variance / count).sqrt();
+    Some(RatioInterval::around(log_ratios.len(), mean, half))
 }
 
 /// `a` over `b` over the blocks that both have, with the interval that holds it at `confidence` (0.95 for 95 %).
@@ -36,17 +65,7 @@ impl RatioInterval {
 /// Keys are blocks, values are figures of their runs. `None` with fewer than [`FEWEST_BLOCKS`] blocks in common, and where a
 /// value is not above zero and so has no ratio.
 pub fn paired_ratio<K: Ord>(a: &BTreeMap<K, f64>, b: &BTreeMap<K, f64>, confidence: f64) -> Option<RatioInterval> {
-    let pairs: Vec<(f64, f64)> = a.iter().filter_map(|(block, a)| Some((*a, *b.get(block)?))).collect();
-    if pairs.len() < FEWEST_BLOCKS || pairs.iter().any(|(a, b)| !(*a > 0.0 && *b > 0.0)) {
-        return None;
-    }
-    let differences: Vec<f64> = pairs.iter().map(|(a, b)| (a / b).ln()).collect();
-    let count = differences.len() as f64;
-    let mean = differences.iter().sum::<f64>() / count;
-    let variance = differences.iter().map(|difference| (difference - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    let student = StudentsT::new(0.0, 1.0, count - 1.0).ok()?;
-    let half = student.inverse_cdf(0.5 + confidence / 2.0) * (variance / count).sqrt();
-    Some(RatioInterval { blocks: pairs.len(), ratio: mean.exp(), low: (mean - half).exp(), high: (mean + half).exp() })
+    ratio_interval(&log_ratios(a, b)?, confidence)
 }
 
 #[allow(clippy::unwrap_used)]
@@ -66,7 +85,7 @@ mod tests {
         let first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0_f64];
         let exp = |hours: [f64; 10]| blocks(&hours.map(f64::exp));
         let interval = paired_ratio(&exp(second), &exp(first), 0.95).unwrap();
-        assert_eq!(interval.blocks, 10);
+        assert_eq!(interval.n, 10);
         for (found, published) in [(interval.ratio, 1.58), (interval.low, 0.700_114_2), (interval.high, 2.459_885_8)] {
             assert!((found.ln() - published).abs() < 1e-6, "{} is not {published}", found.ln());
         }
@@ -86,5 +105,12 @@ mod tests {
         let (slow_and_fast, half) = ([10.0, 40.0, 20.0, 80.0], [5.0, 20.0, 10.0, 40.0]);
         let interval = paired_ratio(&blocks(&slow_and_fast), &blocks(&half), 0.95).unwrap();
         assert!((interval.low - 2.0).abs() < 1e-9 && (interval.high - 2.0).abs() < 1e-9, "{interval:?}");
+    }
+
+    #[test]
+    fn the_bounds_of_equivalence_are_alike_in_both_directions() {
+        let interval = |low: f64, high: f64| RatioInterval { n: 8, ratio: 1.0, low, high };
+        assert!(interval(0.953, 1.049).is_within(0.05) && !interval(0.952, 1.0).is_within(0.05));
+        assert!(!interval(1.0, 1.0501).is_within(0.05));
     }
 }

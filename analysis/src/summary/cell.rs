@@ -1,11 +1,24 @@
 //! A row of `summary.csv`: the runs of one cell, reduced to single figures.
 
+use std::collections::BTreeMap;
+
 use qbench_schema::result::{LoadMode, RunStatus, word};
-use qbench_schema::summary::{CellRuns, DistributionRow, RunRow, SummaryRow};
+use qbench_schema::summary::{COLUMNS, CellRuns, DistributionRow, RunRow, SummaryRow};
 
 use super::Summary;
-use super::latency::{Latency, cell_latency};
+use super::latency::cell_latency;
 use crate::load::Run;
+use crate::statistics::{CONFIDENCE, cell_interval};
+
+/// Figures whose interval over the runs is a column.
+const WITH_INTERVAL: [&str; 6] = [
+    "throughput_jobs_s",
+    "latency_p50_ms",
+    "latency_p95_ms",
+    "latency_p99_ms",
+    "latency_p999_ms",
+    "cpu_server_us_per_job",
+];
 
 /// Adds the rows of one cell to `summary`: `members` are all its runs.
 pub(super) fn summarize_cell<'a>(members: &[(&Run, &'a RunRow)], summary: &mut Summary) {
@@ -34,7 +47,8 @@ pub(super) fn summarize_cell<'a>(members: &[(&Run, &'a RunRow)], summary: &mut S
         described: rows(if finished.is_empty() { members } else { &finished }),
         failed: members.len() as u32 - finished.len() as u32 - spoiled,
         spoiled,
-        latency: latency.as_ref().map(Latency::percentiles).unwrap_or_default(),
+        intervals: intervals(&finished),
+        unsteady: unsteady(&finished),
         valid,
         reasons: reasons.join("; "),
         finished: rows(&finished),
@@ -53,6 +67,25 @@ pub(super) fn summarize_cell<'a>(members: &[(&Run, &'a RunRow)], summary: &mut S
     }
     summary.cells.push(cell);
     summary.runs_of_cells.push(finished.iter().map(|(_, row)| (*row).clone()).collect());
+}
+
+/// Both ends of the interval of each figure over the runs.
+fn intervals(finished: &[(&Run, &RunRow)]) -> BTreeMap<&'static str, (f64, f64)> {
+    let of = |name: &'static str| {
+        let value = COLUMNS.iter().find(|column| column.name == name)?.run?;
+        let values: Vec<f64> = finished.iter().filter_map(|(_, row)| value(row).number()).collect();
+        Some((name, cell_interval(&values, CONFIDENCE)?.interval?))
+    };
+    WITH_INTERVAL.into_iter().filter_map(of).collect()
+}
+
+/// What was not steady, run by run.
+fn unsteady(finished: &[(&Run, &RunRow)]) -> String {
+    let told = finished.iter().filter(|(_, row)| !row.unsteady.is_empty()).map(|(_, row)| match finished.len() {
+        1 => row.unsteady.clone(),
+        _ => format!("run {}: {}", row.block, row.unsteady),
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// The runs that count, and how many were left out: those that the machine alone spoiled say nothing about the queue. They count where

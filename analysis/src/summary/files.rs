@@ -4,7 +4,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use qbench_schema::summary::{DistributionRow, SummaryRow};
+use qbench_schema::comparison::ComparisonRow;
+use qbench_schema::summary::{DistributionRow, RunRow, SummaryRow};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
@@ -49,6 +50,30 @@ pub fn read_distribution(path: &Path) -> Result<Option<Vec<DistributionRow>>> {
     match fs::read(path) {
         Ok(content) => parse(path, &content).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::Input { path: path.to_path_buf(), reason: error.to_string() }),
+    }
+}
+
+/// Reads a `runs.csv`; no rows when there is none, and when it is of an older version.
+///
+/// # Errors
+/// [`Error::Input`] when it is there and cannot be read.
+pub fn read_runs(path: &Path) -> Result<Vec<RunRow>> {
+    match fs::read(path) {
+        Ok(content) => Ok(parse(path, &content).unwrap_or_default()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Error::Input { path: path.to_path_buf(), reason: error.to_string() }),
+    }
+}
+
+/// Reads a `comparison.csv`; no rows when there is none.
+///
+/// # Errors
+/// [`Error::Input`] when it is there and cannot be read or lacks a column.
+pub fn read_comparison(path: &Path) -> Result<Vec<ComparisonRow>> {
+    match fs::read(path) {
+        Ok(content) => parse(path, &content),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(Error::Input { path: path.to_path_buf(), reason: error.to_string() }),
     }
 }

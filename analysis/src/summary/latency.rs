@@ -1,4 +1,5 @@
-//! End-to-end latency of a cell: the merged histograms of its runs, or what stands in for them.
+//! Distribution of the end-to-end latency of a cell: the merged histograms of its runs, or what stands in for them. It draws curves; the
+//! headline percentiles are medians over runs (METHODOLOGY S6).
 
 use qbench_schema::latency::LatencyHistogram;
 use qbench_schema::record::Stage;
@@ -9,7 +10,7 @@ use super::QUANTILES;
 use crate::error::Problem;
 use crate::load::Run;
 
-/// Where the latency figures of a cell come from.
+/// Where the distribution of a cell comes from.
 pub(super) enum Latency {
     /// The job records of its runs, merged.
     Records(Box<LatencyHistogram>),
@@ -18,14 +19,6 @@ pub(super) enum Latency {
 }
 
 impl Latency {
-    /// The headline percentiles.
-    pub(super) fn percentiles(&self) -> Percentiles {
-        match self {
-            Latency::Records(histogram) => histogram.percentiles(),
-            Latency::Verdict(percentiles) => *percentiles,
-        }
-    }
-
     /// Each of [`QUANTILES`] that is known, with its latency in milliseconds.
     pub(super) fn quantiles(&self) -> Vec<(f64, f64)> {
         match self {
@@ -35,7 +28,7 @@ impl Latency {
     }
 }
 
-/// End-to-end latency of a cell. Runs without job records cannot be merged: they are left out when others have some; when
+/// Distribution of a cell. Runs without job records cannot be merged: they are left out when others have some; when
 /// none has, the run with the median p99 stands for all.
 pub(super) fn cell_latency(finished: &[(&Run, &RunRow)], problems: &mut Vec<Problem>) -> Option<Latency> {
     let with_jobs: Vec<_> = finished.iter().filter(|(run, _)| run.result.jobs.completed > 0).collect();
@@ -50,7 +43,7 @@ pub(super) fn cell_latency(finished: &[(&Run, &RunRow)], problems: &mut Vec<Prob
     if merged.count() > 0 {
         for run in without {
             let message =
-                format!("its job records are missing, so the percentiles of {} leave it out", run.files.run());
+                format!("its job records are missing, so the distribution of {} leaves it out", run.files.run());
             problems.push(Problem::new(run.files.result(), message));
         }
         return Some(Latency::Records(Box::new(merged)));
@@ -59,8 +52,7 @@ pub(super) fn cell_latency(finished: &[(&Run, &RunRow)], problems: &mut Vec<Prob
     let median = without.get(without.len().saturating_sub(1) / 2)?;
     if without.len() > 1 {
         let message = format!(
-            "no run of {} has its job records, so percentiles cannot be merged; those of this run, the one with the median \
-             p99, are shown",
+            "no run of {} has its job records, so its distribution is that of this run, the one with the median p99",
             median.files.run()
         );
         problems.push(Problem::new(median.files.result(), message));

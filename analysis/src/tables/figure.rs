@@ -19,6 +19,8 @@ pub(crate) fn number(value: f64) -> String {
 pub(super) struct Figure {
     pub(super) column: &'static Column,
     pub(super) title: &'static str,
+    /// Columns of both ends of its interval, where it has one.
+    interval: Option<(&'static Column, &'static Column)>,
 }
 
 /// The columns of one table, from left to right.
@@ -28,7 +30,14 @@ pub(super) fn figures(table: TableKind) -> Vec<Figure> {
         .filter_map(|column| column.shown_in(table).map(|shown| (shown.place, column, shown.title)))
         .collect();
     placed.sort_by_key(|(place, ..)| *place);
-    placed.into_iter().map(|(_, column, title)| Figure { column, title }).collect()
+    let named = |name: String| COLUMNS.iter().find(|column| column.name == name);
+    placed
+        .into_iter()
+        .map(|(_, column, title)| {
+            let interval = named(format!("{}_low", column.name)).zip(named(format!("{}_high", column.name)));
+            Figure { column, title, interval }
+        })
+        .collect()
 }
 
 impl Figure {
@@ -44,6 +53,15 @@ impl Figure {
         match self.value(row) {
             Value::Count(count) => count.to_string(),
             value => value.number().map_or(ABSENT.to_owned(), number),
+        }
+    }
+
+    /// The figure with the interval that its runs give it: `9.6 [9.1, 10.1]`.
+    pub(super) fn text_with_interval(&self, row: &SummaryRow) -> String {
+        let end = |column: &Column| column.cell.and_then(|value| value(row).number());
+        match self.interval.and_then(|(low, high)| end(low).zip(end(high))) {
+            Some((low, high)) => format!("{} [{}, {}]", self.text(row), number(low), number(high)),
+            None => self.text(row),
         }
     }
 

@@ -4,57 +4,42 @@
 //! which both ran, must exclude 1. The level is divided by all comparisons of the table, so that a table of cells that do
 //! the same has a mark in one of twenty cases, whatever its size.
 
-use std::collections::BTreeMap;
+use qbench_schema::summary::{Better, SummaryRow};
 
-use qbench_schema::summary::{Better, RunRow, SummaryRow};
-
-use super::class::{Class, is_ranked};
 use super::figure::Figure;
+use crate::class::{Class, is_ranked};
+use crate::compare::{Cell, blocks, too_few_jobs};
 use crate::statistics::{FEWEST_BLOCKS, paired_ratio};
 
 /// Share of tables without any difference that may have a mark.
 const FALSE_MARKS: f64 = 0.05;
 
-/// Runs of one cell by machine and block.
-type Blocks = BTreeMap<(String, u32), f64>;
-
-/// A cell that may be ranked, with its runs.
-#[derive(Clone, Copy)]
-pub(super) struct Candidate<'a> {
-    pub(super) row: &'a SummaryRow,
-    pub(super) runs: &'a [RunRow],
-}
-
-impl Candidate<'_> {
-    fn blocks(&self, figure: &Figure) -> Option<Blocks> {
-        let value = figure.column.run?;
-        let mut logarithms: BTreeMap<(String, u32), Vec<f64>> = BTreeMap::new();
-        for run in self.runs.iter().filter(|run| run.valid) {
-            let block = (format!("{} {}", run.host, run.host_id), run.block);
-            logarithms.entry(block).or_default().push(value(run).number()?.ln());
-        }
-        // Two runs of one block, from two folders, are one observation.
-        let mean = |values: Vec<f64>| (values.iter().sum::<f64>() / values.len() as f64).exp();
-        Some(logarithms.into_iter().map(|(block, values)| (block, mean(values))).collect())
-    }
-}
-
 /// The rivals of one class, and how sure a mark among them has to be.
 pub(super) struct Rivals<'a> {
-    candidates: Vec<Candidate<'a>>,
+    candidates: Vec<Cell<'a>>,
     confidence: f64,
 }
 
 impl<'a> Rivals<'a> {
     /// Those that `of` may be compared with, itself among them; none where it may not be ranked. The table marks `figures`
     /// columns.
-    pub(super) fn new(all: &[Candidate<'a>], of: &SummaryRow, figures: usize) -> Self {
+    pub(super) fn new(all: &[Cell<'a>], of: &SummaryRow, figures: usize) -> Self {
         let mut candidates: Vec<_> =
             all.iter().copied().filter(|rival| is_ranked(rival.row) && Class::of(rival.row) == Class::of(of)).collect();
         if !is_ranked(of) {
             candidates.clear();
         }
-        let comparisons = figures.max(1) * candidates.len().saturating_sub(1).max(1);
+        // Every class of the table has comparisons of its own, and all of them share the level.
+        let mut classes: Vec<Class> = Vec::new();
+        let mut comparisons = 0;
+        for cell in all.iter().filter(|cell| is_ranked(cell.row)) {
+            if classes.contains(&Class::of(cell.row)) {
+                comparisons += figures;
+            } else {
+                classes.push(Class::of(cell.row));
+            }
+        }
+        let comparisons = comparisons.max(1);
         Rivals { candidates, confidence: 1.0 - FALSE_MARKS / comparisons as f64 }
     }
 
@@ -70,12 +55,17 @@ impl<'a> Rivals<'a> {
             Better::More => 1.0,
             Better::Neither => return false,
         };
-        let (own, others): (Vec<Candidate>, Vec<Candidate>) =
+        // A percentile of too few jobs is shown, never compared.
+        if too_few_jobs(figure.column, self.candidates.iter().flat_map(|cell| cell.runs)).is_some() {
+            return false;
+        }
+        let (own, others): (Vec<Cell>, Vec<Cell>) =
             self.candidates.iter().partition(|rival| std::ptr::eq(rival.row, row));
-        let Some(own) = own.first().and_then(|own| own.blocks(figure)) else { return false };
+        let Some(own) = own.first().and_then(|own| blocks(figure.column, own.runs)) else { return false };
         !others.is_empty()
             && others.iter().all(|rival| {
-                let interval = rival.blocks(figure).and_then(|rival| paired_ratio(&own, &rival, self.confidence));
+                let interval =
+                    blocks(figure.column, rival.runs).and_then(|rival| paired_ratio(&own, &rival, self.confidence));
                 interval.is_some_and(|interval| interval.excludes_one() && interval.ratio.ln() * sign > 0.0)
             })
     }
@@ -92,8 +82,10 @@ pub(super) fn too_few(blocks: usize) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 #[cfg(test)]
 mod tests {
-    use qbench_schema::result::{RunIdentity, RunResult, RunStatus, Validity};
-    use qbench_schema::summary::{CellRuns, TableKind};
+    use std::collections::BTreeMap;
+
+    use qbench_schema::result::{Durability, RunIdentity, RunResult, RunStatus, Validity};
+    use qbench_schema::summary::{CellRuns, RunRow, TableKind};
 
     use super::super::figure::figures;
     use super::*;
@@ -127,6 +119,7 @@ mod tests {
                     ..RunIdentity::default()
                 };
                 let mut result = RunResult::without_figures(identity, RunStatus::Finished, "");
+                result.jobs.completed = 1_000_000;
                 result.validity = Validity { valid: true, ..Validity::default() };
                 let mut draw = || figure(*hour, draws);
                 let latency = &mut result.end_to_end_ms;
@@ -144,7 +137,8 @@ mod tests {
             described: runs.iter().collect(),
             failed: 0,
             spoiled: 0,
-            latency: qbench_schema::result::Percentiles::default(),
+            intervals: BTreeMap::new(),
+            unsteady: String::new(),
             valid: true,
             reasons: String::new(),
         })
@@ -152,10 +146,22 @@ mod tests {
 
     /// Marks in a table of two cells, the second of which is at `level` times the first.
     fn marks(level: f64, blocks: usize, draws: &mut Draws) -> usize {
+        marks_in_classes(1, level, blocks, draws)
+    }
+
+    /// The same for a table of so many classes, with two cells in each.
+    fn marks_in_classes(classes: usize, level: f64, blocks: usize, draws: &mut Draws) -> usize {
+        const CLASSES: [Durability; 3] = [Durability::D0, Durability::D1, Durability::D2];
         let hours: Vec<f64> = (0..blocks).map(|_| 0.3 * draws.normal()).collect();
-        let cells = [runs("a", 10.0, 0.1, &hours, draws), runs("b", 10.0 * level, 0.1, &hours, draws)];
-        let rows = [row(&cells[0]), row(&cells[1])];
-        let candidates: Vec<Candidate> = rows.iter().zip(&cells).map(|(row, runs)| Candidate { row, runs }).collect();
+        let mut cells: Vec<Vec<RunRow>> = Vec::new();
+        for durability in &CLASSES[..classes] {
+            for (name, level) in [("a", 10.0), ("b", 10.0 * level)] {
+                let of_class = |run| RunRow { durability: *durability, ..run };
+                cells.push(runs(name, level, 0.1, &hours, draws).into_iter().map(of_class).collect());
+            }
+        }
+        let rows: Vec<SummaryRow> = cells.iter().map(|runs| row(runs)).collect();
+        let candidates = Cell::all(&rows, &cells);
         let figures: Vec<Figure> =
             figures(TableKind::Scenario).into_iter().filter(|figure| figure.may_be_marked(false)).collect();
         assert!(figures.len() >= 5 && figures.iter().all(|figure| figure.column.name != "throughput_jobs_s"));
@@ -175,6 +181,13 @@ mod tests {
             // At a level of 5 %, 1,000 tables have 50 with a standard deviation of 7.
             assert!(marked <= 71, "{marked} of {tables} tables with {blocks} blocks have a mark");
         }
+    }
+
+    #[test]
+    fn a_table_of_several_classes_has_no_more_marks_by_chance() {
+        let mut draws = Draws(3);
+        let marked = (0..1_000).filter(|_| marks_in_classes(3, 1.0, 10, &mut draws) > 0).count();
+        assert!(marked <= 71, "{marked} of 1,000 tables have a mark");
     }
 
     #[test]

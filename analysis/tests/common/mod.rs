@@ -111,6 +111,7 @@ impl Run {
                     host: Some(cpu + 30.0 + cpu_background.unwrap_or(0.0) + 8.0),
                     server: Some(cpu),
                     harness: Some(30.0),
+                    meter: Some(3.0),
                     adapter: None,
                     background: cpu_background,
                     kernel: None,

@@ -144,6 +144,21 @@ fn a_way_of_waiting_that_a_backend_does_not_have_is_refused() {
 }
 
 #[test]
+fn a_limit_of_notifications_is_refused_where_workers_poll() {
+    let line = "run --backend skip_locked --scenario cold --notify-limit 10ms";
+    for polling in ["", " --wake poll"] {
+        refused(&run(&format!("{line}{polling}")), 2, &["--notify-limit", "skip_locked", "--wake notify"]);
+    }
+    // In a comparison of all that push, a queue that needs no notifications takes part.
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&format!(
+        "run --backend memory --scenario cold --rate 100 --duration 1s --wake push --notify-limit 10ms --out {}",
+        folder.path().display()
+    ));
+    assert_ne!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
 fn cores_that_do_not_exist_and_servers_that_are_not_ours_are_not_bound() {
     const LINE: &str = "run --backend skip_locked --scenario cold";
     refused(&run(&format!("{LINE} --pin server=1000")), 2, &["core 1000 does not exist here"]);

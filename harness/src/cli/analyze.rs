@@ -22,6 +22,9 @@ pub struct AnalyzeArgs {
     /// Result folder of the Valkey host
     #[arg(long, value_name = "DIR")]
     valkey_results: Option<PathBuf>,
+    /// Backend that all others are compared with (default: the first one)
+    #[arg(long, value_name = "ID")]
+    reference: Option<String>,
     /// Folder for the tables
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
@@ -34,7 +37,7 @@ pub fn main(args: AnalyzeArgs) -> anyhow::Result<Status> {
             Usage("no result folder was named: give DIR, --pg-results DIR or --valkey-results DIR".into()).into()
         );
     }
-    let analysis = qbench_analysis::analyze(&dirs, &args.output, &palette())?;
+    let analysis = qbench_analysis::analyze(&dirs, &args.output, args.reference.as_deref(), &palette())?;
     print!("{}", analysis.table);
     for problem in &analysis.problems {
         eprintln!("qbench: {problem}");

@@ -17,6 +17,8 @@ pub enum Status {
     NotValid,
     /// Stopped or incomplete; what there is to say has been said.
     Failed,
+    /// Done, and it found what it was asked to fail on.
+    Found,
 }
 
 /// Turns the end of a command into the exit status, and prints why it failed, as one sentence, to standard error.
@@ -26,6 +28,7 @@ pub fn code(result: anyhow::Result<Status>) -> ExitCode {
         Ok(Status::Done) => ExitCode::SUCCESS,
         Ok(Status::Failed) => ExitCode::from(1),
         Ok(Status::NotValid) => ExitCode::from(3),
+        Ok(Status::Found) => ExitCode::from(4),
         Err(error) => {
             eprintln!("qbench: {error:#}");
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })

@@ -401,6 +401,7 @@ impl Settings {
             out: PathBuf::new(),
             block: 1,
             variant: None,
+            study: None,
             command_line: Vec::new(),
             revision: String::new(),
             scheduling: Vec::new(),

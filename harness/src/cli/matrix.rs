@@ -10,7 +10,7 @@ use qbench_backends::external;
 use qbench_backends::registry::backends;
 use qbench_backends::{EngineKind, Entry};
 use qbench_engines::engine::{Engine, UrlFlag};
-use qbench_orchestration::{Cell, MatrixOutcome, MatrixPlan, Progress, RunCommand, execute, survey};
+use qbench_orchestration::{Action, Cell, MatrixOutcome, MatrixPlan, Progress, RunCommand, execute, survey};
 use qbench_scenarios::Scenario;
 use qbench_schema::result::RunIdentity;
 
@@ -190,6 +190,19 @@ impl Matrix {
         Ok(Matrix { plan, configuration, arguments: args.to_arguments() })
     }
 
+    /// The same with `arguments` for every run beside what is there.
+    pub(super) fn with_arguments(mut self, arguments: impl IntoIterator<Item = String>) -> Self {
+        self.arguments.extend(arguments);
+        self
+    }
+
+    /// Runs that are there already, and all.
+    pub(super) fn progress(&self) -> anyhow::Result<(usize, usize)> {
+        let survey = survey(&self.plan, true, &self.configuration)?;
+        let finished = survey.actions.iter().filter(|action| **action == Action::Skip).count();
+        Ok((finished, survey.actions.len()))
+    }
+
     pub(super) fn run(&self, resume: bool, retries: RetryArgs) -> anyhow::Result<MatrixOutcome> {
         let survey = survey(&self.plan, resume, &self.configuration)?;
         let command = RunCommand {
@@ -242,7 +255,8 @@ fn refuse_unknown_options(variation: &Variation, entries: &[&'static Entry]) -> 
     Ok(())
 }
 
-fn cell(
+/// The cell of a queue in a scenario, checked: it can be opened.
+pub(super) fn cell(
     entry: &'static Entry,
     scenario_argument: &str,
     scenario: &Scenario,

@@ -4,6 +4,8 @@
 mod output;
 
 mod analyze;
+mod capacity;
+mod compare;
 mod doctor;
 mod exit;
 mod graph;
@@ -15,10 +17,12 @@ mod matrix;
 mod palette;
 mod progress;
 mod quick;
+mod report;
 mod run;
 mod secrets;
 mod services;
 mod signals;
+mod study;
 mod url_args;
 mod variation;
 mod verdict;
@@ -48,7 +52,7 @@ struct Cli {
 
 const EXIT_STATUS_HELP: &str = "\
 Settings can also stand in qbench.toml and in QBENCH_… variables: a flag beats a variable beats the file beats the profile.
-Exit status: 0 done; 1 failed; 2 bad usage or configuration; 3 finished, but a result is not valid.";
+Exit status: 0 done; 1 failed; 2 bad usage or configuration; 3 finished, but a result is not valid;\n4 `compare --fail-on` found what it was asked to find.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -56,7 +60,11 @@ enum Command {
     Run(run::RunArgs),
     Matrix(matrix::MatrixArgs),
     Analyze(analyze::AnalyzeArgs),
+    Compare(compare::CompareArgs),
+    Capacity(capacity::CapacityArgs),
     Graph(graph::GraphArgs),
+    Report(report::ReportArgs),
+    Study(study::StudyArgs),
     Verify(verify::VerifyArgs),
     List(list::ListArgs),
     Doctor(doctor::DoctorArgs),
@@ -80,7 +88,11 @@ pub fn main(revision: &str) -> ExitCode {
         Command::Run(args) => run::main(args, revision),
         Command::Matrix(args) => matrix::main(args, revision),
         Command::Analyze(args) => analyze::main(args),
+        Command::Compare(args) => compare::main(args),
+        Command::Capacity(args) => capacity::main(args, revision),
         Command::Graph(args) => graph::main(args),
+        Command::Report(args) => report::main(args),
+        Command::Study(args) => study::main(args, revision),
         Command::Verify(args) => verify::main(args),
         Command::List(args) => list::main(args),
         Command::Doctor(args) => doctor::main(args),

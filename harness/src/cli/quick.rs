@@ -1,7 +1,7 @@
 //! `qbench quick`: the main job, small.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use qbench_scenarios::Scenario;
@@ -19,9 +19,13 @@ use qbench_ground::usage::Usage;
 /// The three best known designs on PostgreSQL, and one on Valkey.
 const BACKENDS: &str = "skip_locked,delete_returning,partitioned,valkey_streams";
 
+/// Scenario of the runs for capacities, and their folder.
+const FLAT_OUT: &str = "flat_out";
+
 /// Compare four queues in three scenarios in a few minutes: runs, tables and six pictures
 ///
-/// Runs the matrix with the quick profile, prints a table per scenario, draws the charts, and says where everything is.
+/// Runs the matrix with the quick profile, then each queue once flat out, for its capacity. Prints a table per scenario, draws the charts, and
+/// says where everything is.
 /// It shows that everything works here; for conclusions use `qbench matrix --profile standard --repeat 5`.
 #[derive(Debug, Args)]
 pub struct QuickArgs {
@@ -31,6 +35,9 @@ pub struct QuickArgs {
     /// Scenarios by id or path, separated by commas
     #[arg(long, value_name = "LIST", default_value = "cold,warm,load", value_delimiter = ',')]
     scenarios: Vec<String>,
+    /// Leave out the runs flat out
+    #[arg(long)]
+    no_flat_out: bool,
     #[command(flatten)]
     retries: RetryArgs,
     /// Folder for everything (default: `results/quick_<time>`)
@@ -49,17 +56,34 @@ pub fn main(args: QuickArgs, revision: &str) -> anyhow::Result<Status> {
         true => args.scenarios,
         false => without_background(args.scenarios, PostgresPrograms::of_machine().map(|_| ()))?,
     };
-    let cells = CellArgs { backends: Some(args.backends), scenarios: Some(scenarios) };
     let variation = VariationArgs::default().read(&args.settings)?;
-    let matrix = Matrix::new(&cells, &variation, &args.settings, settings, NonZeroU32::MIN, &out, revision)?;
+    let matrix = |scenarios: Vec<String>, out: &Path| {
+        let cells = CellArgs { backends: Some(args.backends.clone()), scenarios: Some(scenarios) };
+        Matrix::new(&cells, &variation, &args.settings, settings.clone(), NonZeroU32::MIN, out, revision)
+    };
+    let on_schedule = matrix(scenarios, &out)?;
+    // In a folder of their own: these are no cells of the comparison.
+    let flat_out_dir = out.join(FLAT_OUT);
+    let flat_out = if args.no_flat_out { None } else { Some(matrix(vec![FLAT_OUT.to_owned()], &flat_out_dir)?) };
     prepare_out(&out)?;
-    let outcome = matrix.run(false, args.retries)?;
-    if outcome.interrupted {
+    let mut folders = vec![out.clone()];
+    let outcome = on_schedule.run(false, args.retries)?;
+    let mut of_flat_out = None;
+    if let Some(flat_out) = flat_out.filter(|_| !outcome.interrupted) {
+        eprintln!("Now each queue once flat out, for its capacity.");
+        of_flat_out = Some(flat_out.run(false, args.retries)?);
+        folders.push(flat_out_dir);
+    }
+    if outcome.interrupted || of_flat_out.as_ref().is_some_and(|outcome| outcome.interrupted) {
         eprintln!("Interrupted; the results so far are in {}.", out.display());
         return Ok(Status::Failed);
     }
     println!("{outcome}");
-    let analysis = qbench_analysis::analyze(std::slice::from_ref(&out), &out.join("analysis"), &palette())?;
+    // A queue that is faster than this program beside it is no fault of the comparison: it is told, and decides nothing.
+    if let Some(outcome) = &of_flat_out {
+        println!("flat out: {outcome}");
+    }
+    let analysis = qbench_analysis::analyze(&folders, &out.join("analysis"), None, &palette())?;
     print!("{}", analysis.table);
     for problem in &analysis.problems {
         eprintln!("qbench: {problem}");
@@ -68,7 +92,8 @@ pub fn main(args: QuickArgs, revision: &str) -> anyhow::Result<Status> {
     println!("\nresults   {}", out.display());
     println!("tables    {}", out.join("analysis").display());
     println!("pictures  {} ({} PNG files)", out.join("graphs").display(), pictures.len());
-    Ok(matrix::status(&outcome))
+    let broke = of_flat_out.is_some_and(|outcome| !outcome.failed.is_empty());
+    Ok(if broke { Status::Failed } else { matrix::status(&outcome) })
 }
 
 /// Whether a backend has its jobs in a PostgreSQL, so that nothing works without one.

@@ -39,6 +39,9 @@ pub struct RunArgs {
     /// Variant of a matrix that this run belongs to, as JSON
     #[arg(long, value_name = "JSON", value_parser = parse_variant, hide = true)]
     variant: Option<RunVariant>,
+    /// Hash of the study that this run belongs to
+    #[arg(long, value_name = "HASH", hide = true)]
+    study: Option<String>,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -61,6 +64,7 @@ pub fn main(args: RunArgs, revision: &str) -> anyhow::Result<Status> {
         out,
         block: args.block,
         variant: args.variant,
+        study: args.study,
         command_line: secrets::arguments_as_given(),
         revision: revision.to_owned(),
         ..settings.request(entry, plan)

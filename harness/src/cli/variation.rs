@@ -54,6 +54,11 @@ impl VariationArgs {
 }
 
 impl Variation {
+    /// What a plan varies that was read already.
+    pub fn of_plan(plan: Sweep) -> Self {
+        Variation { variants: plan.variants.clone(), plan: Some(plan) }
+    }
+
     /// Backends that the plan names.
     pub fn backends(&self) -> Option<Vec<String>> {
         self.plan.as_ref().map(|plan| plan.backends.clone())

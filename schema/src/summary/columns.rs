@@ -84,6 +84,9 @@ macro_rules! reduce {
     ($runs:ident, $field:ident, mean) => {
         $runs.over(|run| run.$field, Mean::mean)
     };
+    ($runs:ident, $field:ident, median) => {
+        $runs.over(|run| run.$field, Mean::median)
+    };
     ($runs:ident, $field:ident, largest) => {
         $runs.over(|run| run.$field, Reduce::largest)
     };
@@ -106,6 +109,9 @@ macro_rules! reduce {
 macro_rules! reduction {
     (mean) => {
         "mean"
+    };
+    (median) => {
+        "median"
     };
     (largest) => {
         "largest"
@@ -157,9 +163,8 @@ macro_rules! columns {
         /// machines or with different settings are never pooled: a cell then has a row for each, and so it has for each
         /// variant of a matrix.
         ///
-        /// Percentiles come from the merged histograms of the runs, never from averaging percentiles; where only results
-        /// without job records were at hand, from the single run. Means (throughput, CPU) are over runs. The same backend
-        /// on two server products (Valkey and Redis) makes two rows.
+        /// A percentile is the median over the runs of each one's own: the run is the unit (METHODOLOGY S6). Means (throughput, CPU)
+        /// are over runs. The same backend on two server products (Valkey and Redis) makes two rows.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         pub struct SummaryRow {
             $($(

@@ -1,7 +1,8 @@
 //! How the values of several runs become the one of their cell.
 
+use std::collections::BTreeMap;
+
 use super::value::OrMixed;
-use crate::result::Percentiles;
 
 /// The runs of one cell, and what only the analysis of their files can tell about them.
 #[derive(Debug, Clone)]
@@ -14,8 +15,10 @@ pub struct CellRuns<'a, Run> {
     pub failed: u32,
     /// Runs that finished and that the machine alone spoiled; they are not among the finished ones here.
     pub spoiled: u32,
-    /// End-to-end latency of all finished runs together.
-    pub latency: Percentiles,
+    /// Both ends of the 95 % interval of a figure over the finished runs, by the name of its column; none below three runs.
+    pub intervals: BTreeMap<&'static str, (f64, f64)>,
+    /// What was not steady in its runs.
+    pub unsteady: String,
     /// Whether the cell may be ranked.
     pub valid: bool,
     /// Why not, or why some run is left out.
@@ -25,6 +28,16 @@ pub struct CellRuns<'a, Run> {
 impl<Run> CellRuns<'_, Run> {
     pub(super) fn over<T, R>(&self, of: fn(&Run) -> T, reduce: impl FnOnce(&mut dyn Iterator<Item = T>) -> R) -> R {
         reduce(&mut self.finished.iter().map(|run| of(run)))
+    }
+
+    /// The lower end of the interval of the figure in column `name`.
+    pub(super) fn low(&self, name: &str) -> Option<f64> {
+        self.intervals.get(name).map(|(low, _)| *low)
+    }
+
+    /// The upper end of it.
+    pub(super) fn high(&self, name: &str) -> Option<f64> {
+        self.intervals.get(name).map(|(_, high)| *high)
     }
 
     /// A property that all runs of a cell have in common: that of the first.
@@ -44,9 +57,10 @@ pub(super) trait Reduce: Sized {
     fn sum(values: &mut dyn Iterator<Item = Self>) -> Self;
 }
 
-/// A figure that has a mean, which counts have not.
+/// A figure that has a mean and a median, which counts have not.
 pub(super) trait Mean: Reduce {
     fn mean(values: &mut dyn Iterator<Item = Self>) -> Self;
+    fn median(values: &mut dyn Iterator<Item = Self>) -> Self;
 }
 
 impl Mean for Option<f64> {
@@ -54,11 +68,22 @@ impl Mean for Option<f64> {
         let (sum, count) = values.flatten().fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
         (count > 0).then(|| sum / f64::from(count))
     }
+
+    fn median(values: &mut dyn Iterator<Item = Self>) -> Self {
+        let mut values: Vec<f64> = values.flatten().collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len().checked_sub(1)? / 2;
+        Some((values[middle] + values[values.len() / 2]) / 2.0)
+    }
 }
 
 impl Mean for f64 {
     fn mean(values: &mut dyn Iterator<Item = Self>) -> Self {
         Option::mean(&mut values.map(Some)).unwrap_or_default()
+    }
+
+    fn median(values: &mut dyn Iterator<Item = Self>) -> Self {
+        Option::median(&mut values.map(Some)).unwrap_or_default()
     }
 }
 

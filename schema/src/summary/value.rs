@@ -50,6 +50,7 @@ values! {
     f64 => |real| Value::Real(*real),
     Option<u64> => |count| count.map_or(Value::Absent, Value::Count),
     Option<f64> => |real| real.map_or(Value::Absent, Value::Real),
+    Option<bool> => |flag| flag.map_or(Value::Absent, Value::Flag),
     RunStatus => |it| Value::Text(word(it)),
     Verdict => |it| Value::Text(word(it)),
     Regime => |it| Value::Text(word(it)),

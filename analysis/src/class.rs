@@ -1,9 +1,10 @@
 //! Which rows may be ranked, and against which others.
 
-use qbench_schema::result::{Delivery, Durability, IN_PROCESS, Regime, Waiting, word};
+use qbench_schema::result::{Delivery, Durability, IN_PROCESS, LoadMode, Regime, Waiting, word};
 use qbench_schema::summary::{OrMixed, SummaryRow};
 
-use super::figure::ABSENT;
+/// What stands where a row does not tell how its workers waited.
+const NOT_TOLD: &str = "-";
 
 /// Durability, delivery and waiting of a row: rows are ranked within one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub(crate) fn delivery_label(delivery: OrMixed<Delivery>) -> String {
 /// How idle workers wait, for people: `poll 10 ms`, `push`.
 pub(crate) fn waiting_label(row: &SummaryRow) -> String {
     match (row.waiting, row.poll_interval_ms) {
-        (Waiting::Unknown, _) => ABSENT.to_owned(),
+        (Waiting::Unknown, _) => NOT_TOLD.to_owned(),
         (Waiting::Poll, Some(interval_ms)) => format!("poll {interval_ms} ms"),
         (waiting, _) => word(waiting),
     }
@@ -54,7 +55,8 @@ pub(crate) fn waiting_label(row: &SummaryRow) -> String {
 /// True when the figures of a row describe the queue. In-process backends are the floor of the harness, not a queue to
 /// choose, and would win every column.
 pub(crate) fn is_ranked(row: &SummaryRow) -> bool {
-    row.runs > 0 && row.valid && !is_overload(row) && row.engine != IN_PROCESS
+    let is_describing = row.mode == LoadMode::Saturation || !is_overload(row);
+    row.runs > 0 && row.valid && is_describing && row.engine != IN_PROCESS
 }
 
 pub(crate) fn is_overload(row: &SummaryRow) -> bool {

@@ -1,0 +1,183 @@
+//! One page that answers: `report.html`, without a request to anywhere.
+//!
+//! Everything on it is drawn here, so it reads the same without any script; with one, the seconds of single runs can be explored. It begins
+//! with the answers, and each figure on it is one of `summary.csv` or `comparison.csv`.
+
+mod answers;
+mod charts;
+mod explorer;
+mod question;
+mod sections;
+mod svg;
+
+use std::path::{Path, PathBuf};
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use qbench_schema::capacity::CapacityRow;
+use qbench_schema::comparison::ComparisonRow;
+use qbench_schema::files::CAPACITY_JSON;
+use qbench_schema::result::word;
+use qbench_schema::summary::SummaryRow;
+
+use crate::compare::{Cell, within};
+use crate::error::{Error, Problem, Result};
+use crate::load::{self, Loaded, Run};
+use crate::palette::Palette;
+use crate::publish;
+use crate::summary::{self, Summary};
+use crate::variant::variants;
+pub use question::Question;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+/// uPlot 1.6.32 by Leon Sorokin, MIT: <https://github.com/leeoniya/uPlot>.
+const PLOT_SCRIPT: &str = include_str!("../../assets/uplot/uPlot.iife.min.js");
+const PLOT_STYLE: &str = include_str!("../../assets/uplot/uPlot.min.css");
+
+/// Nothing may be asked of anybody: the page holds all that it needs.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+
+/// Everything that the page is made of.
+struct Material {
+    title: String,
+    questions: Vec<Question>,
+    runs: Vec<Run>,
+    summary: Summary,
+    names: Vec<String>,
+    comparison: Vec<ComparisonRow>,
+    capacity: Vec<CapacityRow>,
+    capacity_colours: Vec<String>,
+    colours: Vec<String>,
+}
+
+impl Material {
+    /// The rows of `summary.csv` with their names and colours.
+    fn cells(&self) -> impl Iterator<Item = (&SummaryRow, &str, &str)> {
+        let looks = self.names.iter().zip(&self.colours);
+        self.summary.cells.iter().zip(looks).map(|(row, (name, colour))| (row, name.as_str(), colour.as_str()))
+    }
+}
+
+/// Reads `dir`, with the folders of blocks, variants and runs flat out below it and a `capacity.json` in it or in its folder `capacity`, and
+/// writes the page to `output`. Returns what could not be used.
+///
+/// # Errors
+/// [`Error::Input`] when the folder cannot be read, [`Error::NothingToAnalyze`] when it has no run, [`Error::Reference`] when the reference is
+/// not among them, [`Error::Write`] when the page cannot be written.
+pub(crate) fn write(
+    dir: &Path,
+    output: &Path,
+    reference: Option<&str>,
+    questions: &[Question],
+    palette: &Palette,
+) -> Result<Vec<Problem>> {
+    let flat_out = dir.join("flat_out");
+    let folders: Vec<PathBuf> =
+        std::iter::once(dir.to_path_buf()).chain(flat_out.is_dir().then_some(flat_out)).collect();
+    let Loaded { runs, mut problems } = load::load(&folders)?;
+    let summary = summary::summarize(&runs, palette);
+    problems.extend(summary.problems.iter().cloned());
+    if let Some(name) = reference.filter(|name| summary.cells.iter().all(|cell| cell.backend != **name)) {
+        return Err(Error::Reference {
+            name: name.to_owned(),
+            known: summary.cells.iter().map(|cell| cell.backend.clone()).collect(),
+        });
+    }
+    let comparison = within(&Cell::all(&summary.cells, &summary.runs_of_cells), reference);
+    let names = variants(&summary.cells)
+        .into_iter()
+        .zip(&summary.cells)
+        .map(|(variant, row)| match variant.as_str() {
+            "" => row.backend.clone(),
+            variant => format!("{} ({variant})", row.backend),
+        })
+        .collect();
+    let capacity: Vec<CapacityRow> = [dir.join(CAPACITY_JSON), dir.join("capacity").join(CAPACITY_JSON)]
+        .iter()
+        .find_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok())
+        .unwrap_or_default();
+    let searched: Vec<&str> = capacity.iter().map(|row| row.backend.as_str()).collect();
+    let capacity_colours = crate::charts::backend_colours(&searched, palette);
+    let colours = crate::charts::page_colours(&summary.cells, palette);
+    let title = dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let questions = questions.to_vec();
+    let material = Material { title, questions, runs, summary, names, comparison, capacity, capacity_colours, colours };
+    publish::publish(output, page(&material)?.into_string().as_bytes())?;
+    Ok(problems)
+}
+
+fn page(of: &Material) -> Result<Markup> {
+    let sections: [(&str, &str, Markup); 9] = [
+        ("answers", "Answers", answers::render(of)),
+        ("capacity", "Capacity", sections::capacity(of)),
+        ("latency", "Latency", sections::latency(of)),
+        ("ratios", "Ratios to the reference", sections::ratios(of)),
+        ("cost", "Cost of one job", sections::cost(of)),
+        ("background", "What the load did to pgbench", sections::background(of)),
+        ("validity", "Audit and validity", sections::validity(of)),
+        ("attack", "How to attack this result", sections::attack(of)),
+        ("settings", "Settings side by side", sections::settings(of)),
+    ];
+    let data = explorer::data(of)?;
+    let first = of.runs.iter().map(|run| run.result.identity.started_at.as_str()).min().unwrap_or_default();
+    let last = of.runs.iter().map(|run| run.result.identity.started_at.as_str()).max().unwrap_or_default();
+    Ok(html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "qbench report: " (of.title) }
+                style { (PreEscaped(STYLE)) (PreEscaped(PLOT_STYLE)) }
+            }
+            body {
+                header {
+                    h1 { "Job queues compared: " (of.title) }
+                    p.faint {
+                        (of.runs.len()) " runs, " (first.get(..16).unwrap_or(first)) " to " (last.get(..16).unwrap_or(last)) " UTC · hosts: "
+                        (distinct(of.summary.cells.iter().map(|row| row.host.as_str()))) " · qbench "
+                        (distinct(of.summary.cells.iter().map(|row| row.git_revision.as_str())))
+                    }
+                    nav aria-label="Sections" {
+                        ul { @for (id, title, _) in &sections { li { a href={ "#" (id) } { (title) } } } }
+                    }
+                }
+                main {
+                    @for (id, title, body) in &sections { section id=(id) { h2 { (title) } (body) } }
+                    section id="explorer" hidden {
+                        h2 { "Second by second" }
+                        p.note { "Drag over a chart to zoom, double-click to go back, click a name to hide its line." }
+                        label for="run" { "Run " } select id="run" {}
+                        div id="chart-latency" {} div id="chart-jobs" {} div id="chart-backlog" {}
+                    }
+                }
+                footer { p.faint { "Every figure is one of summary.csv or comparison.csv, which qbench analyze writes of the same folder." } }
+                script type="application/json" id="data" { (PreEscaped(data)) }
+                script { (PreEscaped(PLOT_SCRIPT)) }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    })
+}
+
+/// Each word once, in order.
+fn distinct<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words
+        .filter(|word| !word.is_empty())
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// `D2, at least once, push`.
+fn class(row: &SummaryRow) -> String {
+    crate::class::Class::of(row).label()
+}
+
+/// The word of a verdict, as a class of the style sheet too.
+fn verdict_word(row: &ComparisonRow) -> String {
+    word(row.verdict)
+}

@@ -1,0 +1,170 @@
+//! Cells against a reference and result sets against each other: sets whose ratios are known.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod common;
+
+use std::path::Path;
+
+use common::Run;
+use qbench_analysis::{Across, analyze, compare};
+use qbench_schema::comparison::{ComparisonRow, Verdict};
+use qbench_schema::files::RunFiles;
+use qbench_schema::result::{Delivery, LoadMode, RunResult};
+
+/// What each block does to everybody.
+const HOURS: [f64; 8] = [1.0, 1.3, 0.8, 1.1, 0.95, 1.2, 0.9, 1.05];
+/// What it does to one run, in percent.
+const SCATTER: [f64; 8] = [0.3, -0.7, 0.9, -0.4, 0.1, 0.8, -0.9, -0.1];
+
+/// Writes `blocks` runs of `backend` whose p50, p99 and server CPU are `ratio` times 10, 20 and 1,000, give or take `spread` percent.
+fn write(dir: &Path, backend: &str, blocks: usize, ratio: f64, spread: f64, change: &dyn Fn(&mut RunResult)) {
+    for block in 0..blocks {
+        let scatter = SCATTER[(block + backend.len()) % SCATTER.len()];
+        let figure = ratio * HOURS[block % HOURS.len()] * (1.0 + spread * scatter / 100.0);
+        let run = Run::new(backend, "warm").block(block as u32 + 1).with(|result| {
+            result.jobs.completed = 20_000;
+            result.identity.delivery = Delivery::AtLeastOnce;
+            (result.end_to_end_ms.p50, result.end_to_end_ms.p99) = (10.0 * figure, 20.0 * figure);
+            result.cpu_us_per_job.server = Some(1_000.0 * figure);
+            change(result);
+        });
+        let dir = dir.join(format!("rep-{:02}", block + 1));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = RunFiles::new(&dir, backend, "warm").result();
+        std::fs::write(path, serde_json::to_vec(&run.result).unwrap()).unwrap();
+    }
+}
+
+fn unchanged(_: &mut RunResult) {}
+
+fn within(dir: &Path, reference: Option<&str>) -> Vec<ComparisonRow> {
+    analyze(&[dir.to_path_buf()], &dir.join("analysis"), reference, &common::palette()).unwrap().comparison
+}
+
+fn p99<'a>(rows: &'a [ComparisonRow], backend: &str) -> &'a ComparisonRow {
+    rows.iter().find(|row| row.backend == backend && row.figure == "latency_p99_ms").unwrap()
+}
+
+#[test]
+fn eight_blocks_against_a_reference_have_the_words_that_their_ratios_deserve() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    write(dir, "skip_locked", 8, 1.0, 1.0, &unchanged);
+    write(dir, "partitioned", 8, 1.3, 1.0, &unchanged);
+    write(dir, "batch_sql", 8, 1.01, 1.0, &unchanged);
+    write(dir, "advisory_lock", 8, 1.0, 40.0, &unchanged);
+    let rows = within(dir, Some("skip_locked"));
+    let words = ["partitioned", "batch_sql", "advisory_lock"].map(|backend| p99(&rows, backend).verdict);
+    assert_eq!(words, [Verdict::Slower, Verdict::Same, Verdict::Undecided]);
+    let slower = p99(&rows, "partitioned");
+    assert!(slower.low.unwrap() < 1.3 && 1.3 < slower.high.unwrap() && slower.high.unwrap() < 1.35, "{slower:?}");
+    assert_eq!((slower.n, slower.paired, slower.p, slower.p_smallest), (8, true, Some(2.0 / 256.0), Some(2.0 / 256.0)));
+    assert!(rows.iter().all(|row| row.figure != "throughput_jobs_s"), "at a given rate it is what was offered");
+    let csv = std::fs::read_to_string(dir.join("analysis/comparison.csv")).unwrap();
+    assert!(
+        csv.starts_with(
+            "figure,backend,scenario,variant,reference,n,paired,ratio,low,high,p,p_smallest,verdict,reason"
+        )
+    );
+    assert!(csv.contains("slower") && csv.lines().count() == rows.len() + 1);
+    // With the slow one as the reference the others are the better ones.
+    assert_eq!(p99(&within(dir, Some("partitioned")), "skip_locked").verdict, Verdict::Faster);
+    let unknown = analyze(&[dir.to_path_buf()], &dir.join("analysis"), Some("sqlite"), &common::palette());
+    assert!(unknown.unwrap_err().to_string().contains("no run of sqlite"), "names what there is");
+}
+
+#[test]
+fn what_must_not_be_compared_is_refused_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    write(dir, "skip_locked", 8, 1.0, 1.0, &unchanged);
+    write(dir, "batch_sql", 8, 2.0, 1.0, &|result| result.identity.delivery = Delivery::AtMostOnce);
+    write(dir, "partitioned", 8, 2.0, 1.0, &|result| result.jobs.completed = 9_000);
+    write(dir, "delete_returning", 8, 2.0, 1.0, &|result| {
+        if result.identity.block == 3 {
+            *result = Run::new("delete_returning", "warm").block(3).invalid("1 job was lost").result;
+        }
+    });
+    write(dir, "advisory_lock", 5, 2.0, 1.0, &unchanged);
+    write(dir, "sqlite", 2, 2.0, 1.0, &unchanged);
+    write(dir, "valkey_streams", 8, 2.0, 1.0, &|result| result.identity.host_id = "other".to_owned());
+    let rows = within(dir, Some("skip_locked"));
+    for (backend, reason) in [
+        ("batch_sql", "the classes differ"),
+        ("partitioned", "9000 jobs, and this percentile takes 10000"),
+        ("delete_returning", "it is not valid"),
+        ("advisory_lock", "5 blocks allow no word: the smallest p that they can have is 0.062"),
+        ("sqlite", "2 blocks: an interval takes 3"),
+        ("valkey_streams", "different machines"),
+    ] {
+        let row = p99(&rows, backend);
+        assert_eq!(row.verdict, Verdict::Refused, "{backend}");
+        assert!(row.reason.contains(reason), "{backend}: {}", row.reason);
+    }
+    let p50 = rows.iter().find(|row| row.backend == "partitioned" && row.figure == "latency_p50_ms").unwrap();
+    assert_eq!(p50.verdict, Verdict::Slower, "9,000 jobs are enough for a median");
+    let five = p99(&rows, "advisory_lock");
+    assert!(five.low.is_some() && five.p == Some(0.0625), "shown, though nothing is said: {five:?}");
+}
+
+#[test]
+fn two_sets_are_compared_cell_by_cell_and_what_differs_has_to_be_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, after) = (folder.path().join("before"), folder.path().join("after"));
+    for (dir, ratio) in [(&before, 1.0), (&after, 1.2)] {
+        write(dir, "skip_locked", 8, ratio, 1.0, &|result| {
+            if ratio > 1.0 {
+                result.identity.git_revision = "deadbeef0000".to_owned();
+                result.identity.run_id.push('b');
+            }
+        });
+    }
+    write(&before, "partitioned", 8, 1.0, 1.0, &unchanged);
+    let of = |across: &[Across]| compare(&before, &after, across, &common::palette()).unwrap();
+    let refused = of(&[]);
+    assert!(refused.rows.iter().all(|row| row.verdict == Verdict::Refused && row.reason.contains("--across revision")));
+    assert_eq!(refused.alone, ["partitioned in warm is only in the first set"]);
+    let compared = of(&[Across::Revision]);
+    let row = p99(&compared.rows, "skip_locked");
+    assert_eq!((row.verdict, row.paired, row.n), (Verdict::Slower, true, 8));
+    assert!((row.ratio.unwrap() - 1.2).abs() < 0.001, "after over before: {row:?}");
+    assert!(compared.table.contains("slower") && compared.table.contains("1.200"), "{}", compared.table);
+}
+
+#[test]
+fn sets_whose_blocks_do_not_pair_are_compared_without_pairs_and_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, after) = (folder.path().join("before"), folder.path().join("after"));
+    write(&before, "skip_locked", 8, 1.0, 1.0, &unchanged);
+    write(&after, "skip_locked", 8, 3.0, 1.0, &|result| {
+        result.identity.block += 100;
+        result.identity.run_id.push('b');
+    });
+    let compared = compare(&before, &after, &[], &common::palette()).unwrap();
+    let row = p99(&compared.rows, "skip_locked");
+    assert_eq!((row.verdict, row.paired, row.n), (Verdict::Slower, false, 8));
+    assert!(
+        compared.table.contains("8 runs") && compared.table.contains("the blocks do not pair"),
+        "{}",
+        compared.table
+    );
+}
+
+#[test]
+fn flat_out_throughput_is_compared_and_more_is_better() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let flat_out = |jobs_s: f64| {
+        move |result: &mut RunResult| {
+            result.identity.mode = LoadMode::Saturation;
+            result.throughput_jobs_s = jobs_s * HOURS[result.identity.block as usize - 1];
+        }
+    };
+    write(dir, "skip_locked", 8, 1.0, 1.0, &flat_out(1_000.0));
+    write(dir, "partitioned", 8, 1.0, 1.0, &flat_out(1_500.0));
+    let rows = within(dir, None);
+    let throughput = rows.iter().find(|row| row.figure == "throughput_jobs_s").unwrap();
+    assert_eq!((throughput.backend.as_str(), throughput.verdict), ("partitioned", Verdict::Faster));
+    assert!(rows.iter().all(|row| row.figure != "latency_p99_ms"), "flat out a latency is the length of the queue");
+}

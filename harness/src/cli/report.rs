@@ -1,0 +1,34 @@
+//! `qbench report`: one page that answers.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Status;
+use super::palette::palette;
+
+/// Write one page that answers: report.html, readable anywhere, without a request to anybody
+///
+/// Begins with what the data say, each with its interval, or why they cannot; then capacity, latency, ratios, cost, validity, and the settings side
+/// by side. It is read without any script; with one, single runs can be explored second by second. For instance:
+/// qbench report results/equal --output results/equal/report.html
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Folder of results; a capacity.json in it or in its folder `capacity` is shown, too
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Backend that all others are compared with (default: the first one)
+    #[arg(long, value_name = "ID")]
+    reference: Option<String>,
+    /// The page
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+pub fn main(args: ReportArgs) -> anyhow::Result<Status> {
+    for problem in qbench_analysis::report(&args.dir, &args.output, args.reference.as_deref(), &[], &palette())? {
+        eprintln!("qbench: {problem}");
+    }
+    println!("{}", args.output.display());
+    Ok(Status::Done)
+}
