@@ -28,7 +28,7 @@ const START_JOBS_S: f64 = 100.0;
 /// Find the highest rate that each queue carries within a latency limit and without a growing backlog
 ///
 /// Climbs by half, bisects until both ends are within 5 %, and tries both again. Each probe is a run of its own on an empty queue: 30 s and 10,000
-/// jobs at least, with --profile quick 5 s and 1,000. All probes together are the curve in graphs/rate_latency.png. For instance:
+/// jobs at least, with --profile quick 10 s and 1,000. All probes together are the curve in graphs/rate_latency.png. For instance:
 /// qbench capacity --backends skip_locked,valkey_streams --slo p99=50ms --profile standard --out results/capacity
 #[derive(Debug, Args)]
 pub struct CapacityArgs {
@@ -153,7 +153,8 @@ const QUICK: &str = "quick";
 
 fn probe_size(profile: &str) -> ProbeSize {
     match profile {
-        QUICK => ProbeSize { duration: Duration::from_secs(5), jobs: 1_000 },
+        // Of fewer seconds the slope of a backlog that only scatters has too wide an interval to be told from one that grows.
+        QUICK => ProbeSize { duration: Duration::from_secs(10), jobs: 1_000 },
         _ => ProbeSize { duration: Duration::from_secs(30), jobs: 10_000 },
     }
 }
