@@ -25,7 +25,6 @@ pub mod tables;
 mod timeline;
 mod variant;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use qbench_schema::capacity::CapacityRow;
@@ -72,11 +71,7 @@ pub fn analyze(inputs: &[PathBuf], output_dir: &Path, reference: Option<&str>, p
     let load::Loaded { runs, mut problems } = load::load(inputs)?;
     let summary = summary::summarize(&runs, palette);
     problems.extend(summary.problems);
-    if let Some(name) = reference.filter(|name| summary.cells.iter().all(|cell| cell.backend != **name)) {
-        let known: BTreeSet<String> = summary.cells.into_iter().map(|cell| cell.backend).collect();
-        return Err(Error::Reference { name: name.to_owned(), known: known.into_iter().collect() });
-    }
-    let comparison = compare::within(&compare::Cell::all(&summary.cells, &summary.runs_of_cells), reference);
+    let comparison = compare::within(&compare::Cell::all(&summary.cells, &summary.runs_of_cells), reference)?;
 
     publish::make_dir(output_dir)?;
     let written = [

@@ -23,7 +23,7 @@ use crate::class::{Class, delivery_label, durability_label, is_overload, is_rank
 use crate::compare::Cell;
 use crate::order::distinct_scenarios;
 use crate::sweep::{ladders, scalings};
-use crate::variant::variants;
+use crate::variant::{named, variants};
 pub(crate) use figure::number;
 use figure::{ABSENT, Figure, figures};
 use marks::Rivals;
@@ -80,11 +80,7 @@ pub fn render(rows: &[SummaryRow], runs: &[Vec<RunRow>]) -> String {
         .iter()
         .zip(runs)
         .zip(variants(rows))
-        .map(|((row, runs), variant)| Named {
-            row,
-            runs,
-            name: if variant.is_empty() { row.backend.clone() } else { format!("{} ({variant})", row.backend) },
-        })
+        .map(|((row, runs), variant)| Named { row, runs, name: named(&row.backend, &variant) })
         .collect();
     let of = |scenario: &str, is_capacity: bool| -> Vec<&Named> {
         named.iter().filter(|named| named.row.scenario == scenario && named.is_capacity() == is_capacity).collect()

@@ -87,6 +87,11 @@ fn server_settings_of(row: &SummaryRow) -> BTreeMap<&str, &str> {
     row.server_settings.split(BETWEEN_SETTINGS).filter_map(|pair| pair.split_once('=')).collect()
 }
 
+/// A backend with what tells its cell from others, where something must: `skip_locked (workers=2)`.
+pub(crate) fn named(backend: &str, variant: &str) -> String {
+    if variant.is_empty() { backend.to_owned() } else { format!("{backend} ({variant})") }
+}
+
 /// The settings of a row, by name.
 pub(crate) fn settings_of(row: &SummaryRow) -> BTreeMap<&str, &str> {
     row.configuration.split_whitespace().filter_map(|pair| pair.split_once('=')).collect()

@@ -1,5 +1,7 @@
 //! The cells of one analysis against a reference.
 
+use std::collections::BTreeSet;
+
 use qbench_schema::comparison::ComparisonRow;
 use qbench_schema::result::IN_PROCESS;
 use qbench_schema::summary::SummaryRow;
@@ -9,13 +11,21 @@ use super::blocks::blocks;
 use super::eligible;
 use super::judged::judge_pairs;
 use super::pair::{Cell, Pair};
+use crate::error::{Error, Result};
 use crate::order::distinct_scenarios;
 use crate::statistics::{Observed, log_ratios};
-use crate::variant::{settings_of, variants};
+use crate::variant::{named, settings_of, variants};
 
 /// Compares every cell with the one of backend `reference` in its scenario and variant; the reference's own variants with its first.
 /// Without a name the first backend in the order of tables is the reference.
-pub(crate) fn within(cells: &[Cell<'_>], reference: Option<&str>) -> Vec<ComparisonRow> {
+///
+/// # Errors
+/// [`Error::Reference`] when no cell is of that backend.
+pub(crate) fn within(cells: &[Cell<'_>], reference: Option<&str>) -> Result<Vec<ComparisonRow>> {
+    if let Some(name) = reference.filter(|name| cells.iter().all(|cell| cell.row.backend != **name)) {
+        let known: BTreeSet<String> = cells.iter().map(|cell| cell.row.backend.clone()).collect();
+        return Err(Error::Reference { name: name.to_owned(), known: known.into_iter().collect() });
+    }
     let rows: Vec<SummaryRow> = cells.iter().map(|cell| cell.row.clone()).collect();
     let names = variants(&rows);
     let mut pairs = Vec::new();
@@ -34,14 +44,11 @@ pub(crate) fn within(cells: &[Cell<'_>], reference: Option<&str>) -> Vec<Compari
                 references.iter().find(same).or_else(|| (references.len() == 1).then_some(first))
             };
             let Some((against, against_name)) = against else { continue };
-            let reference_name = match against_name.as_str() {
-                "" => against.row.backend.clone(),
-                variant => format!("{} ({variant})", against.row.backend),
-            };
+            let reference_name = named(&against.row.backend, against_name);
             pairs.push(Pair { cell: *cell, variant: name.clone(), reference: **against, reference_name });
         }
     }
-    judge_pairs(
+    Ok(judge_pairs(
         &pairs,
         |pair| eligible::of_cells(pair).or_else(|| of_identities(pair)),
         |pair, column| {
@@ -51,7 +58,7 @@ pub(crate) fn within(cells: &[Cell<'_>], reference: Option<&str>) -> Vec<Compari
             };
             observed().unwrap_or_else(|| Observed::Refused("a run has no such figure above zero".to_owned()))
         },
-    )
+    ))
 }
 
 /// Why two cells of one analysis may not be compared: another machine, another program, another place of the server, or other settings

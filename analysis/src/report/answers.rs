@@ -7,6 +7,7 @@ use qbench_schema::result::word;
 use super::Material;
 use super::question::Question;
 use crate::order::distinct_scenarios;
+use crate::variant::named;
 
 /// Figures that sentences are made about: what they are, and the words for better and worse.
 const FIGURES: [(&str, &str, &str, &str); 5] = [
@@ -73,10 +74,7 @@ fn sentences(rows: &[&ComparisonRow], says_scenario: bool) -> Vec<Markup> {
     let mut refused: Vec<(String, Vec<String>)> = Vec::new();
     for (figure, what, better, worse) in FIGURES {
         for row in rows.iter().filter(|row| row.figure == figure) {
-            let name = match row.variant.as_str() {
-                "" => row.backend.clone(),
-                variant => format!("{} ({variant})", row.backend),
-            };
+            let name = named(&row.backend, &row.variant);
             let name = if says_scenario { format!("{name} in {}", row.scenario) } else { name };
             let (Some(ratio), Some(low), Some(high)) = (row.ratio, row.low, row.high) else {
                 note(&mut refused, &row.reason, format!("{name}, {what}"));

@@ -20,12 +20,12 @@ use qbench_schema::result::word;
 use qbench_schema::summary::SummaryRow;
 
 use crate::compare::{Cell, within};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Problem, Result};
 use crate::load::{self, Loaded, Run};
 use crate::palette::Palette;
 use crate::publish;
 use crate::summary::{self, Summary};
-use crate::variant::variants;
+use crate::variant::{named, variants};
 pub use question::Question;
 
 const STYLE: &str = include_str!("page.css");
@@ -77,20 +77,11 @@ pub(crate) fn write(
     let Loaded { runs, mut problems } = load::load(&folders)?;
     let summary = summary::summarize(&runs, palette);
     problems.extend(summary.problems.iter().cloned());
-    if let Some(name) = reference.filter(|name| summary.cells.iter().all(|cell| cell.backend != **name)) {
-        return Err(Error::Reference {
-            name: name.to_owned(),
-            known: summary.cells.iter().map(|cell| cell.backend.clone()).collect(),
-        });
-    }
-    let comparison = within(&Cell::all(&summary.cells, &summary.runs_of_cells), reference);
+    let comparison = within(&Cell::all(&summary.cells, &summary.runs_of_cells), reference)?;
     let names = variants(&summary.cells)
         .into_iter()
         .zip(&summary.cells)
-        .map(|(variant, row)| match variant.as_str() {
-            "" => row.backend.clone(),
-            variant => format!("{} ({variant})", row.backend),
-        })
+        .map(|(variant, row)| named(&row.backend, &variant))
         .collect();
     let capacity: Vec<CapacityRow> = [dir.join(CAPACITY_JSON), dir.join("capacity").join(CAPACITY_JSON)]
         .iter()

@@ -9,6 +9,7 @@ use super::charts::{self, WithInterval};
 use super::{Material, class, verdict_word};
 use crate::order::distinct_scenarios;
 use crate::tables::number;
+use crate::variant::named;
 
 /// Figures of a latency section: heading, figure and interval of a cell, figure of a run.
 type Percentile = (&'static str, fn(&SummaryRow) -> WithInterval, fn(&qbench_schema::summary::RunRow) -> Option<f64>);
@@ -164,7 +165,7 @@ pub(super) fn ratios(of: &Material) -> Markup {
             @if !rows.is_empty() {
                 @if let Some(drawing) = charts::forest(&rows, title) { (drawing) }
                 (table(&format!("{title}: ratios"), &["queue", "scenario", "against", "ratio", "95 % interval", "n", "p", "word", "why"], rows.iter().map(|row| vec![
-                    words(if row.variant.is_empty() { row.backend.clone() } else { format!("{} ({})", row.backend, row.variant) }),
+                    words(named(&row.backend, &row.variant)),
                     words(&row.scenario),
                     words(&row.reference),
                     td(row.ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.3}"))),

@@ -28,9 +28,7 @@ pub fn cell_interval(values: &[f64], confidence: f64) -> Option<CellInterval> {
     let interval = || {
         let is_positive = min > 0.0;
         let scaled: Vec<f64> = sorted.iter().map(|value| if is_positive { value.ln() } else { *value }).collect();
-        let (mean, variance) = student::moments(&scaled)?;
-        let count = scaled.len() as f64;
-        let half = student::quantile(count - 1.0, 0.5 + confidence / 2.0)? * (variance / count).sqrt();
+        let (mean, half) = student::interval(&scaled, confidence)?;
         let (from, to) = (mean - half, mean + half);
         Some(if is_positive { (from.exp(), to.exp()) } else { (from, to) })
     };

@@ -23,5 +23,5 @@ pub use power::detectable_effect;
 pub use sign_flip::{sign_flip, smallest_p};
 pub use spread::{Spread, spread};
 pub use steady::{Steadiness, steadiness};
-pub use unpaired::{smallest_p_unpaired, unpaired};
+pub use unpaired::{permutation, smallest_p_unpaired, unpaired_ratio};
 pub use verdict::{CONFIDENCE, Direction, EQUIVALENCE, Judged, LEVEL, Observed, judge};

@@ -54,9 +54,7 @@ pub fn ratio_interval(log_ratios: &[f64], confidence: f64) -> Option<RatioInterv
     if log_ratios.len() < FEWEST_BLOCKS {
         return None;
     }
-    let (mean, variance) = student::moments(log_ratios)?;
-    let count = log_ratios.len() as f64;
-    let half = student::quantile(count - 1.0, 0.5 + confidence / 2.0)? * (variance / count).sqrt();
+    let (mean, half) = student::interval(log_ratios, confidence)?;
     Some(RatioInterval::around(log_ratios.len(), mean, half))
 }
 

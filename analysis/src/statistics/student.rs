@@ -7,6 +7,13 @@ pub(super) fn quantile(degrees: f64, share: f64) -> Option<f64> {
     Some(StudentsT::new(0.0, 1.0, degrees).ok()?.inverse_cdf(share))
 }
 
+/// Mean of `values`, and half the width of Student's interval about it at `confidence`. `None` below two values.
+pub(super) fn interval(values: &[f64], confidence: f64) -> Option<(f64, f64)> {
+    let (mean, variance) = moments(values)?;
+    let count = values.len() as f64;
+    Some((mean, quantile(count - 1.0, 0.5 + confidence / 2.0)? * (variance / count).sqrt()))
+}
+
 /// Two-sided p of a t statistic.
 pub(super) fn two_sided(degrees: f64, statistic: f64) -> Option<f64> {
     Some(2.0 * StudentsT::new(0.0, 1.0, degrees).ok()?.sf(statistic.abs()))

@@ -6,7 +6,7 @@ use super::holm::{Step, holm};
 use super::paired::{FEWEST_BLOCKS, RatioInterval, ratio_interval};
 use super::power::detectable_effect;
 use super::sign_flip::{sign_flip, smallest_p};
-use super::unpaired::{smallest_p_unpaired, unpaired};
+use super::unpaired::{permutation, smallest_p_unpaired, unpaired_ratio};
 
 /// Chance of any false "faster" or "slower" in one family of comparisons.
 pub const LEVEL: f64 = 0.05;
@@ -107,9 +107,9 @@ impl Alone {
                 n: a.len().min(b.len()),
                 paired: false,
                 ratio: mean(a).zip(mean(b)).map(|(a, b)| (a - b).exp()),
-                interval: unpaired(a, b, CONFIDENCE).map(|(interval, _)| interval),
-                narrow: unpaired(a, b, NARROW).map(|(interval, _)| interval),
-                p: unpaired(a, b, CONFIDENCE).map(|(_, p)| p),
+                interval: unpaired_ratio(a, b, CONFIDENCE),
+                narrow: unpaired_ratio(a, b, NARROW),
+                p: permutation(a, b),
                 p_smallest: Some(smallest_p_unpaired(a.len(), b.len())),
                 detectable: None,
                 refused: None,

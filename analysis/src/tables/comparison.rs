@@ -7,6 +7,7 @@ use qbench_schema::comparison::{ComparisonRow, Verdict};
 use qbench_schema::result::word;
 
 use super::{STYLE, lines_of, number};
+use crate::variant::named;
 
 /// Figures that have a column in the table of one analysis, with their headings; `comparison.csv` has all.
 const SHOWN: [(&str, &str); 4] = [
@@ -88,7 +89,7 @@ pub(crate) fn render_within(rows: &[ComparisonRow]) -> String {
                 .copied()
                 .filter(|row| (row.backend.as_str(), row.variant.as_str()) == (backend, variant))
                 .collect();
-            let mut line = vec![if variant.is_empty() { backend.to_owned() } else { format!("{backend} ({variant})") }];
+            let mut line = vec![named(backend, variant)];
             if one.is_none() {
                 line.push(of_cell[0].reference.clone());
             }
@@ -133,8 +134,7 @@ pub(crate) fn render_between(rows: &[ComparisonRow], before: &str, after: &str) 
     table.load_style(STYLE);
     table.set_header(["scenario", "backend", "figure", "before", "after", "after / before, 95 %", "n", "p", ""]);
     for row in rows {
-        let name =
-            if row.variant.is_empty() { row.backend.clone() } else { format!("{} ({})", row.backend, row.variant) };
+        let name = named(&row.backend, &row.variant);
         let value = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
         let ratio = match (row.ratio, row.low, row.high) {
             (Some(ratio), Some(low), Some(high)) => format!("{ratio:.3} [{low:.3}, {high:.3}]"),
