@@ -36,7 +36,7 @@ pub use compare::Across;
 pub use error::{Error, Problem, Result};
 pub use order::SCENARIOS;
 pub use palette::{BackendStyle, Palette};
-pub use report::Question;
+pub use report::report;
 
 /// What an analysis found and wrote.
 #[derive(Debug, Clone)]
@@ -134,22 +134,6 @@ pub fn compare(before: &Path, after: &Path, across: &[Across], palette: &Palette
     let (before, after) = (before.display().to_string(), after.display().to_string());
     let (rows, alone) = compare::between(&cells(&of_before), &cells(&of_after), &before, across);
     Ok(SetComparison { table: tables::comparison::render_between(&rows, &before, &after), rows, alone, problems })
-}
-
-/// Writes one page of everything in `dir` to `output`: answers, to `questions` first of all, capacity, latency, ratios, cost, validity, settings.
-/// Returns what could not be used.
-///
-/// # Errors
-/// [`Error::Input`] when the folder cannot be read, [`Error::NothingToAnalyze`] when it has no run, [`Error::Reference`] when the reference is
-/// not among them, [`Error::Write`] when the page cannot be written.
-pub fn report(
-    dir: &Path,
-    output: &Path,
-    reference: Option<&str>,
-    questions: &[Question],
-    palette: &Palette,
-) -> Result<Vec<Problem>> {
-    report::write(dir, output, reference, questions, palette)
 }
 
 /// Draws a picture of each run in `inputs`, second by second, into `output_dir`: `timeline_<run>.png`, with variant and block behind the name

@@ -35,7 +35,7 @@ pub use profile::Profile;
 pub use scenario::{Pgbench, Scenario, ServerState, Warmup};
 pub use settings::{RunPlan, resolve};
 pub use source::Source;
-pub use study::{CapacityPart, Question, Study};
+pub use study::{CapacityPart, Study};
 pub use sweep::Sweep;
 pub use vary::{Axis, Pairs, Variant, combinations};
 pub use workload::{JobsPerSecond, Workload};

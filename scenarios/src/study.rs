@@ -1,5 +1,6 @@
 //! A study: questions and the runs that shall answer them, written down before the runs.
 
+use qbench_schema::study::Question;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -53,22 +54,6 @@ pub struct CapacityPart {
     /// Settings beside those of the study: a value each.
     #[serde(default)]
     pub set: toml::Table,
-}
-
-/// A question, and which ratio answers it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Question {
-    /// The question.
-    pub text: String,
-    /// Figures of `summary.csv` that answer it.
-    pub figures: Vec<String>,
-    /// Backends whose ratios to the reference are looked at.
-    pub backends: Vec<String>,
-    /// Scenarios in which they are.
-    pub scenarios: Vec<String>,
-    /// What the figures can tell of it, and what they cannot.
-    pub because: String,
 }
 
 /// A study file as it is written; the keys of its cells are those of a plan.

@@ -39,6 +39,14 @@ pub struct CapacityRow {
     pub probes: Vec<Probe>,
 }
 
+impl CapacityRow {
+    /// The percentile's name, and its limit in milliseconds.
+    pub fn limit(&self) -> Option<(&str, f64)> {
+        let (percentile, limit) = self.slo.split_once('=')?;
+        Some((percentile, limit.strip_suffix("ms")?.parse().ok()?))
+    }
+}
+
 /// One run at one rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probe {

@@ -19,6 +19,7 @@ pub mod record;
 pub mod result;
 pub mod server_stats;
 pub mod sql;
+pub mod study;
 pub mod summary;
 pub mod system;
 pub mod variant;

@@ -50,7 +50,7 @@ pub(super) fn draw(canvas: &Canvas, rows: &[CapacityRow], palette: &Palette) -> 
     let probes = || rows.iter().flat_map(|row| &row.probes).filter(|probe| probe.achieved_jobs_s > 0.0);
     let latencies = probes().flat_map(|probe| PANELS.map(|(_, _, value)| value(probe)));
     // One axis for all three, so that a distance means the same everywhere.
-    let y = Scale::logarithmic(latencies.chain(rows.iter().filter_map(|row| limit_ms(row, None))));
+    let y = Scale::logarithmic(latencies.chain(rows.iter().filter_map(|row| Some(row.limit()?.1))));
     let x = Scale::automatic(probes().map(|probe| probe.achieved_jobs_s));
     for ((title, percentile, value), panel) in PANELS.into_iter().zip(area.columns(3, 50.0)) {
         let plot = panel.inset(frame::AXIS_Y_WIDTH, HEADING, 20.0, frame::AXIS_X_HEIGHT);
@@ -62,7 +62,8 @@ pub(super) fn draw(canvas: &Canvas, rows: &[CapacityRow], palette: &Palette) -> 
         frame::axis_y(canvas, plot, &y, &y.title("ms"))?;
         frame::grid_x(canvas, plot, &x)?;
         frame::axis_x(canvas, plot, &x, &x.title("jobs completed per second"))?;
-        let limits = rows.iter().filter_map(|row| limit_ms(row, Some(percentile)));
+        let limits =
+            rows.iter().filter_map(CapacityRow::limit).filter(|(name, _)| *name == percentile).map(|(_, limit)| limit);
         for limit in frame::distinct(limits.map(f64::to_bits)).into_iter().map(f64::from_bits) {
             canvas.dashed((plot.x0, y.y(plot, limit)), (plot.x1, y.y(plot, limit)), theme::WARN, 5)?;
         }
@@ -93,13 +94,6 @@ fn draw_curve(canvas: &Canvas, curve: &Curve, plot: Rect, (x, y): (&Scale, &Scal
         canvas.marker(curve.paint.marker, at(probe), POINT, curve.paint.colour, probe.valid)?;
     }
     Ok(())
-}
-
-/// The limit of a row in milliseconds, where it is one of `percentile`.
-fn limit_ms(row: &CapacityRow, percentile: Option<&str>) -> Option<f64> {
-    let (name, limit) = row.slo.split_once('=')?;
-    let is_of_it = percentile.is_none_or(|percentile| percentile == name);
-    limit.strip_suffix("ms")?.parse().ok().filter(|_| is_of_it)
 }
 
 fn bracket(row: &CapacityRow) -> String {

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 use qbench_schema::comparison::{ComparisonRow, Verdict};
 use qbench_schema::result::word;
+use qbench_schema::study::Question;
 
 use super::Material;
-use super::question::Question;
 use crate::order::distinct_scenarios;
 use crate::variant::named;
 

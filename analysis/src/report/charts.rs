@@ -151,8 +151,7 @@ pub(super) fn rate_latency(rows: &[CapacityRow], colours: &[String]) -> Markup {
     let mut svg = Svg::new(WIDTH, height, "99th percentile of the latency against the achieved rate, a line per queue");
     let (left, right, top, bottom) = (70.0, WIDTH - 190.0, 30.0, height - AXIS);
     let probes = || rows.iter().flat_map(|row| &row.probes).filter(|probe| probe.achieved_jobs_s > 0.0);
-    let limits: Vec<f64> =
-        rows.iter().filter_map(|row| row.slo.split_once('=')?.1.strip_suffix("ms")?.parse().ok()).collect();
+    let limits: Vec<f64> = rows.iter().filter_map(|row| Some(row.limit()?.1)).collect();
     let x = Axis::linear(probes().map(|probe| probe.achieved_jobs_s), left, right);
     let y = Axis::logarithmic(probes().map(|probe| probe.p99_ms).chain(limits.iter().copied()), bottom, top);
     svg.text((left, 18.0), "p99, ms, over jobs completed per second", "head", Anchor::Start);

@@ -6,7 +6,6 @@
 mod answers;
 mod charts;
 mod explorer;
-mod question;
 mod sections;
 mod svg;
 
@@ -17,6 +16,7 @@ use qbench_schema::capacity::CapacityRow;
 use qbench_schema::comparison::ComparisonRow;
 use qbench_schema::files::CAPACITY_JSON;
 use qbench_schema::result::word;
+use qbench_schema::study::Question;
 use qbench_schema::summary::SummaryRow;
 
 use crate::compare::{Cell, within};
@@ -26,7 +26,6 @@ use crate::palette::Palette;
 use crate::publish;
 use crate::summary::{self, Summary};
 use crate::variant::{named, variants};
-pub use question::Question;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -59,12 +58,12 @@ impl Material {
 }
 
 /// Reads `dir`, with the folders of blocks, variants and runs flat out below it and a `capacity.json` in it or in its folder `capacity`, and
-/// writes the page to `output`. Returns what could not be used.
+/// writes the page to `output`: answers, to `questions` first of all, and everything behind them. Returns what could not be used.
 ///
 /// # Errors
 /// [`Error::Input`] when the folder cannot be read, [`Error::NothingToAnalyze`] when it has no run, [`Error::Reference`] when the reference is
 /// not among them, [`Error::Write`] when the page cannot be written.
-pub(crate) fn write(
+pub fn report(
     dir: &Path,
     output: &Path,
     reference: Option<&str>,

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use qbench_analysis::Question;
 use qbench_ground::usage::Usage;
 use qbench_orchestration::capacity::Found;
 use qbench_scenarios::Study;
@@ -225,19 +224,8 @@ fn report(args: &ReportArgs) -> anyhow::Result<Status> {
     qbench_analysis::graph(&tables.join("summary.csv"), &out.join("graphs"), &palette())?;
     let rows = capacities(&out.join(CAPACITY).join(CAPACITY_JSON));
     qbench_analysis::graph_capacity(&rows, &out.join("graphs"), &palette())?;
-    let questions: Vec<Question> = study
-        .questions
-        .iter()
-        .map(|question| Question {
-            text: question.text.clone(),
-            figures: question.figures.clone(),
-            backends: question.backends.clone(),
-            scenarios: question.scenarios.clone(),
-            because: question.because.clone(),
-        })
-        .collect();
     let output = args.output.clone().unwrap_or_else(|| out.join("report.html"));
-    qbench_analysis::report(out, &output, Some(&study.reference), &questions, &palette())?;
+    qbench_analysis::report(out, &output, Some(&study.reference), &study.questions, &palette())?;
     println!("{}", output.display());
     Ok(Status::Done)
 }

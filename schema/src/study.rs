@@ -1,11 +1,14 @@
 //! What somebody wanted to know before the runs.
 
-/// A question that was asked before the runs, and which ratios answer it.
-#[derive(Debug, Clone)]
+use serde::Deserialize;
+
+/// A question, and which ratio answers it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Question {
     /// The question.
     pub text: String,
-    /// Figures of `comparison.csv`.
+    /// Figures of `summary.csv` that answer it.
     pub figures: Vec<String>,
     /// Backends whose ratios to the reference are looked at.
     pub backends: Vec<String>,
