@@ -61,8 +61,8 @@ impl Material {
 /// writes the page to `output`: answers, to `questions` first of all, and everything behind them. Returns what could not be used.
 ///
 /// # Errors
-/// [`Error::Input`] when the folder cannot be read, [`Error::NothingToAnalyze`] when it has no run, [`Error::Reference`] when the reference is
-/// not among them, [`Error::Write`] when the page cannot be written.
+/// [`crate::Error::Input`] when the folder cannot be read, [`crate::Error::NothingToAnalyze`] when it has no run, [`crate::Error::Reference`] when the reference is
+/// not among them, [`crate::Error::Write`] when the page cannot be written.
 pub fn report(
     dir: &Path,
     output: &Path,
