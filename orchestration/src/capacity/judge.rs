@@ -60,7 +60,7 @@ fn why_not(result: &RunResult, slo: Slo, slope_high: Option<f64>) -> Option<Stri
     }
     let completed = result.throughput_jobs_s / offered;
     (completed < COMPLETED_MIN)
-        .then(|| format!("backlog: {:.0} % of the offered jobs were completed", 100.0 * completed))
+        .then(|| format!("backlog: {:.1} % of the offered jobs were completed", 100.0 * completed))
 }
 
 /// Upper end of the 95 % interval of the backlog's slope over the seconds of the measured phase: least squares, with Student's t. `None`
