@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use qbench_schema::result::{IN_PROCESS, LoadMode};
-use qbench_schema::summary::{Better, RunRow, SummaryRow, TableKind, Unless};
+use qbench_schema::summary::{RunRow, SummaryRow, TableKind, Unless};
 
 use crate::class::{Class, delivery_label, durability_label, is_overload, is_ranked, waiting_label};
 use crate::compare::Cell;
@@ -143,18 +143,18 @@ fn render_scenario(scenario: &str, named: &[&Named]) -> String {
         let rivals = Rivals::new(&candidates, row, marked);
         blocks = blocks.max(rivals.blocks());
         let mut cells = vec![name.clone(), row.engine.clone()];
-        cells.extend(figures.iter().map(|figure| match (figure.column.unless, figure.column.better) {
+        cells.extend(figures.iter().map(|figure| match figure.column.unless {
             _ if row.runs == 0 => ABSENT.to_owned(),
-            (Some(Unless::Overload), _) if is_overload(row) => format!("({})", figure.text(row)),
+            Some(Unless::Overload) if is_overload(row) => format!("({})", figure.text(row)),
             // What was completed is a share of what was asked.
-            (_, Better::More) if is_overload(row) => {
+            Some(Unless::OnSchedule) if is_overload(row) => {
                 format!("{} of {}", figure.text(row), number(row.offered_jobs_s))
             }
             _ if figure.may_be_marked(has_background) && rivals.is_best(figure, row) => {
                 format!("{}{BEST}", figure.text_with_interval(row))
             }
             // At a given rate it is what was offered.
-            _ if figure.column.unless == Some(Unless::OnSchedule) => figure.text(row),
+            Some(Unless::OnSchedule) => figure.text(row),
             _ => figure.text_with_interval(row),
         }));
         cells.push(verdict(row, name, &mut notes));

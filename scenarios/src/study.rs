@@ -1,10 +1,12 @@
 //! A study: questions and the runs that shall answer them, written down before the runs.
 
 use qbench_schema::study::Question;
+use qbench_schema::summary::COLUMNS;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::nearest::did_you_mean;
 use crate::sweep::Sweep;
 use crate::wire;
 
@@ -29,6 +31,8 @@ pub struct Study {
     pub seed: u64,
     /// Profile that gives the sizes.
     pub profile: String,
+    /// What counts as no difference: a share to either side, 0.05 for 5 %.
+    pub same_within: f64,
     /// Cells and settings.
     pub sweep: Sweep,
     /// The search for capacities, where there is one.
@@ -67,6 +71,7 @@ struct Wire {
     blocks: u32,
     seed: u64,
     profile: String,
+    same_within_percent: f64,
     backends: Vec<String>,
     scenarios: Vec<String>,
     #[serde(default)]
@@ -103,7 +108,21 @@ impl Study {
         if !wire.backends.contains(&wire.reference) {
             return Err(refuse("reference", "it is none of the backends"));
         }
+        if !(wire.same_within_percent > 0.0 && wire.same_within_percent < 100.0) {
+            return Err(refuse(
+                "same-within-percent",
+                "it is above 0 and below 100: 5 calls ratios from 1/1.05 to 1.05 the same",
+            ));
+        }
         for question in &wire.question {
+            let compared = || COLUMNS.iter().filter(|column| column.is_compared()).map(|column| column.name);
+            if let Some(figure) = question.figures.iter().find(|figure| !compared().any(|name| name == **figure)) {
+                let nearest = did_you_mean(figure, compared());
+                return Err(refuse("question", &format!("{figure} is no figure that is compared{nearest}")));
+            }
+            if let Some(over) = question.over.as_ref().filter(|over| !wire.scenarios.contains(over)) {
+                return Err(refuse("question", &format!("over = {over:?} is none of the study's scenarios")));
+            }
             let unknown = |list: &[String], known: &[String]| list.iter().find(|name| !known.contains(name)).cloned();
             if let Some(name) = unknown(&question.backends, &wire.backends) {
                 return Err(refuse("question", &format!("backend {name} is none of the study's")));
@@ -130,6 +149,7 @@ impl Study {
             blocks: wire.blocks,
             seed: wire.seed,
             profile: wire.profile,
+            same_within: wire.same_within_percent / 100.0,
             capacity: wire.capacity,
             questions: wire.question,
             text: text.to_owned(),
@@ -150,6 +170,7 @@ reference = "skip_locked"
 blocks = 8
 seed = 4
 profile = "quick"
+same-within-percent = 5
 backends = ["skip_locked", "valkey_streams"]
 scenarios = ["warm"]
 
@@ -182,6 +203,9 @@ because = "Median latency."
             refused(SMALL.replace("scenarios = [\"warm\"]\nbecause", "scenarios = [\"load\"]\nbecause"))
                 .contains("load")
         );
+        assert!(refused(SMALL.replace("latency_p50_ms", "latency_p5_ms")).contains("did you mean `latency_p50_ms`"));
+        assert!(refused(SMALL.replace("because", "over = \"load\"\nbecause")).contains("over = \"load\""));
+        assert!(refused(SMALL.replace("percent = 5", "percent = 0")).contains("same-within-percent"));
         assert!(refused(SMALL.replace("blocks = 8", "blocks = 0")).contains("blocks"));
         assert!(refused(SMALL.replace("blocks = 8", "blokcs = 8")).contains("blocks"), "the nearest name");
         let without = SMALL.split("[[question]]").next().expect("a part").to_owned();

@@ -152,6 +152,7 @@ columns! {
     background_tps, "1/s", "pgbench transactions per second beside the run." {
         run Option<f64> = |run| run.background.as_ref().map(|load| load.tps);
         cell Option<f64> = mean;
+        better More;
         shown Scenario 7 "pgbench\ntps";
     }
     background_latency_ms, "ms", "pgbench mean latency beside the run." {

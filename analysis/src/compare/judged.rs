@@ -49,9 +49,8 @@ pub(super) fn judge_pairs(
 
 /// Which way a column is better; `None` where it is not compared.
 fn direction(column: &Column) -> Option<Direction> {
-    column.run?;
-    column.cell?;
     match column.better {
+        _ if !column.is_compared() => None,
         Better::Less => Some(Direction::Less),
         Better::More => Some(Direction::More),
         Better::Neither => None,

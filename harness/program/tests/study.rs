@@ -19,6 +19,7 @@ reference = "sqlite"
 blocks = 3
 seed = 9
 profile = "quick"
+same-within-percent = 5
 backends = ["sqlite", "valkey_streams"]
 scenarios = ["cold"]
 
@@ -49,6 +50,16 @@ fn questions_are_written_down_before_the_runs_and_cannot_be_changed_afterwards()
     let words = |output: &std::process::Output| String::from_utf8_lossy(&output.stdout).into_owned();
 
     assert!(words(&study("status")).contains("not begun"));
+    let impossible = STUDY.replace(
+        "[[question]]",
+        "[capacity]\nslo = \"p98=1ms\"\nscenario = \"cold\"\nprofile = \"quick\"\n\n[[question]]",
+    );
+    fs::write(&file, impossible).unwrap();
+    let refused = study("run");
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert!(said(&refused).contains("p98") && !out.exists(), "{}", said(&refused));
+    fs::write(&file, STUDY).unwrap();
+
     let early = study("report");
     assert_eq!(early.status.code(), Some(2), "{}", said(&early));
 

@@ -100,21 +100,35 @@ impl CapacitySearch {
     /// Carries it out.
     ///
     /// # Errors
-    /// [`Usage`] for what cannot be; as [`capacity::find`] otherwise.
+    /// As [`CapacitySearch::plan`] and [`capacity::find`].
     pub(super) fn run(&self, resume: bool, revision: &str) -> anyhow::Result<Found> {
+        let (plan, command) = self.plan(revision)?;
+        if plan.size.duration < STANDARD_PROBE.duration {
+            eprintln!(
+                "Profile quick: probes of {} s and {} jobs, which place a capacity roughly; --profile standard makes them of {} s and {} \
+                 jobs.",
+                plan.size.duration.as_secs(),
+                plan.size.jobs,
+                STANDARD_PROBE.duration.as_secs(),
+                STANDARD_PROBE.jobs
+            );
+        }
+        prepare_out(&self.out)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(capacity::find(&plan, resume, &command, &mut Progress::on_stderr()))?)
+    }
+
+    /// Everything that is to be done; nothing is written yet.
+    ///
+    /// # Errors
+    /// [`Usage`] for what cannot be, and settings, scenarios or backends that there are not.
+    pub(super) fn plan(&self, revision: &str) -> anyhow::Result<(Plan, RunCommand)> {
         let slo: Slo = self.slo.parse().map_err(|reason| Usage(format!("--slo {reason}")))?;
         let settings = self.settings.read()?;
         let scenario = Scenario::load(&self.scenario)?;
         let run_plan = settings.plan(&scenario)?;
-        let size = probe_size(&run_plan.profile);
-        if run_plan.profile == QUICK {
-            eprintln!(
-                "Profile quick: probes of {} s and {} jobs, which place a capacity roughly; --profile standard makes them of 30 s \
-                 and 10,000 jobs.",
-                size.duration.as_secs(),
-                size.jobs
-            );
-        }
+        // Of fewer than ten seconds the slope of a backlog that only scatters has too wide an interval to be told from one that grows.
+        let size = if run_plan.profile == QUICK { QUICK_PROBE } else { STANDARD_PROBE };
         let mut configuration = BTreeMap::from([("slo".to_owned(), slo.to_string())]);
         for (key, value) in run_plan.configuration.iter().filter(|(key, _)| !OWN.contains(&key.as_str())) {
             configuration.insert(key.clone(), value.value.clone());
@@ -141,23 +155,14 @@ impl CapacitySearch {
         }
         let seed = run_plan.workload.seed;
         let plan = Plan { candidates, slo, size, out: self.out.clone(), seed, configuration };
-        prepare_out(&self.out)?;
-        let command = RunCommand { program: std::env::current_exe()?, arguments, retries: 0 };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(runtime.block_on(capacity::find(&plan, resume, &command, &mut Progress::on_stderr()))?)
+        Ok((plan, RunCommand { program: std::env::current_exe()?, arguments, retries: 0 }))
     }
 }
 
 /// The profile whose probes are small.
 const QUICK: &str = "quick";
-
-fn probe_size(profile: &str) -> ProbeSize {
-    match profile {
-        // Of fewer seconds the slope of a backlog that only scatters has too wide an interval to be told from one that grows.
-        QUICK => ProbeSize { duration: Duration::from_secs(10), jobs: 1_000 },
-        _ => ProbeSize { duration: Duration::from_secs(30), jobs: 10_000 },
-    }
-}
+const QUICK_PROBE: ProbeSize = ProbeSize { duration: Duration::from_secs(10), jobs: 1_000 };
+const STANDARD_PROBE: ProbeSize = ProbeSize { duration: Duration::from_secs(30), jobs: 10_000 };
 
 fn is_default(value: Option<&ConfiguredValue>) -> bool {
     value.is_none_or(|value| !matches!(value.source.as_str(), "flag" | "environment" | "file"))

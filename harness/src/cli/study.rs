@@ -158,6 +158,8 @@ fn run(args: &RunArgs, revision: &str) -> anyhow::Result<Status> {
     let is_new = placed.registered()?.is_none();
     // Everything is checked before anything is written down.
     let matrix = placed.matrix(revision)?;
+    let search = placed.search();
+    search.as_ref().map(|search| search.plan(revision)).transpose()?;
     prepare_out(&placed.out)?;
     if is_new {
         let path = placed.out.join(REGISTERED);
@@ -171,7 +173,7 @@ fn run(args: &RunArgs, revision: &str) -> anyhow::Result<Status> {
         return Ok(Status::Failed);
     }
     let mut is_confirmed = true;
-    if let Some(search) = placed.search() {
+    if let Some(search) = search {
         let resume = search.out.join(CAPACITY_JSON).exists();
         let found: Found = search.run(resume, revision)?;
         print!("{}", qbench_analysis::render_capacity(&found.rows));

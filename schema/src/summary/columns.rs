@@ -73,6 +73,11 @@ pub enum TableKind {
 }
 
 impl<Run, Cell> Column<Run, Cell> {
+    /// Whether cells are compared in it: runs and cells have it, and one of two values is the better one.
+    pub fn is_compared(&self) -> bool {
+        self.run.is_some() && self.cell.is_some() && self.better != Better::Neither
+    }
+
     /// Its place and heading in `table`, where that shows it.
     pub fn shown_in(&self, table: TableKind) -> Option<&'static Shown> {
         self.shown.iter().find(|shown| shown.table == table)
