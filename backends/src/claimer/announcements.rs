@@ -6,9 +6,13 @@
 //!
 //! Why no job waits beside a sleeping consumer. At any time there are at least as many permits (kept here, or with consumers
 //! that are about to look) as announced jobs that are ready. An announcement adds as many of one as of the other. A look
-//! that finds jobs gives back what it did not find of what it set out for; one that finds none shows that there was nothing, so
-//! its permits are void. A consumer that vanishes half way gives back all of them. Too many permits cost an empty look each;
+//! that finds jobs gives back what it did not find of what it set out for; one that finds none shows that there was nothing when
+//! it began, so its permits are void. A consumer that vanishes half way gives back all of them. Too many permits cost an empty look each;
 //! too few, after a job became ready and nobody was told, cost the time to the next look by the fallback.
+//!
+//! Where more was announced while an empty look was under way, it shows nothing. On a server that looks at a snapshot, *a* sets out for the first
+//! job and looks before there is a second one; *b* sets out for the second and takes the first; *a* finds none. With *a*'s permit void, the
+//! second job would have none. So *a* keeps it, and looks again ([`Announcements::heard`]).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -35,6 +39,8 @@ struct State {
     slept: u64,
     /// How often announcements may have been missed.
     doubts: u64,
+    /// Announcements so far.
+    heard: u64,
 }
 
 struct Sleeper {
@@ -62,6 +68,16 @@ impl Announcements {
 
     /// Says that so many more jobs are ready, and wakes as many consumers as they need.
     pub(crate) fn announce(self: &Arc<Self>, shares: Shares) {
+        self.lock().heard += 1;
+        self.hand_out(shares);
+    }
+
+    /// Announcements so far.
+    pub(crate) fn heard(&self) -> u64 {
+        self.lock().heard
+    }
+
+    fn hand_out(self: &Arc<Self>, shares: Shares) {
         let mut woken = Vec::new();
         let mut state = self.lock();
         for (place, mut jobs) in shares {
@@ -174,7 +190,7 @@ impl Drop for Asleep<'_> {
     }
 }
 
-/// Announced jobs for which one consumer has set out. What is not settled is announced again when this is dropped, so that a
+/// Announced jobs for which one consumer has set out. What is not settled is handed out again when this is dropped, so that a
 /// look that fails or is given up leaves them to others.
 pub(crate) struct Permits {
     announcements: Arc<Announcements>,
@@ -208,7 +224,7 @@ impl Permits {
 impl Drop for Permits {
     fn drop(&mut self) {
         if !self.shares.is_empty() {
-            self.announcements.announce(std::mem::take(&mut self.shares));
+            self.announcements.hand_out(std::mem::take(&mut self.shares));
         }
     }
 }

@@ -149,21 +149,40 @@ impl<L: Look> Looks<L> {
                 None => return Ok(None),
             },
         };
-        let (began, before) = (Instant::now(), out.len());
-        match self.look(limit, out).await {
-            Ok(0) => notified.found_nothing(permits, began),
-            Ok(found) => {
-                let new = out[before..].iter().filter(|lease| lease.attempt <= 1);
-                notified.found(permits, new.map(|lease| self.look.place_of(lease)), found >= limit as usize);
-            }
-            Err(error) => {
-                notified.failed(permits);
-                return Err(error);
+        let mut pause = Duration::ZERO;
+        loop {
+            let (began, heard, before) = (Instant::now(), notified.heard(), out.len());
+            match self.look(limit, out).await {
+                Ok(0) if notified.shows_nothing(&permits, heard) => {
+                    // Where there is no time for it, dropping the permits leaves the look to others.
+                    let next = began.max(Instant::now()) + pause;
+                    if deadline.is_none_or(|deadline| next >= deadline) {
+                        return Ok(Some(0));
+                    }
+                    sleep_until(next).await;
+                    pause = (2 * pause).clamp(Duration::from_millis(1), LOOK_AGAIN_MAX);
+                }
+                Ok(0) => {
+                    notified.found_nothing(permits, began);
+                    return Ok(Some(0));
+                }
+                Ok(found) => {
+                    let new = out[before..].iter().filter(|lease| lease.attempt <= 1);
+                    notified.found(permits, new.map(|lease| self.look.place_of(lease)), found >= limit as usize);
+                    return Ok(Some(found));
+                }
+                Err(error) => {
+                    notified.failed(permits);
+                    return Err(error);
+                }
             }
         }
-        Ok(Some(out.len() - before))
     }
 }
+
+/// Longest pause between looks of which none shows anything, because jobs are announced during each: the first is made again at once, and then
+/// at longer and longer intervals, so that a permit too many costs no more than a consumer that polls.
+const LOOK_AGAIN_MAX: Duration = Duration::from_millis(10);
 
 /// Between half and one and a half of `interval`, evenly. Workers that were idle at the same time would otherwise look in step
 /// from then on: all at once, and then nobody for a whole interval (METHODOLOGY F8).
@@ -387,6 +406,21 @@ mod tests {
         }
     }
 
+    /// The same, but as a server looks that has snapshots: what it takes is the first of what was there when it began and still is.
+    struct Snapshots(Shelf);
+
+    impl Look for Snapshots {
+        async fn take(&mut self, limit: u32, out: &mut Vec<Lease>) -> Result<()> {
+            let seen = self.0.jobs.lock().unwrap().clone();
+            self.0.chance.pause(3).await;
+            let mut jobs = self.0.jobs.lock().unwrap();
+            let left: Vec<u64> = seen.into_iter().filter(|job| jobs.contains(job)).take(limit as usize).collect();
+            jobs.retain(|job| !left.contains(job));
+            out.extend(left.into_iter().map(lease));
+            Ok(())
+        }
+    }
+
     /// Pseudo-random numbers (xorshift), the same for the same seed.
     #[derive(Clone)]
     struct Chance(u64);
@@ -407,13 +441,13 @@ mod tests {
     /// So long that a test which needs it fails.
     const NEVER: Duration = Duration::from_secs(24 * 3600);
 
-    fn notified(announcements: &Arc<Announcements>, shelf: Shelf, counts: &ClientCounters) -> WaitingClaimer<Shelf> {
-        let waiting = Waiting::Notified(Notified::new(announcements, None, shelf.places(), NEVER));
-        WaitingClaimer::new(shelf, waiting, counts.clone())
+    fn notified<L: Look>(announcements: &Arc<Announcements>, look: L, counts: &ClientCounters) -> WaitingClaimer<L> {
+        let waiting = Waiting::Notified(Notified::new(announcements, None, look.places(), NEVER));
+        WaitingClaimer::new(look, waiting, counts.clone())
     }
 
     /// Claims until there are `all` jobs; now and then gives up half way, or is busy for a while.
-    async fn consume(mut claimer: WaitingClaimer<Shelf>, mut chance: Chance, done: Arc<AtomicU64>, all: u64) {
+    async fn consume<L: Look>(mut claimer: WaitingClaimer<L>, mut chance: Chance, done: Arc<AtomicU64>, all: u64) {
         while done.load(Ordering::Relaxed) < all {
             let mut out = Vec::new();
             let limit = 1 + chance.below(3) as u32;
@@ -429,6 +463,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_job_waits_while_a_consumer_sleeps_whatever_the_order_of_events() {
+        whatever_the_order(|shelf| shelf).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_job_waits_either_where_looks_are_snapshots() {
+        whatever_the_order(Snapshots).await;
+    }
+
+    /// Jobs, announcements and claims in 200 random orders; with too few permits in any of them the last jobs would wait for ever.
+    async fn whatever_the_order<L: Look + 'static>(look: fn(Shelf) -> L) {
         const JOBS: u64 = 300;
         for seed in 1..=200 {
             let mut chance = Chance(seed * 0x9e37_79b9_7f4a_7c15);
@@ -439,7 +483,7 @@ mod tests {
             for _ in 0..1 + chance.below(6) {
                 let mut own = shelf.clone();
                 own.chance = Chance(1 + chance.below(u64::MAX - 1));
-                let claimer = notified(&announcements, own, &ClientCounters::default());
+                let claimer = notified(&announcements, look(own), &ClientCounters::default());
                 tasks.spawn(consume(claimer, Chance(1 + chance.below(1 << 40)), Arc::clone(&done), JOBS));
             }
             let mut sent = 0;

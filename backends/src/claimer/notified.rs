@@ -67,6 +67,16 @@ impl Notified {
         Some(self.acquire(limit))
     }
 
+    /// Announcements so far: taken before a look, it tells [`Notified::shows_nothing`] what came meanwhile.
+    pub(crate) fn heard(&self) -> u64 {
+        self.announcements.heard()
+    }
+
+    /// Whether a look for `permits` that found nothing says nothing of the jobs that it was for, because more were announced since `heard`.
+    pub(crate) fn shows_nothing(&self, permits: &Permits, heard: u64) -> bool {
+        !permits.is_empty() && self.announcements.heard() != heard
+    }
+
     /// Learns from a look for `permits`, begun at `began`, that found nothing.
     pub(crate) fn found_nothing(&mut self, permits: Permits, began: Instant) {
         permits.void();
