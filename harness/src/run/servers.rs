@@ -11,13 +11,9 @@ use qbench_engines::servers::{Servers, Wanted};
 use qbench_engines::services::{self, Server, StartOptions, drop_page_cache};
 use qbench_ground::pinning::Role;
 use qbench_schema::manifest::ServerDescription;
-use qbench_schema::result::Durability;
 
 use super::opening::NAMESPACE;
 use super::request::RunRequest;
-
-/// Durability of a private PostgreSQL that only serves the background load.
-const BACKGROUND_DURABILITY: Durability = Durability::D2;
 
 /// The servers of one run. Dropping it ends the private ones.
 pub(super) struct RunServers {
@@ -47,7 +43,8 @@ impl RunServers {
         let engine = qbench_engines::of(request.entry.engine);
         let mut wanted = vec![want(engine, Role::Server, request.durability)];
         if needs_background_server(request) {
-            wanted.push(want(background::ENGINE, Role::Background, BACKGROUND_DURABILITY));
+            // As the one under test would be, on which pgbench works beside a queue on PostgreSQL: the same load beside every queue.
+            wanted.push(want(background::ENGINE, Role::Background, request.durability));
         }
         let mut servers = Servers::start(wanted).await?;
         servers.lock_given(NAMESPACE).await?;
