@@ -24,7 +24,7 @@ test: ## Run the whole test suite against real servers that it starts and stops 
 	then cargo nextest run --release --locked --workspace; \
 	else cargo test --release --locked --workspace; fi
 
-bench: ## Measure the harness beside pgbench and valkey-benchmark, its ceiling, adapters, recording and pacing (ONLY=part for one)
+bench: ## Measure the harness beside pgbench and valkey-benchmark, its ceiling, adapters, recording, pacing and job files (ONLY=part for one)
 	@orchestration/install.sh
 	cargo bench --locked -p qbench --bench harness -- $(ONLY)
 

@@ -4,11 +4,12 @@
 //! is not the same machine a minute later. What a ratio should be stands beside it; what it is, is printed as it is.
 //!
 //! `make bench` runs everything; `make bench ONLY=pgbench` one part: pgbench, valkey-benchmark, ceiling, external,
-//! recording, pacing, roles.
+//! recording, pacing, roles, job-files.
 
 mod allocations;
 mod ceiling;
 mod external;
+mod job_files;
 mod pacing;
 mod peer;
 mod pgbench;
@@ -26,7 +27,7 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 type Part = (&'static str, fn() -> anyhow::Result<Vec<Table>>);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("pgbench", pgbench::compare),
     ("valkey-benchmark", valkey_benchmark::compare),
     ("ceiling", ceiling::measure),
@@ -34,6 +35,7 @@ const PARTS: [Part; 7] = [
     ("recording", recording::compare),
     ("pacing", pacing::measure),
     ("roles", roles::measure),
+    ("job-files", job_files::compare),
 ];
 
 fn main() -> ExitCode {
