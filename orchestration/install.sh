@@ -4,7 +4,8 @@
 # Says what it does line by line, asks nothing, and does nothing when nothing is missing. Rust is checked, not installed.
 #
 #   orchestration/install.sh                    installs
-#   orchestration/install.sh --with ENGINE,…    installs further servers, too; `all`: every one that this script can install
+#   orchestration/install.sh --with NAME,…      installs further servers, too, or chromium, with which the tests read the page of `qbench report`;
+#                                               `all`: everything that this script can install
 #   orchestration/install.sh --check            only says what is there and what is missing
 #
 # Exit status: 0 everything is there (now); 1 something is missing and could not be installed; 2 wrong usage.
@@ -24,6 +25,7 @@ set -euo pipefail
 
 readonly BASE=(postgres valkey)
 readonly TOOLS=(cc make python)
+readonly EXTRAS=(chromium)
 readonly POLICY=/usr/sbin/policy-rc.d
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -35,7 +37,7 @@ fail() {
     exit 1
 }
 usage() {
-    echo "usage: orchestration/install.sh [--check] [--with ENGINE[,ENGINE…]|all]" >&2
+    echo "usage: orchestration/install.sh [--check] [--with NAME[,NAME…]|all]" >&2
     exit 2
 }
 
@@ -69,6 +71,15 @@ python_find() { python3 -c '' 2>/dev/null && printf '%s\n' "$(python3 --version)
 python_wanted() { echo "Python 3 (python3)"; }
 python_by_hand() { echo "python3"; }
 python_packages() { add_package python3; }
+
+chromium_find() {
+    local program
+    program=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || return 1
+    printf '%s\n' "$("$program" --version 2>/dev/null | head -n 1 || true) as $program"
+}
+chromium_wanted() { echo "Chromium (chromium)"; }
+chromium_by_hand() { echo "chromium"; }
+chromium_packages() { add_package chromium; }
 
 rust_needed() { sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml"; }
 
@@ -262,12 +273,16 @@ POLICY_TEXT
 
 # --- Main ------------------------------------------------------------------------------------------------------------
 
-# add_part ENGINE: looks for that server, too; fails where no part is for it.
+# add_part NAME: looks for that server or extra, too; fails where there is none of that name.
 add_part() {
     local known
     for known in "${things[@]}"; do
         [[ $known != "$1" ]] || return 0
     done
+    if [[ " ${EXTRAS[*]} " == *" $1 "* ]]; then
+        things+=("$1")
+        return 0
+    fi
     [[ -f $PARTS/$1/install.sh ]] || return 1
     # shellcheck source=/dev/null
     source "$PARTS/$1/install.sh"
@@ -301,10 +316,10 @@ for engine in "${BASE[@]}"; do
     add_part "$engine" || fail "$PARTS/$engine/install.sh is missing"
 done
 things+=("${TOOLS[@]}")
-[[ ${with[*]} != all ]] || readarray -t with < <(engines_with_a_part)
+[[ ${with[*]} != all ]] || readarray -t with < <(engines_with_a_part; printf '%s\n' "${EXTRAS[@]}")
 for engine in "${with[@]}"; do
     add_part "$engine" || {
-        say "nothing is known about a server $engine; there are: $(engines_with_a_part | paste -sd ' ')" >&2
+        say "nothing is known about $engine; there are: $(engines_with_a_part | paste -sd ' ') ${EXTRAS[*]}" >&2
         exit 2
     }
 done

@@ -1,25 +1,24 @@
-//! The machine that a run was on.
+//! This machine: its name, what it is known by, and what it is made of.
 
 use std::path::Path;
 
+use qbench_ground::short_hash::short_hash;
 use qbench_schema::manifest::Host;
 use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
 
-use super::configuration;
-
 /// Logical cores that this process may use: fewer than the machine has, where it is bound to some of them.
-pub(super) fn cores() -> u32 {
+pub(crate) fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 
 /// Name of this machine.
-pub(super) fn name() -> String {
+pub(crate) fn name() -> String {
     System::host_name().ok().unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// A short name for this machine that a clone of it does not share, whatever both are called: from systemd's machine id and
-/// the addresses of its network cards. Of a container, which may have neither: from its host name.
-pub(super) fn id() -> String {
+/// the addresses of its network cards, which are nobody's business and are not told. Of a container, which may have neither: from its host name.
+pub(crate) fn id() -> String {
     let mut words: Vec<String> = read_word("/etc/machine-id").into_iter().collect();
     let cards = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
     // Bridges, tunnels and the like come and go; a card has a device behind it.
@@ -30,11 +29,11 @@ pub(super) fn id() -> String {
     if words.is_empty() {
         words.push(name());
     }
-    configuration::short_id(&words)
+    short_hash(&words.join("\n"))
 }
 
 /// Describes this machine; `data_dir` is where private servers keep their data.
-pub(super) fn describe(data_dir: &Path) -> Host {
+pub(crate) fn describe(data_dir: &Path) -> Host {
     let system = System::new_with_specifics(
         RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram()),
     )
@@ -53,7 +52,7 @@ pub(super) fn describe(data_dir: &Path) -> Host {
 }
 
 /// The monotonic clock and what the kernel reads below it.
-pub(super) fn describe_clock() -> String {
+pub(crate) fn describe_clock() -> String {
     match read_word("/sys/devices/system/clocksource/clocksource0/current_clocksource") {
         Some(source) => format!("CLOCK_MONOTONIC over {source}"),
         None => "CLOCK_MONOTONIC".to_owned(),

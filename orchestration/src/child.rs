@@ -1,9 +1,10 @@
 //! One run as a child process: started, listened to, stopped, and never left behind.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct RunCommand {
     pub arguments: Vec<String>,
     /// How often a run is tried again that the machine alone spoiled.
     pub retries: u32,
+    /// Whether the machine is calibrated before and after each block.
+    pub calibrate: bool,
 }
 
 /// Last lines of standard error that are kept for the sentence about a failure.
@@ -103,8 +106,36 @@ pub(crate) async fn run(
     stop: &mut StopSignals,
     progress: &mut Progress,
 ) -> Result<Ended> {
-    let start_error = |source| Error::Start { program: command.program.clone(), source };
-    let mut child = spawn(planned, command).map_err(start_error)?;
+    let mut arguments: Vec<OsString> = ["run", "--backend", &planned.cell.identity.backend].map(OsString::from).into();
+    arguments.extend(["--scenario", &planned.cell.scenario_argument, "--out"].map(OsString::from));
+    arguments.push(planned.files.dir().into());
+    arguments.extend(["--block", &planned.block.to_string()].map(OsString::from));
+    arguments.extend(command.arguments.iter().chain(&planned.cell.arguments).map(OsString::from));
+    to_its_end(&command.program, &arguments, stop, progress).await
+}
+
+/// Runs `qbench calibrate`, which writes to `path`, to its end.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn calibrate(
+    path: &Path,
+    command: &RunCommand,
+    stop: &mut StopSignals,
+    progress: &mut Progress,
+) -> Result<Ended> {
+    let arguments = ["calibrate".into(), "--output".into(), path.into()];
+    to_its_end(&command.program, &arguments, stop, progress).await
+}
+
+async fn to_its_end(
+    program: &Path,
+    arguments: &[OsString],
+    stop: &mut StopSignals,
+    progress: &mut Progress,
+) -> Result<Ended> {
+    let start_error = |source| Error::Start { program: program.to_path_buf(), source };
+    let mut child = spawn(program, arguments).map_err(start_error)?;
     let stderr = child.stderr.take().ok_or_else(|| start_error(io::Error::other("no pipe for its standard error")))?;
     let mut lines = BufReader::new(stderr).split(b'\n');
     let mut last_lines = VecDeque::with_capacity(LAST_LINES);
@@ -139,21 +170,10 @@ pub(crate) async fn run(
     Ok(Ended { status, interrupted, last_lines })
 }
 
-fn spawn(planned: &PlannedRun, run: &RunCommand) -> io::Result<Child> {
-    let mut command = Command::new(&run.program);
+fn spawn(program: &Path, arguments: &[OsString]) -> io::Result<Child> {
+    let mut command = Command::new(program);
     command
-        .args([
-            "run",
-            "--backend",
-            &planned.cell.identity.backend,
-            "--scenario",
-            &planned.cell.scenario_argument,
-            "--out",
-        ])
-        .arg(planned.files.dir())
-        .args(["--block", &planned.block.to_string()])
-        .args(&run.arguments)
-        .args(&planned.cell.arguments)
+        .args(arguments)
         .env(PROGRESS_VARIABLE, PROGRESS_JSON)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -1,8 +1,9 @@
 //! Carries out a plan, a fresh process per run.
 
+use std::path::Path;
 use std::time::Duration;
 
-use qbench_schema::result::{RunIdentity, RunStatus};
+use qbench_schema::files::{CALIBRATION_AFTER_JSON, CALIBRATION_BEFORE_JSON, block_dir};
 
 use crate::child::{self, Ended, RunCommand, StopSignals};
 use crate::error::Result;
@@ -10,7 +11,7 @@ use crate::outcome::{Finding, MatrixOutcome};
 use crate::plan::{Action, MatrixPlan, PlannedRun, Survey};
 use crate::progress::Progress;
 use crate::resume;
-use crate::verdict;
+use crate::verdict::{self, Settled};
 
 /// Makes every run that `survey` leaves to do. A run that fails does not stop the matrix: it gets a result file that says
 /// why, and a row in the outcome. A run that the machine alone spoiled is tried again; its files are kept under other names.
@@ -35,7 +36,14 @@ pub async fn execute(
     progress.begin(to_run().count(), estimate);
 
     let mut outcome = MatrixOutcome::default();
-    for (planned, action) in plan.steps(survey) {
+    let mut steps = plan.steps(survey).peekable();
+    let mut block = 0;
+    while let Some((planned, action)) = steps.next() {
+        if command.calibrate && action != Action::Skip && planned.block != block && !outcome.interrupted {
+            block = planned.block;
+            let path = block_dir(&plan.out, block, plan.blocks).join(CALIBRATION_BEFORE_JSON);
+            outcome.interrupted = calibrate(&path, command, &mut stop, progress).await?;
+        }
         match action {
             Action::Skip => {
                 outcome.skipped += 1;
@@ -73,9 +81,28 @@ pub async fn execute(
             Fate::Failed(reason) => outcome.failed.push(finding(reason)),
             Fate::Interrupted => outcome.remaining += 1,
         }
+        let is_last = steps.peek().is_none_or(|(next, _)| next.block != planned.block);
+        if command.calibrate && is_last && !outcome.interrupted {
+            let path = block_dir(&plan.out, planned.block, plan.blocks).join(CALIBRATION_AFTER_JSON);
+            outcome.interrupted = calibrate(&path, command, &mut stop, progress).await?;
+        }
     }
     progress.end();
     Ok(outcome)
+}
+
+/// Calibrates the machine into `path`, unless that was done before. A calibration that fails costs no run: it is said, and missing. True when
+/// the user stopped it.
+async fn calibrate(path: &Path, command: &RunCommand, stop: &mut StopSignals, progress: &mut Progress) -> Result<bool> {
+    if path.exists() {
+        return Ok(false);
+    }
+    progress.notice("calibrating this machine");
+    let ended = child::calibrate(path, command, stop, progress).await?;
+    if !ended.interrupted && !path.exists() {
+        progress.notice(&format!("this machine was not calibrated: {}", ended.reason()));
+    }
+    Ok(ended.interrupted)
 }
 
 /// What became of one run.
@@ -99,38 +126,19 @@ impl std::fmt::Display for Fate {
     }
 }
 
-/// Takes the result file's word where there is one, and writes one where there is none.
+/// What a run that ended has come to.
 fn judge(planned: &PlannedRun, ended: &Ended, started_at: String) -> Fate {
-    let path = planned.files.result();
-    let written = verdict::read(&path);
-    match &written {
-        Some(result) if result.status == RunStatus::Finished && ended.has_result() => {
+    match verdict::settle(planned, ended, started_at) {
+        Ok(Settled::Finished(result)) => {
             let reasons = || result.validity.reasons.join("; ");
-            return match &result.validity {
+            match &result.validity {
                 validity if validity.valid => Fate::Valid,
                 validity if validity.is_spoiled_by_the_host_alone() => Fate::Spoiled(reasons()),
                 _ => Fate::Invalid(reasons()),
-            };
+            }
         }
-        _ => {}
-    }
-
-    let (status, reason) = if ended.interrupted {
-        (RunStatus::Interrupted, "stopped by the user".to_owned())
-    } else {
-        // The run's own word is worth more than its last lines.
-        let own = written.filter(|result| result.status == RunStatus::Failed).and_then(|result| result.error);
-        (RunStatus::Failed, own.unwrap_or_else(|| ended.reason()))
-    };
-    let identity = RunIdentity {
-        run_id: format!("{}-b{}-{started_at}", planned.files.run(), planned.block),
-        block: planned.block,
-        started_at,
-        ..planned.cell.identity.clone()
-    };
-    match verdict::conclude(&path, identity, status, &reason) {
-        Err(error) => Fate::Failed(format!("{reason}; and {} cannot be written: {error}", path.display())),
-        Ok(()) if ended.interrupted => Fate::Interrupted,
-        Ok(()) => Fate::Failed(reason),
+        Ok(Settled::Broken(_)) if ended.interrupted => Fate::Interrupted,
+        Ok(Settled::Broken(reason)) => Fate::Failed(reason),
+        Err(error) => Fate::Failed(error.to_string()),
     }
 }

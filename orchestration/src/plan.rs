@@ -65,7 +65,7 @@ pub struct PlannedRun {
 pub enum Action {
     /// Nothing of it is there.
     Run,
-    /// It was started before and did not finish; its files are kept under another name.
+    /// It was started before and did not finish, or this machine alone spoiled it; its files are kept under another name.
     Repeat,
     /// It finished before.
     Skip,

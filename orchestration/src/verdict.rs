@@ -7,6 +7,9 @@ use std::path::Path;
 use qbench_schema::result::{Blame, RunIdentity, RunResult, RunStatus, Validity};
 use serde::Serialize;
 
+use crate::child::Ended;
+use crate::plan::PlannedRun;
+
 /// The verdict in `path`; `None` when there is none or it does not parse.
 pub(crate) fn read(path: &Path) -> Option<RunResult> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
@@ -22,9 +25,48 @@ pub(crate) fn write_whole(path: &Path, content: &impl Serialize) -> io::Result<(
     fs::rename(&name, path)
 }
 
+/// How a run ended, as its result file says now.
+pub(crate) enum Settled {
+    /// It finished; its verdict.
+    Finished(Box<RunResult>),
+    /// It did not, and why.
+    Broken(String),
+}
+
+/// Takes the result file's word where there is one, and writes one where there is none.
+///
+/// # Errors
+/// When it cannot be written; the error says why the run broke, too.
+pub(crate) fn settle(planned: &PlannedRun, ended: &Ended, started_at: String) -> io::Result<Settled> {
+    let path = planned.files.result();
+    let (status, reason) = match read(&path) {
+        Some(result) if result.status == RunStatus::Finished && ended.has_result() => {
+            return Ok(Settled::Finished(Box::new(result)));
+        }
+        _ if ended.interrupted => (RunStatus::Interrupted, "stopped by the user".to_owned()),
+        // The run's own word is worth more than its last lines.
+        written => {
+            let own = written.filter(|result| result.status == RunStatus::Failed).and_then(|result| result.error);
+            (RunStatus::Failed, own.unwrap_or_else(|| ended.reason()))
+        }
+    };
+    let identity = RunIdentity {
+        run_id: format!("{}-b{}-{started_at}", planned.files.run(), planned.block),
+        block: planned.block,
+        started_at,
+        ..planned.cell.identity.clone()
+    };
+    match conclude(&path, identity, status, &reason) {
+        Ok(()) => Ok(Settled::Broken(reason)),
+        Err(error) => {
+            Err(io::Error::new(error.kind(), format!("{reason}; and {} cannot be written: {error}", path.display())))
+        }
+    }
+}
+
 /// Makes sure that a run which ended without a verdict has one. A verdict that says `running` is kept with its status
 /// changed; one that is missing or damaged is replaced.
-pub(crate) fn conclude(path: &Path, identity: RunIdentity, status: RunStatus, reason: &str) -> io::Result<()> {
+fn conclude(path: &Path, identity: RunIdentity, status: RunStatus, reason: &str) -> io::Result<()> {
     let result = match read(path) {
         Some(result) if result.status != RunStatus::Running => return Ok(()),
         Some(result) => RunResult {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use qbench_engines::ENGINES;
+use qbench_ground::short_hash::short_hash;
 use qbench_schema::manifest::ConfiguredValue;
 
 /// Settings that differ between runs of one cell without making them another configuration: what is random, what the profile
@@ -16,19 +17,8 @@ pub(super) fn describe(configuration: &BTreeMap<String, ConfiguredValue>) -> (St
     let compared =
         configuration.iter().filter(|(key, _)| !NOT_COMPARED.contains(&key.as_str()) && !is_address(key.as_str()));
     let text = compared.map(|(key, configured)| format!("{key}={}", configured.value)).collect::<Vec<_>>().join(" ");
-    let hash = format!("{:08x}", fnv1a(text.as_bytes()) >> 32);
+    let hash = short_hash(&text);
     (text, hash)
-}
-
-/// A short name for a machine, made of what it is known by. The words themselves (systemd's machine id, addresses of network
-/// cards) are nobody's business.
-pub(super) fn short_id(words: &[String]) -> String {
-    format!("{:08x}", fnv1a(words.join("\n").as_bytes()) >> 32)
-}
-
-/// FNV-1a, 64 bits: the same on every machine and in every version, which the standard library's hashers are not.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -45,10 +35,5 @@ mod tests {
         let base = [("rate", "500"), ("seed", "1"), ("workers", "20")];
         assert_eq!(hash(&base), hash(&[("rate", "500"), ("seed", "2"), ("workers", "20")]));
         assert_ne!(hash(&base), hash(&[("rate", "500"), ("seed", "1"), ("workers", "21")]));
-    }
-
-    #[test]
-    fn the_hash_is_the_published_one() {
-        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
     }
 }

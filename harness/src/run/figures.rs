@@ -13,8 +13,9 @@ use qbench_schema::result::{
     RunResult, RunStatus, Skew, Validity, WireFloor, WorkerShare,
 };
 
+use super::hiccups;
 use super::measured::Measured;
-use super::{hiccups, host};
+use crate::machine;
 use crate::validity::hiccups::{Latency, Spoiled};
 use crate::validity::{self, Evidence, Reason};
 
@@ -202,7 +203,7 @@ impl Gates<'_> {
                 regime: self.identity.regime,
                 harness_cpu_pct: monitors.cpu_pct.harness.filter(|_| may_be_bound),
                 busiest_thread_pct: load.busiest_thread_pct.filter(|_| may_be_bound),
-                cores: host::cores(),
+                cores: machine::cores(),
                 steal_pct: monitors.steal_pct,
                 dropped_records: self.incidents.dropped_records.load(Ordering::Relaxed),
                 overflows: load.recording.overflows,

@@ -7,9 +7,9 @@ use qbench_backends::{Capabilities, ServerUrl};
 use qbench_schema::SCHEMA_VERSION;
 use qbench_schema::manifest::{Manifest, ServerDescription};
 
-use super::host;
 use super::load;
 use super::request::RunRequest;
+use crate::machine;
 
 /// This program as precisely as it can be named, built from `revision`.
 pub fn program(revision: &str) -> String {
@@ -37,8 +37,8 @@ pub(super) fn build(
         study: request.study.clone(),
         capabilities: describe_capabilities(capabilities),
         servers,
-        host: host::describe(data_dir),
-        clock: host::describe_clock(),
+        host: machine::describe(data_dir),
+        clock: machine::describe_clock(),
         scheduling: request.scheduling.clone(),
     }
 }

@@ -10,7 +10,6 @@ mod figures;
 mod files;
 mod floor;
 mod hiccups;
-mod host;
 mod load;
 mod manifest;
 mod measured;

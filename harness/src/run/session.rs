@@ -11,7 +11,8 @@ use qbench_schema::result::{LoadMode, RunIdentity, RunResult, RunStatus};
 use super::progress::Progress;
 use super::request::RunRequest;
 use super::steps::{InterruptedEarly, carry_out};
-use super::{configuration, files, host, opening};
+use super::{configuration, files, opening};
+use crate::machine;
 
 /// Carries out `request` and leaves its files. The verdict stands in the folder from the first moment on, as `running`,
 /// and is replaced at the end, whatever happens: a run that breaks says so there.
@@ -78,8 +79,8 @@ pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
         utilisation: plan.capacity.utilisation,
         mode: if plan.workload.saturate { LoadMode::Saturation } else { LoadMode::OpenLoop },
         activity: plan.scenario.activity,
-        host: host::name(),
-        host_id: host::id(),
+        host: machine::name(),
+        host_id: machine::id(),
         git_revision: request.revision.clone(),
         topology: request.topology(),
         waiting: wake.waiting(),

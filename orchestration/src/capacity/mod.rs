@@ -16,13 +16,14 @@ use qbench_schema::SCHEMA_VERSION;
 use qbench_schema::capacity::{CapacityRow, Probe};
 use qbench_schema::files::{CAPACITY_JSON, MATRIX_JSON, RunFiles};
 use qbench_schema::matrix::MatrixRecord;
-use qbench_schema::result::{RunIdentity, RunResult, RunStatus};
+use qbench_schema::result::{RunResult, RunStatus};
 
 use crate::child::{self, RunCommand, StopSignals};
 use crate::error::{Error, Result};
 use crate::plan::{Cell, PlannedRun};
 use crate::progress::Progress;
-use crate::{resume, verdict};
+use crate::resume;
+use crate::verdict::{self, Settled};
 
 use judge::judge;
 pub use search::{CLOSE, FailedEnd, Outcome, Search, Step};
@@ -220,20 +221,15 @@ impl<'a> Searching<'a> {
             let started_at = jiff::Timestamp::now().to_string();
             progress.run_started(&planned);
             let ended = child::run(&planned, command, stop, progress).await?;
+            let settled = verdict::settle(&planned, &ended, started_at).map_err(Error::file("write", &path))?;
             if ended.interrupted {
                 progress.run_ended("interrupted");
                 return Ok(None);
             }
-            let result = match verdict::read(&path) {
-                Some(result) if ended.has_result() && result.status == RunStatus::Finished => result,
-                written => {
-                    let own =
-                        written.filter(|result| result.status == RunStatus::Failed).and_then(|result| result.error);
-                    let reason = own.unwrap_or_else(|| ended.reason());
-                    let identity = RunIdentity { started_at, ..planned.cell.identity.clone() };
-                    verdict::conclude(&path, identity.clone(), RunStatus::Failed, &reason)
-                        .map_err(Error::file("write", &path))?;
-                    RunResult::without_figures(identity, RunStatus::Failed, &reason)
+            let result = match settled {
+                Settled::Finished(result) => *result,
+                Settled::Broken(reason) => {
+                    RunResult::without_figures(planned.cell.identity.clone(), RunStatus::Failed, &reason)
                 }
             };
             let judged = judge(&result, self.plan.slo);

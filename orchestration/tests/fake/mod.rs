@@ -23,6 +23,11 @@ use qbench_schema::result::{
 const SCRIPT: &str = r#"#!/bin/bash
 fake=$(dirname "$0")
 block=0
+if [ "$1" = calibrate ]; then
+    echo "calibrate ${3#"$fake/out/"}" >> "$fake/order"
+    [ -e "$fake/uncalibrated" ] || echo '{}' > "$3"
+    exit 0
+fi
 while [ $# -gt 0 ]; do
     case $1 in
     --backend) backend=$2 ;;
@@ -129,9 +134,17 @@ impl Fake {
 
     /// Runs what the survey leaves to do, on a runtime of its own.
     pub fn execute(&self, plan: &MatrixPlan, survey: &Survey) -> MatrixOutcome {
+        self.execute_with(plan, survey, false)
+    }
+
+    pub fn execute_with(&self, plan: &MatrixPlan, survey: &Survey, calibrate: bool) -> MatrixOutcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let command =
-            RunCommand { program: self.program(), arguments: vec!["--rate".into(), "500".into()], retries: 1 };
+        let command = RunCommand {
+            program: self.program(),
+            arguments: vec!["--rate".into(), "500".into()],
+            retries: 1,
+            calibrate,
+        };
         let mut progress = Progress::lines(Box::new(self.shown.clone()));
         runtime.block_on(execute(plan, survey, &command, &mut progress)).unwrap()
     }
