@@ -28,6 +28,12 @@ pub enum Error {
         /// Folders below the searched ones that do hold runs.
         hint: Vec<PathBuf>,
     },
+    /// Runs there are, and no job file.
+    #[error("no run in {} has a job file (…_metrics.jsonl): they are the largest files, and often not copied with the others", looked_in.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", "))]
+    NoJobFiles {
+        /// Folders that were searched.
+        looked_in: Vec<PathBuf>,
+    },
     /// What everything is to be compared with is not there.
     #[error("there is no run of {name} to compare with; there are runs of {}", known.join(", "))]
     Reference {

@@ -36,7 +36,7 @@ pub fn of_distribution(rows: &[DistributionRow]) -> Result<DataFrame> {
 
 /// `comparison.csv` as a frame.
 pub fn of_comparison(rows: &[ComparisonRow]) -> Result<DataFrame> {
-    let columns: [Getter<ComparisonRow>; 18] = [
+    let columns: [Getter<ComparisonRow>; 19] = [
         ("figure", |row| Value::from(&row.figure)),
         ("backend", |row| Value::from(&row.backend)),
         ("scenario", |row| Value::from(&row.scenario)),
@@ -55,6 +55,7 @@ pub fn of_comparison(rows: &[ComparisonRow]) -> Result<DataFrame> {
         ("detectable_ratio", |row| Value::from(&row.detectable_ratio)),
         ("value", |row| Value::from(&row.value)),
         ("reference_value", |row| Value::from(&row.reference_value)),
+        ("same_within", |row| Value::from(&row.same_within)),
     ];
     frame(rows, columns.into_iter())
 }

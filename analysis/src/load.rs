@@ -9,7 +9,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use qbench_schema::SCHEMA_VERSION;
-use qbench_schema::files::{RESULT_SUFFIX, RunFiles, is_block_folder};
+use qbench_schema::calibration::Calibration;
+use qbench_schema::files::{
+    CALIBRATION_AFTER_JSON, CALIBRATION_BEFORE_JSON, RESULT_SUFFIX, RunFiles, block_of, is_block_folder,
+};
 use qbench_schema::result::{RunResult, RunStatus};
 use qbench_schema::variant::is_variant_folder;
 use rayon::prelude::*;
@@ -30,7 +33,8 @@ pub struct Run {
     pub files: RunFiles,
     /// Its verdict.
     pub result: RunResult,
-    /// Its latencies; absent for runs that did not finish and where neither log nor job records are there and usable.
+    /// Its latencies; absent for runs that did not finish, where neither log nor job records are there and usable, and where only verdicts were
+    /// asked for.
     pub metrics: Option<Metrics>,
 }
 
@@ -39,6 +43,8 @@ pub struct Run {
 pub struct Loaded {
     /// Runs in no particular order.
     pub runs: Vec<Run>,
+    /// What the machines could do, before and after blocks.
+    pub calibrations: Vec<Calibration>,
     /// Files that could not be used, or only in part.
     pub problems: Vec<Problem>,
 }
@@ -49,8 +55,27 @@ pub struct Loaded {
 /// # Errors
 /// [`Error::Input`] when a folder cannot be read; [`Error::NothingToAnalyze`] when there is not one readable run.
 pub fn load(inputs: &[PathBuf]) -> Result<Loaded> {
+    let mut loaded = load_verdicts(inputs)?;
+    // The job files of a long run have over a million lines: all cores read, a file each.
+    let problems: Vec<Vec<Problem>> = loaded
+        .runs
+        .par_iter_mut()
+        .map(|run| {
+            let mut problems = Vec::new();
+            run.metrics = read_latencies(&run.files, &run.result, &mut problems);
+            problems
+        })
+        .collect();
+    loaded.problems.extend(problems.into_iter().flatten());
+    Ok(loaded)
+}
+
+/// The same runs without their latencies, for whoever needs verdicts alone.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn load_verdicts(inputs: &[PathBuf]) -> Result<Loaded> {
     let mut loaded = Loaded::default();
-    let mut read: Vec<(RunFiles, RunResult)> = Vec::new();
     let mut run_ids = HashSet::new();
     let mut visited = HashSet::new();
     for input in inputs {
@@ -58,6 +83,12 @@ pub fn load(inputs: &[PathBuf]) -> Result<Loaded> {
         for dir in run_dirs(input)? {
             if visited.insert(fs::canonicalize(&dir).unwrap_or_else(|_| dir.clone())) {
                 found.extend(results_in(&dir)?);
+                for name in [CALIBRATION_BEFORE_JSON, CALIBRATION_AFTER_JSON] {
+                    match read_calibration(&dir.join(name)) {
+                        Ok(calibration) => loaded.calibrations.extend(calibration),
+                        Err(problem) => loaded.problems.push(problem),
+                    }
+                }
             }
         }
         for path in found {
@@ -74,26 +105,25 @@ pub fn load(inputs: &[PathBuf]) -> Result<Loaded> {
                 continue;
             }
             let Some(files) = RunFiles::of_result(&path) else { continue };
-            read.push((files, result));
+            loaded.runs.push(Run { files, result, metrics: None });
         }
-    }
-    // The job files of a long run have over a million lines: all cores read, a file each.
-    let latencies: Vec<(Option<Metrics>, Vec<Problem>)> = read
-        .par_iter()
-        .map(|(files, result)| {
-            let mut problems = Vec::new();
-            (read_latencies(files, result, &mut problems), problems)
-        })
-        .collect();
-    for ((files, result), (metrics, problems)) in read.into_iter().zip(latencies) {
-        loaded.problems.extend(problems);
-        loaded.runs.push(Run { files, result, metrics });
     }
     if loaded.runs.is_empty() {
         let hint = inputs.iter().flat_map(|input| result_dirs_below(input)).collect();
         return Err(Error::NothingToAnalyze { looked_in: inputs.to_vec(), problems: loaded.problems, hint });
     }
     Ok(loaded)
+}
+
+/// `None` where there is none: few matrices are run with --calibrate.
+fn read_calibration(path: &Path) -> Result<Option<Calibration>, Problem> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| Problem::new(path, format!("is no calibration of qbench ({error}), and is left out"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Problem::new(path, format!("cannot be read: {error}"))),
+    }
 }
 
 /// Entries of a folder, sorted, so that the same folder always reads the same way.
@@ -190,9 +220,20 @@ fn read_result(path: &Path) -> Result<RunResult, Problem> {
             ));
         }
     }
-    serde_json::from_slice(&bytes).map_err(|error| {
+    let mut result: RunResult = serde_json::from_slice(&bytes).map_err(|error| {
         problem(format!("says schema version {SCHEMA_VERSION} but does not follow it ({error}); run it again"))
-    })
+    })?;
+    // Another program may leave that to the folder.
+    if result.identity.block == 0 {
+        result.identity.block = block_of_folder(path).unwrap_or_default();
+    }
+    Ok(result)
+}
+
+/// The number of the `rep-NN` folder that a verdict stands in, itself or in the folder of a variant.
+fn block_of_folder(path: &Path) -> Option<u32> {
+    let folders = path.ancestors().skip(1).take(2);
+    folders.filter_map(|folder| block_of(folder.file_name()?.to_str()?)).next()
 }
 
 /// The latencies of a finished run: from its latency log where it has one, else from its job records, which hold the same in a

@@ -56,33 +56,55 @@ pub enum MetricsError {
 /// # Errors
 /// [`MetricsError`] when the file cannot be read or a line within it is not a job record.
 pub fn read(path: &Path) -> Result<Metrics, MetricsError> {
-    read_from(BufReader::with_capacity(BUFFER_BYTES, File::open(path)?))
+    read_from(open(path)?)
 }
 
-fn read_from(mut reader: impl BufRead) -> Result<Metrics, MetricsError> {
+fn read_from(reader: impl BufRead) -> Result<Metrics, MetricsError> {
     let mut metrics = Metrics::default();
+    metrics.cut_off = for_each(reader, |line, record| {
+        if record.phase != Phase::Measured || record.outcome != Outcome::Acked {
+            return Ok(());
+        }
+        match metrics.stages.add(&record).next() {
+            None => Ok(()),
+            Some(stage) => {
+                let reason = format!("its {} is longer than a day", stage.name());
+                Err(MetricsError::Damaged { line, reason })
+            }
+        }
+    })?;
+    Ok(metrics)
+}
+
+/// Opens a metrics file for [`for_each`].
+///
+/// # Errors
+/// When the system cannot.
+pub(crate) fn open(path: &Path) -> io::Result<BufReader<File>> {
+    Ok(BufReader::with_capacity(BUFFER_BYTES, File::open(path)?))
+}
+
+/// Hands every record of `reader` with its line, counted from 1, to `take`. True when the last line is incomplete; it is left out.
+///
+/// # Errors
+/// That of the system, of `take`, and [`MetricsError::Damaged`] for a line within the file that is not a job record. It is an error of
+/// any kind that a [`MetricsError`] can become.
+pub(crate) fn for_each<E: From<MetricsError>>(
+    mut reader: impl BufRead,
+    mut take: impl FnMut(u64, JobRecord) -> Result<(), E>,
+) -> Result<bool, E> {
     let mut line = Vec::with_capacity(512);
     let mut number = 0;
     loop {
         line.clear();
-        if reader.read_until(b'\n', &mut line)? == 0 {
-            return Ok(metrics);
+        if reader.read_until(b'\n', &mut line).map_err(MetricsError::Io)? == 0 {
+            return Ok(false);
         }
         number += 1;
-        let record: JobRecord = match serde_json::from_slice(&line) {
-            Ok(record) => record,
-            Err(_) if !line.ends_with(b"\n") => {
-                metrics.cut_off = true;
-                return Ok(metrics);
-            }
-            Err(error) => return Err(MetricsError::Damaged { line: number, reason: error.to_string() }),
-        };
-        if record.phase != Phase::Measured || record.outcome != Outcome::Acked {
-            continue;
-        }
-        if let Some(stage) = metrics.stages.add(&record).next() {
-            let reason = format!("its {} is longer than a day", stage.name());
-            return Err(MetricsError::Damaged { line: number, reason });
+        match JobRecord::parse(&line) {
+            Ok(record) => take(number, record)?,
+            Err(_) if !line.ends_with(b"\n") => return Ok(true),
+            Err(error) => return Err(MetricsError::Damaged { line: number, reason: error.to_string() }.into()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Writing files so that a reader sees the old one or the new one, never half of one.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -12,11 +13,17 @@ pub fn make_dir(dir: &Path) -> Result<()> {
 
 /// Writes `content` under a temporary name beside `path`, then renames it. Returns `path`.
 pub fn publish(path: &Path, content: &[u8]) -> Result<PathBuf> {
+    publish_with(path, |mut file| file.write_all(content))
+}
+
+/// The same for what is too large to be held in memory: `write` gets the file.
+pub fn publish_with(path: &Path, write: impl FnOnce(File) -> io::Result<()>) -> Result<PathBuf> {
     let mut temporary = path.as_os_str().to_owned();
     // The process id keeps two analyses of the same folder from writing into each other's file.
     temporary.push(format!(".{}.tmp", std::process::id()));
     let temporary = PathBuf::from(temporary);
-    fs::write(&temporary, content).and_then(|()| fs::rename(&temporary, path)).map_err(|source| {
+    let written = File::create(&temporary).and_then(write).and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|source| {
         // The error that matters is the one at hand; a file that was never made cannot be removed either.
         let _ = fs::remove_file(&temporary);
         Error::Write { path: path.to_path_buf(), source }

@@ -34,6 +34,8 @@ pub struct Summary {
     pub runs_of_cells: Vec<Vec<RunRow>>,
     /// Quantiles per cell.
     pub distribution: Vec<DistributionRow>,
+    /// A curve per cell through the latencies of its jobs: quantile and milliseconds, finer than `distribution`.
+    pub curves: Vec<Vec<(f64, f64)>>,
     /// What had to be left out of a cell.
     pub problems: Vec<Problem>,
 }
@@ -66,6 +68,7 @@ pub fn summarize(runs: &[Run], palette: &Palette) -> Summary {
         cells: Vec::new(),
         runs_of_cells: Vec::new(),
         distribution: Vec::new(),
+        curves: Vec::new(),
         problems: Vec::new(),
     };
     for members in &cells {
@@ -89,11 +92,12 @@ fn row_of(result: &RunResult) -> RunRow {
     row
 }
 
-/// Whether two runs are of one row. What differs in any of these is not pooled into one row that describes neither
+/// What makes a row of its own, of a run and of a cell alike. What differs in any of these is not pooled into one row that describes neither
 /// (METHODOLOGY F12).
-fn is_one_cell(a: &RunRow, b: &RunRow) -> bool {
-    fn identity(row: &RunRow) -> [&str; 12] {
-        [
+macro_rules! identity {
+    ($row:expr) => {{
+        let row = $row;
+        let words = [
             &row.backend,
             &row.scenario,
             &row.plan,
@@ -106,42 +110,19 @@ fn is_one_cell(a: &RunRow, b: &RunRow) -> bool {
             &row.host,
             &row.host_id,
             &row.git_revision,
-        ]
-    }
-    identity(a) == identity(b) && (a.mode, a.activity, a.waiting) == (b.mode, b.activity, b.waiting)
+        ];
+        (words, row.mode, row.activity, row.waiting)
+    }};
+}
+
+/// Whether two runs are of one row.
+fn is_one_cell(a: &RunRow, b: &RunRow) -> bool {
+    identity!(a) == identity!(b)
 }
 
 /// Whether a run is one of the row `cell` of `summary.csv`.
 pub(crate) fn is_of_cell(run: &RunRow, cell: &SummaryRow) -> bool {
-    let of_run = [
-        &run.backend,
-        &run.scenario,
-        &run.plan,
-        &run.variant,
-        &run.configuration_hash,
-        &run.engine,
-        &run.engine_version,
-        &run.server_settings,
-        &run.topology,
-        &run.host,
-        &run.host_id,
-        &run.git_revision,
-    ];
-    let of_cell = [
-        &cell.backend,
-        &cell.scenario,
-        &cell.plan,
-        &cell.variant,
-        &cell.configuration_hash,
-        &cell.engine,
-        &cell.engine_version,
-        &cell.server_settings,
-        &cell.topology,
-        &cell.host,
-        &cell.host_id,
-        &cell.git_revision,
-    ];
-    of_run == of_cell && (run.mode, run.activity, run.waiting) == (cell.mode, cell.activity, cell.waiting)
+    identity!(run) == identity!(cell)
 }
 
 /// A run that failed before it reached its server cannot tell product, version and settings: it belongs to the cell of the

@@ -3,7 +3,7 @@
 //! Best values are marked within one class of durability, delivery and waiting only (METHODOLOGY F1, F2, F8), only among valid
 //! rows below capacity, and only where an interval allows it: everything else is shown, and said to be something else.
 
-mod aa;
+pub(crate) mod aa;
 pub(crate) mod bracket;
 mod capacity;
 pub(crate) mod comparison;

@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{QUICK, Run, SCENARIOS, exact_quantile_ms, sorted_us, write_matrix};
-use qbench_analysis::{Analysis, Error, analyze};
+use qbench_analysis::{Analysis, Asked, Error, analyze};
 use qbench_schema::record::Stage;
 use qbench_schema::result::{Durability, RunStatus};
 use qbench_schema::summary::{DistributionRow, OrMixed, RunRow, SummaryRow};
@@ -39,7 +39,7 @@ impl Folder {
     }
 
     fn analyze(&self) -> Analysis {
-        analyze(&[self.results()], &self.output(), None, &common::palette()).unwrap()
+        analyze(&[self.results()], &self.output(), &Asked::default(), &common::palette()).unwrap()
     }
 }
 
@@ -319,19 +319,22 @@ fn broken_and_foreign_files_are_told_one_by_one_and_the_rest_is_analyzed() {
 #[test]
 fn nothing_to_analyze_is_an_error_that_says_what_to_do() {
     let folder = Folder::new();
-    let missing = analyze(&[folder.results()], &folder.output(), None, &common::palette()).unwrap_err().to_string();
+    let missing =
+        analyze(&[folder.results()], &folder.output(), &Asked::default(), &common::palette()).unwrap_err().to_string();
     assert!(missing.contains("there is no such folder"), "{missing}");
 
     fs::create_dir_all(folder.results().join("vm1_pg")).unwrap();
-    let empty = analyze(&[folder.results()], &folder.output(), None, &common::palette()).unwrap_err();
+    let empty = analyze(&[folder.results()], &folder.output(), &Asked::default(), &common::palette()).unwrap_err();
     assert!(matches!(empty, Error::NothingToAnalyze { .. }));
 
     Run::new("skip_locked", "warm").write(&folder.results().join("vm1_pg"));
-    let hint = analyze(&[folder.results()], &folder.output(), None, &common::palette()).unwrap_err().to_string();
+    let hint =
+        analyze(&[folder.results()], &folder.output(), &Asked::default(), &common::palette()).unwrap_err().to_string();
     assert!(hint.contains("did you mean") && hint.contains("vm1_pg"), "{hint}");
 
     fs::write(folder.results().join("x_result.json"), "").unwrap();
-    let broken = analyze(&[folder.results()], &folder.output(), None, &common::palette()).unwrap_err().to_string();
+    let broken =
+        analyze(&[folder.results()], &folder.output(), &Asked::default(), &common::palette()).unwrap_err().to_string();
     assert!(broken.contains("x_result.json: is empty"), "{broken}");
     assert!(!folder.output().exists(), "a failed analysis writes nothing");
 }
@@ -346,7 +349,7 @@ fn two_hosts_and_a_folder_given_twice_make_one_comparison() {
         }
         Run::new("valkey_streams", scenario).write(&valkey);
     }
-    let analysis = analyze(&[pg.clone(), valkey, pg], &folder.output(), None, &common::palette()).unwrap();
+    let analysis = analyze(&[pg.clone(), valkey, pg], &folder.output(), &Asked::default(), &common::palette()).unwrap();
     assert_eq!((analysis.runs.len(), analysis.summary.len()), (12, 12));
     assert!(analysis.problems.is_empty(), "{:?}", analysis.problems);
     assert!(analysis.summary.iter().all(|row| row.runs == 1));

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use common::{QUICK, Run, SCENARIOS, write_matrix};
 use qbench_analysis::charts::NAMES;
-use qbench_analysis::{analyze, graph};
+use qbench_analysis::{Asked, analyze, graph};
 use qbench_schema::result::CpuPct;
 
 /// A decoded picture.
@@ -49,7 +49,7 @@ fn draw(write: impl FnOnce(&Path), change_analysis: impl FnOnce(&Path)) -> Vec<P
     let (results, analysis, graphs) =
         (folder.path().join("results"), folder.path().join("analysis"), folder.path().join("graphs"));
     write(&results);
-    analyze(&[results], &analysis, None, &common::palette()).unwrap();
+    analyze(&[results], &analysis, &Asked::default(), &common::palette()).unwrap();
     change_analysis(&analysis);
     let written = graph(&analysis.join("summary.csv"), &graphs, &common::palette()).unwrap();
     assert_eq!(written, NAMES.map(|name| graphs.join(format!("{name}.png"))));

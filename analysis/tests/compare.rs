@@ -7,10 +7,13 @@ mod common;
 use std::path::Path;
 
 use common::Run;
-use qbench_analysis::{Across, analyze, compare};
+use qbench_analysis::{Across, Asked, analyze, compare, report};
+use qbench_schema::calibration::{Calibration, Round};
 use qbench_schema::comparison::{ComparisonRow, Verdict};
-use qbench_schema::files::RunFiles;
+use qbench_schema::files::{CALIBRATION_AFTER_JSON, CALIBRATION_BEFORE_JSON, RunFiles};
 use qbench_schema::result::{Delivery, LoadMode, RunResult};
+use qbench_schema::study::{Answer, Question};
+use serde_json::json;
 
 /// What each block does to everybody.
 const HOURS: [f64; 8] = [1.0, 1.3, 0.8, 1.1, 0.95, 1.2, 0.9, 1.05];
@@ -19,10 +22,22 @@ const SCATTER: [f64; 8] = [0.3, -0.7, 0.9, -0.4, 0.1, 0.8, -0.9, -0.1];
 
 /// Writes `blocks` runs of `backend` whose p50, p99 and server CPU are `ratio` times 10, 20 and 1,000, give or take `spread` percent.
 fn write(dir: &Path, backend: &str, blocks: usize, ratio: f64, spread: f64, change: &dyn Fn(&mut RunResult)) {
+    write_in("warm", dir, backend, blocks, ratio, spread, change);
+}
+
+fn write_in(
+    scenario: &str,
+    dir: &Path,
+    backend: &str,
+    blocks: usize,
+    ratio: f64,
+    spread: f64,
+    change: &dyn Fn(&mut RunResult),
+) {
     for block in 0..blocks {
         let scatter = SCATTER[(block + backend.len()) % SCATTER.len()];
         let figure = ratio * HOURS[block % HOURS.len()] * (1.0 + spread * scatter / 100.0);
-        let run = Run::new(backend, "warm").block(block as u32 + 1).with(|result| {
+        let run = Run::new(backend, scenario).block(block as u32 + 1).with(|result| {
             result.jobs.completed = 20_000;
             result.identity.delivery = Delivery::AtLeastOnce;
             (result.end_to_end_ms.p50, result.end_to_end_ms.p99) = (10.0 * figure, 20.0 * figure);
@@ -31,15 +46,61 @@ fn write(dir: &Path, backend: &str, blocks: usize, ratio: f64, spread: f64, chan
         });
         let dir = dir.join(format!("rep-{:02}", block + 1));
         std::fs::create_dir_all(&dir).unwrap();
-        let path = RunFiles::new(&dir, backend, "warm").result();
+        let path = RunFiles::new(&dir, backend, scenario).result();
         std::fs::write(path, serde_json::to_vec(&run.result).unwrap()).unwrap();
     }
 }
 
 fn unchanged(_: &mut RunResult) {}
 
+fn asked(reference: Option<&str>) -> Asked {
+    Asked { reference: reference.map(str::to_owned), ..Asked::default() }
+}
+
 fn within(dir: &Path, reference: Option<&str>) -> Vec<ComparisonRow> {
-    analyze(&[dir.to_path_buf()], &dir.join("analysis"), reference, &common::palette()).unwrap().comparison
+    analyze(&[dir.to_path_buf()], &dir.join("analysis"), &asked(reference), &common::palette()).unwrap().comparison
+}
+
+#[test]
+fn a_question_may_divide_a_scenario_by_another_and_say_what_counts_as_no_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    for (backend, beside_a_load) in [("skip_locked", 2.0), ("partitioned", 1.08)] {
+        write_in("warm", dir, backend, 8, 1.0, 1.0, &unchanged);
+        write_in("load", dir, backend, 8, beside_a_load, 2.0, &unchanged);
+    }
+    let question = |over: Option<&str>| Question {
+        text: "How does tail latency change?".to_owned(),
+        figures: vec!["latency_p99_ms".to_owned()],
+        backends: vec!["skip_locked".to_owned(), "partitioned".to_owned()],
+        scenarios: vec!["load".to_owned()],
+        over: over.map(str::to_owned),
+        because: "It is the tail.".to_owned(),
+    };
+    let asked = Asked {
+        reference: Some("skip_locked".to_owned()),
+        same_within: 0.1,
+        questions: vec![question(Some("warm")), question(None)],
+        ..Asked::default()
+    };
+    let analysis = analyze(&[dir.to_path_buf()], &dir.join("analysis"), &asked, &common::palette()).unwrap();
+    let [over, against] = analysis.answers.as_slice() else { panic!("{:?}", analysis.answers) };
+    let told: Vec<_> = over.rows.iter().map(|row| (row.reference.as_str(), row.verdict)).collect();
+    assert_eq!(told, [("skip_locked in warm", Verdict::Slower), ("partitioned in warm", Verdict::Same)]);
+    assert!(over.rows.iter().all(|row| row.n == 8 && row.scenario == "load" && row.same_within == 0.1));
+    assert!((over.rows[0].ratio.unwrap() - 2.0).abs() < 0.02, "{:?}", over.rows[0]);
+    // The reference is not compared with itself.
+    let told: Vec<_> = against.rows.iter().map(|row| (row.backend.as_str(), row.reference.as_str())).collect();
+    assert_eq!(told, [("partitioned", "skip_locked")]);
+    let written: Vec<Answer> =
+        serde_json::from_slice(&std::fs::read(dir.join("analysis/answers.json")).unwrap()).unwrap();
+    assert_eq!(written.iter().map(|answer| answer.rows.len()).collect::<Vec<_>>(), [2, 1]);
+
+    let page = dir.join("report.html");
+    report(dir, &page, &asked, &common::palette()).unwrap();
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("its p99 latency is higher than in warm"), "the sentence names what it is divided by");
+    assert!(page.contains("its p99 latency is the same within 10 % as in warm"));
 }
 
 fn p99<'a>(rows: &'a [ComparisonRow], backend: &str) -> &'a ComparisonRow {
@@ -70,7 +131,7 @@ fn eight_blocks_against_a_reference_have_the_words_that_their_ratios_deserve() {
     assert!(csv.contains("slower") && csv.lines().count() == rows.len() + 1);
     // With the slow one as the reference the others are the better ones.
     assert_eq!(p99(&within(dir, Some("partitioned")), "skip_locked").verdict, Verdict::Faster);
-    let unknown = analyze(&[dir.to_path_buf()], &dir.join("analysis"), Some("sqlite"), &common::palette());
+    let unknown = analyze(&[dir.to_path_buf()], &dir.join("analysis"), &asked(Some("sqlite")), &common::palette());
     assert!(unknown.unwrap_err().to_string().contains("no run of sqlite"), "names what there is");
 }
 
@@ -167,4 +228,97 @@ fn flat_out_throughput_is_compared_and_more_is_better() {
     let throughput = rows.iter().find(|row| row.figure == "throughput_jobs_s").unwrap();
     assert_eq!((throughput.backend.as_str(), throughput.verdict), ("partitioned", Verdict::Faster));
     assert!(rows.iter().all(|row| row.figure != "latency_p99_ms"), "flat out a latency is the length of the queue");
+}
+
+#[test]
+fn verdicts_that_have_no_more_than_the_contract_asks_for_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let percentiles = |p50: f64| json!({"p50": p50, "p95": 1.5 * p50, "p99": 2.0 * p50, "p999": 3.0 * p50, "max": 4.0 * p50, "mean": p50});
+    for (set, factor) in [("before", 1.0), ("after", 1.2)] {
+        for block in 1..=8_u32 {
+            let dir = folder.path().join(set).join(format!("rep-{block:02}"));
+            std::fs::create_dir_all(&dir).unwrap();
+            let figure = 10.0 * factor * (1.0 + SCATTER[block as usize - 1] / 100.0);
+            let mut verdict = json!({
+                "schema_version": 1, "run_id": format!("{set}-{block}"), "backend": "skip_locked", "engine": "postgresql",
+                "queue_type": "skip_locked", "scenario": "warm", "profile": "standard", "durability": "d1", "regime": "normal",
+                "offered_jobs_s": 1000.0, "throughput_jobs_s": 999.0,
+                "jobs": {"intended": 20_000, "sent": 20_000, "enqueued": 20_000, "completed": 20_000},
+                "audit": {"verdict": "ok", "lost": 0, "duplicated": 0, "unexpected": 0, "redelivered": 0, "unknown_outcome": 0},
+                "validity": {"valid": true, "reasons": []},
+                "backlog": {"start": 0, "end": 0, "max": 4, "slope_jobs_s": 0.0}, "drain_s": 0.0,
+                "cpu_pct": {"host": 60.0, "server": 40.0, "harness": 12.0, "background": null},
+                "cpu_us_per_job": {"server": 900.0, "harness": 200.0}, "errors": {}, "workers": [], "deadlocks": 0
+            });
+            for stage in ["end_to_end", "schedule_lag", "release_lag", "producer_wait", "confirm_time", "hiccup"] {
+                verdict[format!("{stage}_ms")] = percentiles(figure);
+            }
+            for stage in ["enqueue_time", "queue_wait", "local_wait", "work_time", "ack_time"] {
+                verdict[format!("{stage}_ms")] = percentiles(figure);
+            }
+            std::fs::write(dir.join("skip_locked_warm_result.json"), verdict.to_string()).unwrap();
+        }
+    }
+    let (before, after) = (folder.path().join("before"), folder.path().join("after"));
+    let compared = compare(&before, &after, &[], &common::palette()).unwrap();
+    let p99 = p99(&compared.rows, "skip_locked");
+    assert_eq!(
+        (p99.n, p99.paired, p99.verdict),
+        (8, true, Verdict::Slower),
+        "{p99:?}: blocks are those of the folders"
+    );
+    assert!((p99.ratio.unwrap() - 1.2).abs() < 1e-9 && compared.problems.is_empty(), "{:?}", compared.problems);
+}
+
+/// Ten rounds of a machine whose CPU does `cpu` million steps per second.
+fn calibration(host_id: &str, cpu: f64) -> Calibration {
+    let round = |scatter: &f64| {
+        let by = 1.0 + scatter / 100.0;
+        Round {
+            cpu_one_core: cpu * by,
+            cpu_all_cores: 2.0 * cpu * by,
+            memory_mb_s: 9_000.0 * by,
+            fdatasync_us: 500.0 * by,
+            fsync_us: 900.0 * by,
+            loopback_us: 20.0 * by,
+        }
+    };
+    Calibration { host_id: host_id.to_owned(), rounds: SCATTER.iter().map(round).collect(), ..Calibration::default() }
+}
+
+#[test]
+fn cells_of_two_machines_are_compared_only_where_calibrations_say_that_these_are_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let dirs = ["one", "two"].map(|host| folder.path().join(host));
+    for (dir, backend) in dirs.iter().zip(["skip_locked", "partitioned"]) {
+        let host_id = dir.file_name().unwrap().to_str().unwrap();
+        write(dir, backend, 8, if backend == "partitioned" { 1.3 } else { 1.0 }, 1.0, &|result| {
+            result.identity.host_id = host_id.to_owned();
+        });
+    }
+    let asked = asked(Some("skip_locked"));
+    let compared = |cpu: [f64; 2]| {
+        for (dir, (host_id, cpu)) in dirs.iter().zip([("one", cpu[0]), ("two", cpu[1])]) {
+            for block in 1..=8 {
+                for name in [CALIBRATION_BEFORE_JSON, CALIBRATION_AFTER_JSON] {
+                    let text = serde_json::to_vec(&calibration(host_id, cpu)).unwrap();
+                    std::fs::write(dir.join(format!("rep-{block:02}")).join(name), text).unwrap();
+                }
+            }
+        }
+        let analysis = analyze(&dirs, &folder.path().join("analysis"), &asked, &common::palette()).unwrap();
+        (p99(&analysis.comparison, "partitioned").clone(), analysis.table)
+    };
+    let uncalibrated = analyze(&dirs, &folder.path().join("analysis"), &asked, &common::palette()).unwrap();
+    let refused = p99(&uncalibrated.comparison, "partitioned");
+    assert!(refused.verdict == Verdict::Refused && refused.reason.contains("not calibrated"), "{refused:?}");
+
+    let (alike, table) = compared([400.0, 404.0]);
+    assert_eq!((alike.verdict, alike.n), (Verdict::Slower, 8), "{alike:?}");
+    assert!(table.contains("are alike in all that was measured"), "{table}");
+
+    let (slower, table) = compared([400.0, 320.0]);
+    assert_eq!(slower.verdict, Verdict::Refused);
+    assert!(slower.reason.contains("cpu_one_core 0.80"), "{}", slower.reason);
+    assert!(table.contains("withheld"), "{table}");
 }

@@ -6,8 +6,8 @@ mod common;
 
 use std::path::Path;
 
-use common::{QUICK, Run, SCENARIOS};
-use qbench_analysis::{analyze, report};
+use common::{QUICK, Run, SCENARIOS, seconds};
+use qbench_analysis::{Asked, analyze, report};
 use qbench_schema::files::RunFiles;
 use qbench_schema::result::TimelineRow;
 
@@ -25,18 +25,7 @@ fn write_set(dir: &Path) {
                     result.jobs.completed = 30_000;
                     let figure = 10.0 + backend.len() as f64 / 10.0 + f64::from(block) / 50.0;
                     (result.end_to_end_ms.p50, result.end_to_end_ms.p99) = (figure, 2.0 * figure);
-                    result.timeline = (0..60)
-                        .map(|at_s| TimelineRow {
-                            at_s,
-                            intended: 500,
-                            completed: 500,
-                            backlog: 7,
-                            end_to_end_p50_ms: figure,
-                            end_to_end_p99_ms: 2.0 * figure,
-                            end_to_end_max_ms: 3.0 * figure,
-                            ..TimelineRow::default()
-                        })
-                        .collect();
+                    result.timeline = seconds(60, figure);
                 });
                 let path = RunFiles::new(&block_dir, backend, scenario).result();
                 std::fs::write(path, serde_json::to_vec(&run.result).unwrap()).unwrap();
@@ -47,7 +36,7 @@ fn write_set(dir: &Path) {
 
 fn page(dir: &Path) -> String {
     let output = dir.join("report.html");
-    report(dir, &output, None, &[], &common::palette()).unwrap();
+    report(dir, &output, &Asked::default(), &common::palette()).unwrap();
     std::fs::read_to_string(output).unwrap()
 }
 
@@ -68,7 +57,8 @@ fn it_begins_with_answers_and_its_figures_are_those_of_the_summary() {
     let folder = tempfile::tempdir().unwrap();
     write_set(folder.path());
     let analysis =
-        analyze(&[folder.path().to_path_buf()], &folder.path().join("analysis"), None, &common::palette()).unwrap();
+        analyze(&[folder.path().to_path_buf()], &folder.path().join("analysis"), &Asked::default(), &common::palette())
+            .unwrap();
     let page = page(folder.path());
     let (answers, latency) = (page.find("id=\"answers\"").unwrap(), page.find("id=\"latency\"").unwrap());
     assert!(answers < latency);

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use common::Run;
-use qbench_analysis::{Analysis, analyze, graph};
+use qbench_analysis::{Analysis, Asked, analyze, graph};
 use qbench_schema::result::{Activity, LoadMode, Regime, Skew, WakeCounts};
 use qbench_schema::variant::RunVariant;
 
@@ -104,8 +104,13 @@ fn write_scaling(dir: &Path) {
 fn analyzed(write: impl FnOnce(&Path)) -> (Analysis, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("results"));
-    let analysis =
-        analyze(&[folder.path().join("results")], &folder.path().join("analysis"), None, &common::palette()).unwrap();
+    let analysis = analyze(
+        &[folder.path().join("results")],
+        &folder.path().join("analysis"),
+        &Asked::default(),
+        &common::palette(),
+    )
+    .unwrap();
     (analysis, folder)
 }
 

@@ -4,13 +4,15 @@
 mod common;
 
 use common::{QUICK, Run, write_matrix};
-use qbench_analysis::analyze;
+use qbench_analysis::{Asked, analyze};
 use qbench_schema::result::{Activity, Durability, LoadMode, Regime, RunResult, RunStatus, Waiting};
 
 fn table(write: impl FnOnce(&std::path::Path)) -> String {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path());
-    analyze(&[folder.path().to_path_buf()], &folder.path().join("analysis"), None, &common::palette()).unwrap().table
+    analyze(&[folder.path().to_path_buf()], &folder.path().join("analysis"), &Asked::default(), &common::palette())
+        .unwrap()
+        .table
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! works and acks, one [`qbench_schema::record::JobRecord`] goes to `record` and `audit`, and they make the run's result and
 //! files.
 
+mod calibrate;
 pub mod cli;
+mod machine;
 pub mod run;
 pub mod validity;

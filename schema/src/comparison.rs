@@ -10,7 +10,7 @@ pub enum Verdict {
     Faster,
     /// Certainly worse.
     Slower,
-    /// Within 5 % to either side.
+    /// Within what counts as no difference.
     Same,
     /// These runs do not tell.
     Undecided,
@@ -57,4 +57,19 @@ pub struct ComparisonRow {
     pub value: Option<f64>,
     /// The reference's.
     pub reference_value: Option<f64>,
+    /// What counts as no difference: a share to either side, 0.05 for ratios from 1/1.05 to 1.05.
+    #[serde(default = "default_same_within")]
+    pub same_within: f64,
+}
+
+/// What counts as no difference where nobody says otherwise: 5 % to either side.
+pub const SAME_WITHIN: f64 = 0.05;
+
+fn default_same_within() -> f64 {
+    SAME_WITHIN
+}
+
+/// `5 %`, for a share like [`ComparisonRow::same_within`].
+pub fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e5).round() / 1e3)
 }

@@ -14,6 +14,14 @@ pub const DISTRIBUTION_CSV: &str = "distribution.csv";
 /// A row per figure and pair of cells.
 pub const COMPARISON_CSV: &str = "comparison.csv";
 
+/// What the data say to the questions of a study.
+pub const ANSWERS_JSON: &str = "answers.json";
+
+/// What the machine could do before a block; in the block's folder.
+pub const CALIBRATION_BEFORE_JSON: &str = "calibration_before.json";
+/// The same after it.
+pub const CALIBRATION_AFTER_JSON: &str = "calibration_after.json";
+
 /// What `qbench capacity` found, in its output folder.
 pub const CAPACITY_JSON: &str = "capacity.json";
 
@@ -114,8 +122,12 @@ pub fn block_dir(out: &Path, block: u32, blocks: u32) -> PathBuf {
 
 /// Whether a folder of that name holds a block: `rep-01`.
 pub fn is_block_folder(name: &str) -> bool {
-    name.strip_prefix("rep-")
-        .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    block_of(name).is_some()
+}
+
+/// Block of a folder of that name; `None` where it is none of a block.
+pub fn block_of(name: &str) -> Option<u32> {
+    name.strip_prefix("rep-").filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
 }
 
 #[cfg(test)]

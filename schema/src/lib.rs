@@ -7,6 +7,7 @@
 //! Conventions: units stand last in every name; instants are microseconds on one monotonic clock, counted from the
 //! start of the run; `Option` means "this machine or this engine could not tell", never zero.
 
+pub mod calibration;
 pub mod capacity;
 pub mod comparison;
 pub mod files;

@@ -20,6 +20,7 @@ pub struct RunResult {
     /// [`crate::SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
     /// How far the run came.
+    #[serde(default = "RunStatus::of_the_silent")]
     pub status: RunStatus,
     /// Why it broke, when it did.
     pub error: Option<String>,
@@ -31,10 +32,12 @@ pub struct RunResult {
     /// drained, does not count.
     pub throughput_jobs_s: f64,
     /// Jobs per second between start and end of the measured phase, at three places.
+    #[serde(default)]
     pub rates: Rates,
     /// Counts of the measured phase.
     pub jobs: JobCounts,
     /// Jobs put into the queue before the measured phase, for its workers to find.
+    #[serde(default)]
     pub prefilled: u64,
     /// `acked - intended`.
     pub end_to_end_ms: Percentiles,
@@ -76,6 +79,7 @@ pub struct RunResult {
     /// 100 on a machine that does nothing else.
     pub cpu_roles_of_host_pct: Option<f64>,
     /// What one job cost.
+    #[serde(default)]
     pub cost_per_job: CostPerJob,
     /// How often the server looked after itself meanwhile.
     #[serde(default)]
@@ -84,10 +88,13 @@ pub struct RunResult {
     #[serde(default)]
     pub wake: Option<WakeCounts>,
     /// Order of first deliveries.
+    #[serde(default)]
     pub claim_order: ClaimOrder,
     /// Evenness of the shares.
+    #[serde(default)]
     pub skew: Skew,
     /// Jobs per partition; empty for a backend without partitions.
+    #[serde(default)]
     pub partitions: Vec<PartitionShare>,
     /// Largest resident memory of the server under test, in bytes.
     pub rss_server_bytes: Option<u64>,
@@ -107,8 +114,10 @@ pub struct RunResult {
     #[serde(default)]
     pub wire_floor: Option<WireFloor>,
     /// The measured phase and the drain, second by second.
+    #[serde(default)]
     pub timeline: Vec<TimelineRow>,
     /// Monitors and other helpers that failed, one sentence each; they never take a run down.
+    #[serde(default)]
     pub notes: Vec<String>,
     /// How late this host wakes somebody who only sleeps, every millisecond on each core, in a process of its own
     /// (METHODOLOGY M7); absent where that process did not run.
@@ -144,16 +153,20 @@ pub struct RunIdentity {
     /// Durability class as read back from the live server; the one asked for in a run that did not come so far.
     pub durability: Durability,
     /// Delivery contract that the backend declared.
+    #[serde(default)]
     pub delivery: Delivery,
     /// Whether the offered load was below capacity.
     pub regime: Regime,
     /// Offered load over capacity; absent where the work takes no time.
     pub utilisation: Option<f64>,
     /// Who decided when a job was sent.
+    #[serde(default)]
     pub mode: LoadMode,
     /// Which sides of the queue worked in the measured phase.
+    #[serde(default)]
     pub activity: Activity,
     /// Name of the machine that the harness ran on.
+    #[serde(default)]
     pub host: String,
     /// Which machine that is, whatever it is called: a short hash over what the system and its network cards are known by.
     #[serde(default)]
@@ -182,17 +195,22 @@ pub struct RunIdentity {
     /// Short hash over everything that the user may set and that can move a figure (workload, backend options,
     /// durability; not the seed, not the scenario, not addresses, not the profile's name). Runs are pooled only where it is the
     /// same, and so are machine, version and settings of the server, revision and place (METHODOLOGY F12).
+    #[serde(default)]
     pub configuration_hash: String,
     /// The settings that the hash is made of, in short: `rate=500 workers=20 …`.
+    #[serde(default)]
     pub configuration: String,
     /// Which variant of its matrix the run is; absent outside a matrix that varies settings.
     #[serde(default)]
     pub variant: Option<RunVariant>,
     /// Block (repeat) of the matrix, counted from 1.
+    #[serde(default)]
     pub block: u32,
     /// Wall-clock start, RFC 3339 UTC; the only wall-clock value, never used to measure.
+    #[serde(default)]
     pub started_at: String,
     /// Length of the measured phase; as planned, in a run that did not come to its end.
+    #[serde(default)]
     pub measured_s: f64,
     /// Load asked for in the measured phase; flat out, what producers sent or, of a backlog, what workers completed.
     pub offered_jobs_s: f64,

@@ -1,9 +1,11 @@
 //! What somebody wanted to know before the runs.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use crate::comparison::ComparisonRow;
 
 /// A question, and which ratio answers it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Question {
     /// The question.
@@ -18,4 +20,13 @@ pub struct Question {
     pub over: Option<String>,
     /// What the figures can tell of it, and what they cannot.
     pub because: String,
+}
+
+/// What the data say to a question: an entry of `answers.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The question.
+    pub question: Question,
+    /// Its ratios; empty where none of the runs that it asks for is there.
+    pub rows: Vec<ComparisonRow>,
 }

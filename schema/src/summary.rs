@@ -392,6 +392,12 @@ columns! {
         run String = |_run| String::new();
         cell #[serde(default)] String = ("of each run", |cell| cell.unsteady.clone());
     }
+    background_tps_low, "1/s", "Lower end of the 95 % interval of `background_tps`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.low("background_tps"));
+    }
+    background_tps_high, "1/s", "Upper end of the 95 % interval of `background_tps`; empty below three runs." {
+        cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.high("background_tps"));
+    }
 }
 
 /// Between two settings of a server, whose values may have spaces.

@@ -1,26 +1,18 @@
 //! The forest plot: each cell over its reference, figure by figure, with the interval that the blocks give it.
 
 use plotters::prelude::RGBColor;
-use qbench_schema::comparison::{ComparisonRow, Verdict};
+use qbench_schema::comparison::{ComparisonRow, SAME_WITHIN, Verdict, percent};
 
 use super::canvas::{Canvas, Drawn, Rect};
 use super::frame::{self, Entry, Patch};
 use super::theme::{self, Align, Marker};
-use crate::statistics::EQUIVALENCE;
-
-/// Figures that have a panel, with their headings.
-const PANELS: [(&str, &str); 4] = [
-    ("throughput_jobs_s", "Throughput"),
-    ("latency_p50_ms", "Latency p50"),
-    ("latency_p99_ms", "Latency p99"),
-    ("cpu_server_us_per_job", "Server CPU per job"),
-];
+use crate::headline::{HEADLINES, Headline};
 
 /// Verdicts with their colours, as the legend lists them.
 const VERDICTS: [(Verdict, &str, RGBColor); 4] = [
     (Verdict::Faster, "better", RGBColor(0, 114, 178)),
     (Verdict::Slower, "worse", RGBColor(213, 94, 0)),
-    (Verdict::Same, "same within 5 %", RGBColor(90, 90, 90)),
+    (Verdict::Same, "same", RGBColor(90, 90, 90)),
     (Verdict::Undecided, "undecided", RGBColor(150, 150, 150)),
 ];
 
@@ -43,19 +35,20 @@ fn key(row: &ComparisonRow) -> Key<'_> {
 
 /// Whether there is anything to draw: an interval.
 pub(super) fn has_intervals(rows: &[ComparisonRow]) -> bool {
-    rows.iter().any(|row| row.low.is_some() && PANELS.iter().any(|(figure, _)| *figure == row.figure))
+    rows.iter().any(|row| row.low.is_some() && HEADLINES.iter().any(|headline| headline.column == row.figure))
 }
 
 pub(super) fn draw(canvas: &Canvas, rows: &[ComparisonRow]) -> Drawn {
-    let shown = |row: &&ComparisonRow| PANELS.iter().any(|(figure, _)| *figure == row.figure);
+    let shown = |row: &&ComparisonRow| HEADLINES.iter().any(|headline| headline.column == row.figure);
     let mut keys: Vec<Key> = Vec::new();
     for row in rows.iter().filter(shown) {
         if !keys.contains(&key(row)) {
             keys.push(key(row));
         }
     }
-    let has_ratio = |(figure, _): &&(&str, &str)| rows.iter().any(|row| row.figure == *figure && row.ratio.is_some());
-    let panels: Vec<&(&str, &str)> = PANELS.iter().filter(has_ratio).collect();
+    let has_ratio = |headline: &&Headline| rows.iter().any(|row| row.figure == headline.column && row.ratio.is_some());
+    let panels: Vec<&Headline> = HEADLINES.iter().filter(has_ratio).collect();
+    let same_within = rows.first().map_or(SAME_WITHIN, |row| row.same_within);
     let blocks = frame::distinct(rows.iter().filter(|row| row.low.is_some()).map(|row| row.n));
     let blocks = match (blocks.first(), blocks.last()) {
         (Some(fewest), Some(most)) if fewest == most => format!("{most} blocks"),
@@ -81,7 +74,10 @@ pub(super) fn draw(canvas: &Canvas, rows: &[ComparisonRow]) -> Drawn {
     let area = frame::surround(
         canvas,
         "Ratios to the reference",
-        &format!("geometric mean and 95 % interval over {blocks} · shaded: within 5 % · reference: {references}"),
+        &format!(
+            "geometric mean and 95 % interval over {blocks} · shaded: same within {} · reference: {references}",
+            percent(same_within)
+        ),
         &legend,
         &reasons,
     )?;
@@ -96,11 +92,13 @@ pub(super) fn draw(canvas: &Canvas, rows: &[ComparisonRow]) -> Drawn {
         .collect();
     let width = canvas.widest(names.iter().map(String::as_str), theme::LABEL)?.min(900.0) + 30.0;
     let right = Rect { x0: area.x0 + width, ..area };
-    for (place, (&(figure, title), panel)) in panels.iter().zip(right.columns(panels.len().max(1), 40.0)).enumerate() {
+    for (place, (Headline { column, title, .. }, panel)) in
+        panels.iter().zip(right.columns(panels.len().max(1), 40.0)).enumerate()
+    {
         let plot = panel.inset(0.0, HEADING, FIGURES, frame::AXIS_X_HEIGHT);
         canvas.text(plot.centre_x(), panel.y0 + 35.0, title, theme::PANEL.align(Align::Centre))?;
-        let of_figure: Vec<&ComparisonRow> = rows.iter().filter(|row| row.figure == *figure).collect();
-        let axis = Axis::of(&of_figure);
+        let of_figure: Vec<&ComparisonRow> = rows.iter().filter(|row| row.figure == *column).collect();
+        let axis = Axis::of(&of_figure, same_within);
         axis.draw(canvas, plot)?;
         for (slot, (key_of_row, name)) in plot.rows(keys.len(), 0.0).into_iter().zip(keys.iter().zip(&names)) {
             let slot = slot.at_most_high(ROW_MAX);
@@ -141,14 +139,16 @@ fn draw_row(canvas: &Canvas, row: &ComparisonRow, plot: Rect, slot: Rect, axis: 
 struct Axis {
     /// Logarithm of its upper end; the lower one is its inverse.
     reach: f64,
+    /// What counts as no difference.
+    same_within: f64,
 }
 
 impl Axis {
-    fn of(rows: &[&ComparisonRow]) -> Self {
+    fn of(rows: &[&ComparisonRow], same_within: f64) -> Self {
         let ends = rows.iter().flat_map(|row| [row.ratio, row.low, row.high]).flatten();
         let furthest = ends.filter(|end| *end > 0.0).map(|end| end.ln().abs()).fold(0.0, f64::max);
         // One wild interval must not press all others together; it is cut off at the edge.
-        Axis { reach: (furthest * 1.1).clamp(1.2_f64.ln(), 8.0_f64.ln()) }
+        Axis { reach: (furthest * 1.1).clamp(1.2_f64.ln(), 8.0_f64.ln()), same_within }
     }
 
     fn x(&self, plot: Rect, ratio: f64) -> f64 {
@@ -158,7 +158,8 @@ impl Axis {
 
     fn draw(&self, canvas: &Canvas, plot: Rect) -> Drawn {
         const TICKS: [f64; 11] = [0.125, 0.25, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0];
-        let (low, high) = (self.x(plot, 1.0 / (1.0 + EQUIVALENCE)), self.x(plot, 1.0 + EQUIVALENCE));
+        let same = 1.0 + self.same_within;
+        let (low, high) = (self.x(plot, 1.0 / same), self.x(plot, same));
         canvas.fill(Rect::new(low, plot.y0, high, plot.y1), theme::EMPTY)?;
         let mut free_from = f64::NEG_INFINITY;
         for tick in TICKS.into_iter().chain([4.0, 8.0]).filter(|tick| tick.ln().abs() <= self.reach) {

@@ -175,6 +175,11 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// The finished runs of a cell, where `runs.csv` has them.
+    pub fn runs_of(&self, cell: &SummaryRow) -> impl Iterator<Item = &'a RunRow> {
+        self.runs.iter().filter(move |run| run.status == RunStatus::Finished && is_of_cell(run, cell))
+    }
+
     /// What the finished runs of a cell say, where there are several: a value each, and the interval that they make.
     pub fn spread(
         &self,
@@ -182,8 +187,7 @@ impl<'a> Model<'a> {
         value: fn(&RunRow) -> f64,
         interval: fn(&SummaryRow) -> (Option<f64>, Option<f64>),
     ) -> Spread {
-        let is_shown = |run: &&RunRow| run.status == RunStatus::Finished && is_of_cell(run, cell);
-        let runs: Vec<f64> = self.runs.iter().filter(is_shown).map(value).collect();
+        let runs: Vec<f64> = self.runs_of(cell).map(value).collect();
         let (low, high) = interval(cell);
         Spread { runs: if runs.len() > 1 { runs } else { Vec::new() }, interval: low.zip(high) }
     }

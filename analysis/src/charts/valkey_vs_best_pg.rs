@@ -3,10 +3,13 @@
 //! The rival is looked for in Valkey's own class of durability, delivery and waiting first. Where there is none in that class
 //! the best of the others is shown, and the picture says that they are not alike and gives no ratio: ratios hold only within
 //! a class (METHODOLOGY F1, F2, F8).
+//!
+//! The best of several is a little better than it is, in the runs that made it the best. So it is chosen in the odd blocks, and what is shown is
+//! measured in the even ones (METHODOLOGY S8).
 
 use plotters::prelude::RGBColor;
 use qbench_schema::result::LoadMode;
-use qbench_schema::summary::SummaryRow;
+use qbench_schema::summary::{RunRow, SummaryRow};
 
 use super::canvas::{Canvas, Drawn, Rect};
 use super::frame;
@@ -14,17 +17,34 @@ use super::model::{Model, Series, Spread, State};
 use super::scale::Scale;
 use super::theme::{self, Align};
 use crate::class::{Class, durability_label, is_ranked, waiting_label};
+use crate::statistics::{CONFIDENCE, cell_interval};
 use crate::tables::runs_label;
 
 const VALKEY_ENGINES: [&str; 2] = ["valkey", "redis"];
 const POSTGRES_ENGINE: &str = "postgresql";
 
-/// A column: heading, unit, figure, whether less is better.
+/// A column: heading, unit, figure of a cell and of a run, whether less is better.
 struct Measure {
     title: &'static str,
     unit: &'static str,
     value: fn(&SummaryRow) -> f64,
+    of_run: fn(&RunRow) -> f64,
     less_is_better: bool,
+}
+
+/// Blocks that a figure is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    /// Odd ones, in which the best is chosen.
+    Choosing,
+    /// Even ones, which are shown.
+    Shown,
+}
+
+impl Half {
+    fn has(self, block: u32) -> bool {
+        (block % 2 == 1) == (self == Half::Choosing)
+    }
 }
 
 const MEASURES: [Measure; 2] = [
@@ -32,12 +52,14 @@ const MEASURES: [Measure; 2] = [
         title: "Latency p99 (less is better)",
         unit: "ms",
         value: |row| row.latency_p99_ms,
+        of_run: |run| run.latency_p99_ms,
         less_is_better: true,
     },
     Measure {
         title: "Throughput (more is better)",
         unit: "jobs completed per second",
         value: |row| row.throughput_jobs_s,
+        of_run: |run| run.throughput_jobs_s,
         less_is_better: false,
     },
 ];
@@ -55,43 +77,67 @@ impl Measure {
         !self.less_is_better || row.mode != LoadMode::Saturation
     }
 
-    /// The best of `rows`; ties go to the one that is shown first everywhere.
-    fn best<'a>(&self, rows: impl Iterator<Item = &'a SummaryRow>) -> Option<&'a SummaryRow> {
-        let cost = |row: &SummaryRow| if self.less_is_better { (self.value)(row) } else { -(self.value)(row) };
-        rows.filter(|row| (self.value)(row).is_finite()).min_by(|a, b| cost(a).total_cmp(&cost(b)))
+    /// The figure of a row: of its runs in `half`, their median; without a half, or without runs in it, of all of them.
+    fn figure(&self, model: &Model, row: &SummaryRow, half: Option<Half>) -> f64 {
+        let is_meant = |run: &&RunRow| run.valid && half.is_some_and(|half| half.has(run.block));
+        let runs: Vec<f64> = model.runs_of(row).filter(is_meant).map(self.of_run).collect();
+        cell_interval(&runs, CONFIDENCE).map_or_else(|| (self.value)(row), |of_runs| of_runs.median)
     }
 }
+
+/// Whether every row of `scenario` that could be chosen has runs in both halves.
+fn has_halves(model: &Model, scenario: &str) -> bool {
+    let is_rival = |row: &&SummaryRow| {
+        row.scenario == scenario
+            && is_ranked(row)
+            && (row.engine == POSTGRES_ENGINE || VALKEY_ENGINES.contains(&row.engine.as_str()))
+    };
+    let has = |row: &SummaryRow, half: Half| model.runs_of(row).any(|run| run.valid && half.has(run.block));
+    let mut rivals = model.rows().iter().filter(is_rival).peekable();
+    rivals.peek().is_some() && rivals.all(|row| has(row, Half::Choosing) && has(row, Half::Shown))
+}
+
+/// A row, and the figure that is shown of it.
+type Side<'a> = (&'a SummaryRow, f64);
 
 /// The two sides of one scenario; a side is absent where nothing of it was run.
 #[derive(Debug)]
 struct Pair<'a> {
-    valkey: Option<&'a SummaryRow>,
-    postgres: Option<&'a SummaryRow>,
+    valkey: Option<Side<'a>>,
+    postgres: Option<Side<'a>>,
 }
 
 impl<'a> Pair<'a> {
     fn of(model: &Model<'a>, scenario: &str, measure: &Measure) -> Self {
         let is_here = |row: &&SummaryRow| row.scenario == scenario && row.runs > 0 && measure.is_told(row);
         let here = || model.rows().iter().filter(is_here);
+        let halves = has_halves(model, scenario);
+        let best = |rows: &mut dyn Iterator<Item = &'a SummaryRow>| {
+            let figure = |row: &SummaryRow| measure.figure(model, row, halves.then_some(Half::Choosing));
+            let cost = |row: &SummaryRow| if measure.less_is_better { figure(row) } else { -figure(row) };
+            // Ties go to the one that is shown first everywhere.
+            rows.filter(|row| figure(row).is_finite()).min_by(|a, b| cost(a).total_cmp(&cost(b)))
+        };
         let of_engine = |engine: &'static str| here().filter(move |row| row.engine == engine);
         let best_of_engine = |engine: &'static str| {
-            measure.best(of_engine(engine).filter(|row| is_ranked(row))).or_else(|| measure.best(of_engine(engine)))
+            best(&mut of_engine(engine).filter(|row| is_ranked(row))).or_else(|| best(&mut of_engine(engine)))
         };
         let valkey = VALKEY_ENGINES.into_iter().find_map(best_of_engine);
         // A rival that may not be ranked is no rival: only valid PostgreSQL rows below capacity stand here.
         let rivals = || of_engine(POSTGRES_ENGINE).filter(|row| is_ranked(row));
         let alike = |same: fn(&SummaryRow, &SummaryRow) -> bool| {
-            measure.best(rivals().filter(|row| valkey.is_some_and(|valkey| same(row, valkey))))
+            best(&mut rivals().filter(|row| valkey.is_some_and(|valkey| same(row, valkey))))
         };
         let postgres = alike(|row, valkey| Class::of(row) == Class::of(valkey))
             .or_else(|| alike(|row, valkey| row.delivery == valkey.delivery))
-            .or_else(|| measure.best(rivals()));
-        Pair { valkey, postgres }
+            .or_else(|| best(&mut rivals()));
+        let shown = |row: &'a SummaryRow| (row, measure.figure(model, row, halves.then_some(Half::Shown)));
+        Pair { valkey: valkey.map(shown), postgres: postgres.map(shown) }
     }
 
     /// The sentence below the two bars: a ratio, or why there is none. True when it is a warning.
-    fn conclusion(&self, measure: &Measure) -> (String, bool) {
-        let (valkey, postgres) = match (self.valkey, self.postgres) {
+    fn conclusion(&self) -> (String, bool) {
+        let ((valkey, ours), (postgres, theirs)) = match (self.valkey, self.postgres) {
             (Some(valkey), Some(postgres)) => (valkey, postgres),
             (None, None) => return ("missing: both sides".to_owned(), true),
             (None, Some(_)) => return ("missing: no Valkey run finished here".to_owned(), true),
@@ -111,7 +157,6 @@ impl<'a> Pair<'a> {
             let ways = [valkey, postgres].map(waiting_label);
             return (format!("no ratio: idle workers wait in other ways ({} against {})", ways[0], ways[1]), true);
         }
-        let (ours, theirs) = ((measure.value)(valkey), (measure.value)(postgres));
         if ours <= 0.0 || theirs <= 0.0 {
             return ("no ratio: a figure is zero".to_owned(), true);
         }
@@ -137,11 +182,15 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     let is_ours = |row: &SummaryRow| VALKEY_ENGINES.contains(&row.engine.as_str());
     let has_mark = model.cells().any(|(_, _, state)| state.row().is_some_and(is_ours) && !state.mark().is_empty());
     let legend = if has_mark { frame::marks(model) } else { Vec::new() };
+    let chosen = match model.scenarios.iter().all(|scenario| has_halves(model, scenario)) {
+        true => "chosen in odd blocks, shown in even ones",
+        false => "chosen by the runs that are shown",
+    };
     let area = frame::surround(
         canvas,
         &format!("{ours} against the best PostgreSQL backend"),
         &format!(
-            "best among valid rows, in {ours}'s class of durability, delivery and waiting where there is one · {}",
+            "best among valid rows, in {ours}'s class of durability, delivery and waiting where there is one, {chosen} · {}",
             runs_label(model.rows().iter())
         ),
         &legend,
@@ -155,8 +204,7 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     for (measure, panel) in MEASURES.iter().zip(panels.columns(2, 80.0)) {
         canvas.text(panel.x0, panel.y0 - 45.0, measure.title, theme::PANEL)?;
         let pairs: Vec<Pair> = model.scenarios.iter().map(|scenario| Pair::of(model, scenario, measure)).collect();
-        let figures =
-            pairs.iter().flat_map(|pair| [pair.valkey, pair.postgres]).flatten().map(|row| (measure.value)(row));
+        let figures = pairs.iter().flat_map(|pair| [pair.valkey, pair.postgres]).flatten().map(|(_, figure)| figure);
         let scale = if measure.less_is_better { Scale::automatic(figures) } else { Scale::linear(figures) };
         let plot = panel.inset(0.0, 0.0, FIGURE_WIDTH, 0.0);
         frame::axis_x(canvas, plot, &scale, &scale.title(measure.unit))?;
@@ -165,7 +213,7 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
             frame::grid_x(canvas, cell, &scale)?;
             let has_latency = model.rows().iter().any(|row| row.scenario == **scenario && measure.is_told(row));
             if has_latency {
-                draw_pair(canvas, model, pair, measure, &scale, Rect { x1: panel.x1, ..cell }, cell)?;
+                draw_pair(canvas, model, pair, &scale, Rect { x1: panel.x1, ..cell }, cell)?;
             } else {
                 frame::missing_row(canvas, cell, "flat out there is no latency to compare")?;
             }
@@ -188,21 +236,13 @@ fn missing_sides(model: &Model) -> Vec<String> {
 }
 
 /// Two labelled bars and the conclusion, in five lines of `cell`; `plot` is the part of it that the axis spans.
-fn draw_pair(
-    canvas: &Canvas,
-    model: &Model,
-    pair: &Pair,
-    measure: &Measure,
-    scale: &Scale,
-    cell: Rect,
-    plot: Rect,
-) -> Drawn {
+fn draw_pair(canvas: &Canvas, model: &Model, pair: &Pair, scale: &Scale, cell: Rect, plot: Rect) -> Drawn {
     let spare = (cell.height() - 5.0 * LINE_MAX).max(0.0) / 2.0;
     let lines = cell.inset(14.0, spare, 0.0, spare).rows(5, 0.0);
-    for (side, row, label, bar) in
+    for (side, shown, label, bar) in
         [("Valkey", pair.valkey, lines[0], lines[1]), ("PostgreSQL", pair.postgres, lines[2], lines[3])]
     {
-        let Some(row) = row else {
+        let Some((row, figure)) = shown else {
             canvas.text(label.x0, label.centre_y(), &format!("{side}: no data"), theme::LABEL.colour(theme::FAINT))?;
             continue;
         };
@@ -210,9 +250,9 @@ fn draw_pair(
         let text = canvas.fitted(&text, theme::LABEL, label.width())?;
         canvas.text(label.x0, label.centre_y(), &text, theme::LABEL)?;
         let (colour, state) = shown_as(model, row);
-        frame::figure_bar(canvas, plot, scale, bar, ((measure.value)(row), &Spread::default()), colour, state)?;
+        frame::figure_bar(canvas, plot, scale, bar, (figure, &Spread::default()), colour, state)?;
     }
-    let (text, is_warning) = pair.conclusion(measure);
+    let (text, is_warning) = pair.conclusion();
     let look = theme::LABEL.bold().colour(if is_warning { theme::WARN } else { theme::INK }).align(Align::Left);
     let text = canvas.fitted(&text, look, lines[4].width())?;
     canvas.text(lines[4].x0, lines[4].centre_y(), &text, look)
@@ -225,5 +265,73 @@ fn shown_as<'a>(model: &Model<'a>, row: &SummaryRow) -> (RGBColor, State<'a>) {
     match model.series.iter().find(is_shown) {
         Some(series) => (series.colour, model.state(series, &row.scenario)),
         None => (theme::FAINT, State::Absent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use qbench_schema::result::{RunIdentity, RunResult, RunStatus, Validity};
+    use qbench_schema::summary::CellRuns;
+
+    use super::*;
+    use crate::palette::Palette;
+
+    /// A cell of `backend` whose blocks had these p99, in milliseconds.
+    fn cell(engine: &str, backend: &str, p99_ms: &[f64]) -> (SummaryRow, Vec<RunRow>) {
+        let runs: Vec<RunRow> = p99_ms
+            .iter()
+            .zip(1..)
+            .map(|(p99_ms, block)| {
+                let identity = RunIdentity {
+                    engine: engine.to_owned(),
+                    backend: backend.to_owned(),
+                    scenario: "warm".to_owned(),
+                    block,
+                    ..RunIdentity::default()
+                };
+                let mut result = RunResult::without_figures(identity, RunStatus::Finished, "");
+                result.validity = Validity { valid: true, ..Validity::default() };
+                result.end_to_end_ms.p99 = *p99_ms;
+                RunRow::of(&result)
+            })
+            .collect();
+        let finished: Vec<&RunRow> = runs.iter().collect();
+        let row = SummaryRow::of(&CellRuns {
+            described: finished.clone(),
+            failed: 0,
+            spoiled: 0,
+            intervals: BTreeMap::new(),
+            unsteady: String::new(),
+            valid: true,
+            reasons: String::new(),
+            finished,
+        });
+        (row, runs)
+    }
+
+    #[test]
+    fn the_best_is_chosen_in_one_half_of_the_blocks_and_shown_in_the_other() {
+        // Of all blocks the first queue has the smaller median; in the odd ones the second has.
+        let cells = [
+            cell("postgresql", "skip_locked", &[20.0, 10.0, 20.0, 10.0]),
+            cell("postgresql", "partitioned", &[15.0, 40.0, 15.0, 40.0]),
+            cell("valkey", "valkey_streams", &[9.0, 5.0, 9.0, 5.0]),
+        ];
+        let palette = Palette::default();
+        let rows: Vec<SummaryRow> = cells.iter().map(|(row, _)| row.clone()).collect();
+        let runs: Vec<RunRow> = cells.iter().flat_map(|(_, runs)| runs.clone()).collect();
+        let model = Model::new(&rows, &runs, None, &palette);
+        let pair = Pair::of(&model, "warm", &MEASURES[0]);
+        let told = |side: Option<Side>| side.map(|(row, figure)| (row.backend.clone(), figure));
+        assert_eq!(told(pair.postgres), Some(("partitioned".to_owned(), 40.0)));
+        assert_eq!(told(pair.valkey), Some(("valkey_streams".to_owned(), 5.0)));
+        assert_eq!(pair.conclusion(), ("Valkey / PostgreSQL = 0.12".to_owned(), false));
+
+        // Without runs.csv there are no halves.
+        let model = Model::new(&rows, &[], None, &palette);
+        let pair = Pair::of(&model, "warm", &MEASURES[0]);
+        assert_eq!(told(pair.postgres), Some(("skip_locked".to_owned(), 15.0)));
     }
 }

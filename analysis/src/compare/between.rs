@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use qbench_schema::comparison::ComparisonRow;
+use qbench_schema::comparison::{ComparisonRow, SAME_WITHIN};
 use qbench_schema::summary::{Column, SummaryRow};
 
 use super::across::Across;
@@ -42,7 +42,7 @@ pub(crate) fn between(
     let missing = before.iter().zip(&taken).filter(|(_, taken)| !**taken);
     alone.extend(missing.map(|(cell, _)| format!("{} is only in the first set", name(cell.row))));
     let refusal = |pair: &Pair<'_>| eligible::of_cells(pair).or_else(|| of_identities(pair, across));
-    (judge_pairs(&pairs, refusal, observe), alone)
+    (judge_pairs(&pairs, SAME_WITHIN, refusal, observe), alone)
 }
 
 fn name(row: &SummaryRow) -> String {
@@ -67,7 +67,7 @@ fn of_identities(pair: &Pair<'_>, across: &[Across]) -> Option<String> {
 
 /// Blocks of one number have the same arrivals in the same order in both sets, so they pair; the hour they do not have in common. Where one
 /// set has blocks that the other lacks, runs are compared without pairs.
-fn observe(pair: &Pair<'_>, column: &'static Column) -> Observed {
+pub(super) fn observe(pair: &Pair<'_>, column: &'static Column) -> Observed {
     let by_block = |cell: &Cell<'_>| -> Option<BTreeMap<u32, f64>> {
         let blocks = blocks(column, cell.runs)?;
         let count = blocks.len();

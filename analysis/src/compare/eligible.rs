@@ -3,8 +3,11 @@
 use qbench_schema::result::LoadMode;
 use qbench_schema::summary::{Column, RunRow, SummaryRow, Unless};
 
+use super::across::Across;
 use super::pair::Pair;
 use crate::class::{Class, is_overload};
+use crate::machines::{Machines, differences};
+use crate::variant::settings_of;
 
 /// Jobs that must lie beyond a percentile for two of them to be compared: p99 of fewer than 10,000 jobs is shown, never compared.
 const BEYOND: f64 = 100.0;
@@ -38,6 +41,34 @@ pub(super) fn of_cells(pair: &Pair<'_>) -> Option<String> {
         return Some(format!("the classes differ: {} and {}", classes.0.label(), classes.1.label()));
     }
     (cell.mode != reference.mode).then(|| "one ran on a schedule and the other flat out".to_owned())
+}
+
+/// Why two cells of one analysis may not be compared: another machine that is not shown to be alike, another program, another place of the server, or other settings
+/// than those that were varied on purpose.
+pub(super) fn of_one_analysis(pair: &Pair<'_>, machines: &Machines) -> Option<String> {
+    let (cell, reference) = (pair.cell.row, pair.reference.row);
+    if let Some(difference) = Across::Host.difference(cell, reference) {
+        let refused = |why: &str| Some(format!("they were measured on different machines, {why}: {difference}"));
+        match machines.apart(&reference.host_id, &cell.host_id).map(|apart| differences(&apart)) {
+            None => return refused("which were not calibrated before and after their blocks"),
+            Some(differences) if differences.is_empty() => {}
+            Some(differences) => return refused(&format!("which are not alike ({differences})")),
+        }
+    }
+    for (part, what) in [
+        (Across::Revision, "they were measured by different revisions"),
+        (Across::Topology, "their servers were in different places"),
+    ] {
+        if let Some(difference) = part.difference(cell, reference) {
+            return Some(format!("{what}: {difference}"));
+        }
+    }
+    if cell.backend == reference.backend && cell.variant != reference.variant {
+        return None;
+    }
+    // Options of a backend are its own.
+    let common = |row| settings_of(row).into_iter().filter(|(key, _)| !key.starts_with("set.")).collect::<Vec<_>>();
+    (common(cell) != common(reference)).then(|| "their loads have different settings".to_owned())
 }
 
 /// Why two cells may not be compared in `column`.

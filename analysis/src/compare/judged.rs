@@ -8,10 +8,12 @@ use super::pair::Pair;
 use crate::order::distinct_scenarios;
 use crate::statistics::{Direction, Judged, Observed, judge};
 
-/// Judges all `pairs`, figure by figure: the comparisons of one figure in one scenario are one family. `refusal` says why two cells may not be compared at
+/// Judges all `pairs`, figure by figure: the comparisons of one figure in one scenario are one family. `same_within` is the share to either
+/// side that counts as no difference. `refusal` says why two cells may not be compared at
 /// all, `observe` what their runs say of a column.
 pub(super) fn judge_pairs(
     pairs: &[Pair<'_>],
+    same_within: f64,
     refusal: impl Fn(&Pair<'_>) -> Option<String>,
     observe: impl Fn(&Pair<'_>, &'static Column) -> Observed,
 ) -> Vec<ComparisonRow> {
@@ -34,7 +36,12 @@ pub(super) fn judge_pairs(
                 (refused.map_or_else(|| observe(pair, column), Observed::Refused), better)
             })
             .collect();
-        rows.extend(family.iter().zip(judge(&observed)).map(|(pair, judged)| row(column, pair, judged)));
+        rows.extend(
+            family
+                .iter()
+                .zip(judge(&observed, same_within))
+                .map(|(pair, judged)| row(column, pair, judged, same_within)),
+        );
     }
     // A reader looks for a cell and its figures, not for a figure and its cells.
     let place = |row: &ComparisonRow| {
@@ -57,7 +64,7 @@ fn direction(column: &Column) -> Option<Direction> {
     }
 }
 
-fn row(column: &Column, pair: &Pair<'_>, judged: Judged) -> ComparisonRow {
+fn row(column: &Column, pair: &Pair<'_>, judged: Judged, same_within: f64) -> ComparisonRow {
     let value = |row: &SummaryRow| column.cell.and_then(|value| value(row).number());
     ComparisonRow {
         figure: column.name.to_owned(),
@@ -78,5 +85,6 @@ fn row(column: &Column, pair: &Pair<'_>, judged: Judged) -> ComparisonRow {
         detectable_ratio: judged.detectable,
         value: value(pair.cell.row),
         reference_value: value(pair.reference.row),
+        same_within,
     }
 }

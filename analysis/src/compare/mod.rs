@@ -17,4 +17,4 @@ pub(crate) use between::between;
 pub(crate) use blocks::blocks;
 pub(crate) use eligible::too_few_jobs;
 pub(crate) use pair::Cell;
-pub(crate) use within::within;
+pub(crate) use within::{across_scenarios, within};

@@ -1,27 +1,34 @@
-//! The cells of one analysis against a reference.
+//! The cells of one analysis against a reference, or against themselves in another scenario.
 
 use std::collections::BTreeSet;
 
 use qbench_schema::comparison::ComparisonRow;
 use qbench_schema::result::IN_PROCESS;
-use qbench_schema::summary::SummaryRow;
+use qbench_schema::summary::{Column, SummaryRow};
 
-use super::across::Across;
+use super::between::observe as between_sets;
 use super::blocks::blocks;
 use super::eligible;
 use super::judged::judge_pairs;
 use super::pair::{Cell, Pair};
 use crate::error::{Error, Result};
+use crate::machines::Machines;
 use crate::order::distinct_scenarios;
 use crate::statistics::{Observed, log_ratios};
-use crate::variant::{named, settings_of, variants};
+use crate::variant::{named, variants};
 
 /// Compares every cell with the one of backend `reference` in its scenario and variant; the reference's own variants with its first.
-/// Without a name the first backend in the order of tables is the reference.
+/// Without a name the first backend in the order of tables is the reference. `same_within` is the share to either side that counts as no
+/// difference.
 ///
 /// # Errors
 /// [`Error::Reference`] when no cell is of that backend.
-pub(crate) fn within(cells: &[Cell<'_>], reference: Option<&str>) -> Result<Vec<ComparisonRow>> {
+pub(crate) fn within(
+    cells: &[Cell<'_>],
+    reference: Option<&str>,
+    same_within: f64,
+    machines: &Machines,
+) -> Result<Vec<ComparisonRow>> {
     if let Some(name) = reference.filter(|name| cells.iter().all(|cell| cell.row.backend != **name)) {
         let known: BTreeSet<String> = cells.iter().map(|cell| cell.row.backend.clone()).collect();
         return Err(Error::Reference { name: name.to_owned(), known: known.into_iter().collect() });
@@ -50,34 +57,44 @@ pub(crate) fn within(cells: &[Cell<'_>], reference: Option<&str>) -> Result<Vec<
     }
     Ok(judge_pairs(
         &pairs,
-        |pair| eligible::of_cells(pair).or_else(|| of_identities(pair)),
-        |pair, column| {
-            let observed = || {
-                let (cell, reference) = (blocks(column, pair.cell.runs)?, blocks(column, pair.reference.runs)?);
-                log_ratios(&cell, &reference).map(Observed::Paired)
-            };
-            observed().unwrap_or_else(|| Observed::Refused("a run has no such figure above zero".to_owned()))
-        },
+        same_within,
+        |pair| eligible::of_cells(pair).or_else(|| eligible::of_one_analysis(pair, machines)),
+        observe,
     ))
 }
 
-/// Why two cells of one analysis may not be compared: another machine, another program, another place of the server, or other settings
-/// than those that were varied on purpose.
-fn of_identities(pair: &Pair<'_>) -> Option<String> {
-    let (cell, reference) = (pair.cell.row, pair.reference.row);
-    for (part, what) in [
-        (Across::Host, "they were measured on different machines"),
-        (Across::Revision, "they were measured by different revisions"),
-        (Across::Topology, "their servers were in different places"),
-    ] {
-        if let Some(difference) = part.difference(cell, reference) {
-            return Some(format!("{what}: {difference}"));
-        }
+/// Compares every cell with the one of its own backend and variant in scenario `over`; those of that scenario, and those without a like in
+/// it, are left out.
+pub(crate) fn across_scenarios(
+    cells: &[Cell<'_>],
+    over: &str,
+    same_within: f64,
+    machines: &Machines,
+) -> Vec<ComparisonRow> {
+    let rows: Vec<SummaryRow> = cells.iter().map(|cell| cell.row.clone()).collect();
+    let mut pairs = Vec::new();
+    for (cell, variant) in cells.iter().zip(variants(&rows)).filter(|(cell, _)| cell.row.scenario != over) {
+        let is_like = |other: &&Cell<'_>| {
+            other.row.scenario == over
+                && (&other.row.backend, &other.row.variant, &other.row.host_id)
+                    == (&cell.row.backend, &cell.row.variant, &cell.row.host_id)
+        };
+        let Some(reference) = cells.iter().find(is_like) else { continue };
+        let reference_name = format!("{} in {over}", named(&cell.row.backend, &variant));
+        pairs.push(Pair { cell: *cell, variant, reference: *reference, reference_name });
     }
-    if cell.backend == reference.backend && cell.variant != reference.variant {
-        return None;
+    let refusal = |pair: &Pair<'_>| eligible::of_cells(pair).or_else(|| eligible::of_one_analysis(pair, machines));
+    judge_pairs(&pairs, same_within, refusal, observe)
+}
+
+/// The log-ratios of the blocks that both cells have. Blocks of two machines were made at two times, and pair like those of two result sets.
+fn observe(pair: &Pair<'_>, column: &'static Column) -> Observed {
+    if pair.cell.row.host_id != pair.reference.row.host_id {
+        return between_sets(pair, column);
     }
-    // Options of a backend are its own.
-    let common = |row| settings_of(row).into_iter().filter(|(key, _)| !key.starts_with("set.")).collect::<Vec<_>>();
-    (common(cell) != common(reference)).then(|| "their loads have different settings".to_owned())
+    let observed = || {
+        let (cell, reference) = (blocks(column, pair.cell.runs)?, blocks(column, pair.reference.runs)?);
+        log_ratios(&cell, &reference).map(Observed::Paired)
+    };
+    observed().unwrap_or_else(|| Observed::Refused("a run has no such figure above zero".to_owned()))
 }

@@ -1,34 +1,25 @@
 //! What the data say, in sentences: first of all on the page.
 
 use maud::{Markup, html};
-use qbench_schema::comparison::{ComparisonRow, Verdict};
+use qbench_schema::comparison::{ComparisonRow, Verdict, percent};
 use qbench_schema::result::word;
-use qbench_schema::study::Question;
+use qbench_schema::study::Answer;
 
 use super::Material;
+use crate::headline::{HEADLINES, phrase};
 use crate::order::distinct_scenarios;
 use crate::variant::named;
-
-/// Figures that sentences are made about: what they are, and the words for better and worse.
-const FIGURES: [(&str, &str, &str, &str); 5] = [
-    ("throughput_jobs_s", "throughput", "higher", "lower"),
-    ("latency_p50_ms", "median latency", "lower", "higher"),
-    ("latency_p99_ms", "p99 latency", "lower", "higher"),
-    ("latency_p999_ms", "p99.9 latency", "lower", "higher"),
-    ("cpu_server_us_per_job", "server CPU per job", "lower", "higher"),
-];
 
 pub(super) fn render(of: &Material) -> Markup {
     let scenarios = distinct_scenarios(of.summary.cells.iter().map(|row| row.scenario.as_str()));
     html! {
-        @for question in &of.questions {
-            @let rows: Vec<&ComparisonRow> = of.comparison.iter().filter(|row| is_asked(question, row)).collect();
+        @for Answer { question, rows } in &of.answers {
             h3 { (question.text) }
             p.faint { (question.because) }
             @if rows.is_empty() {
                 p { "The data cannot answer it: none of the runs that it asks for is here." }
             } @else {
-                ul.answers { @for sentence in sentences(&rows, true) { li { (sentence) } } }
+                ul.answers { @for sentence in sentences(rows.iter(), question.over.as_deref()) { li { (sentence) } } }
             }
         }
         @if !of.capacity.is_empty() {
@@ -49,10 +40,11 @@ pub(super) fn render(of: &Material) -> Markup {
             }
         }
         @for scenario in scenarios {
-            @let rows: Vec<&ComparisonRow> = of.comparison.iter().filter(|row| row.scenario == scenario).collect();
+            @let is_told = |row: &&ComparisonRow| row.scenario == scenario && HEADLINES.iter().any(|headline| headline.column == row.figure);
+            @let rows: Vec<&ComparisonRow> = of.comparison.iter().filter(is_told).collect();
             @if !rows.is_empty() {
                 h3 { "In " (scenario) ", against " (super::distinct(rows.iter().map(|row| row.reference.as_str()))) }
-                ul.answers { @for sentence in sentences(&rows, false) { li { (sentence) } } }
+                ul.answers { @for sentence in sentences(rows.into_iter(), None) { li { (sentence) } } }
             }
         }
         @if of.comparison.iter().all(|row| matches!(row.verdict, Verdict::Refused)) {
@@ -61,43 +53,39 @@ pub(super) fn render(of: &Material) -> Markup {
     }
 }
 
-fn is_asked(question: &Question, row: &ComparisonRow) -> bool {
-    question.figures.contains(&row.figure)
-        && question.backends.contains(&row.backend)
-        && question.scenarios.contains(&row.scenario)
-}
-
-/// A sentence per figure and cell that may be said, then one that says what may not and why. Where rows are of several scenarios, each says
-/// its own.
-fn sentences(rows: &[&ComparisonRow], says_scenario: bool) -> Vec<Markup> {
-    let mut sentences = Vec::new();
+/// A sentence per figure and cell that may be said, then one that says what may not and why. `over` is the scenario that each cell's own
+/// figure is divided by, where it is not another cell's.
+fn sentences<'a>(rows: impl Iterator<Item = &'a ComparisonRow>, over: Option<&str>) -> Vec<Markup> {
+    let mut said = Vec::new();
     let mut refused: Vec<(String, Vec<String>)> = Vec::new();
-    for (figure, what, better, worse) in FIGURES {
-        for row in rows.iter().filter(|row| row.figure == figure) {
-            let name = named(&row.backend, &row.variant);
-            let name = if says_scenario { format!("{name} in {}", row.scenario) } else { name };
-            let (Some(ratio), Some(low), Some(high)) = (row.ratio, row.low, row.high) else {
+    let than = |word: &str| over.map(|over| format!(" {word} in {over}")).unwrap_or_default();
+    for row in rows {
+        let name = format!("{} in {}", named(&row.backend, &row.variant), row.scenario);
+        let what = phrase(&row.figure);
+        let figures = match (row.ratio, row.low, row.high) {
+            (Some(ratio), Some(low), Some(high)) => format!("{ratio:.2} times [{low:.2}, {high:.2}], n = {}", row.n),
+            _ => {
                 note(&mut refused, &row.reason, format!("{name}, {what}"));
                 continue;
-            };
-            let figures = format!("{ratio:.2} times [{low:.2}, {high:.2}], n = {}", row.n);
-            let said = match row.verdict {
-                Verdict::Faster => format!("its {what} is {better}"),
-                Verdict::Slower => format!("its {what} is {worse}"),
-                Verdict::Same => format!("its {what} is the same within 5 %"),
-                Verdict::Undecided => format!("these runs do not tell whether its {what} differs"),
-                Verdict::Refused => {
-                    note(&mut refused, &row.reason, format!("{name}, {what}: {figures}"));
-                    continue;
-                }
-            };
-            sentences.push(html! { b { (name) } ": " span class=(word(row.verdict)) { (said) } " (" (figures) ")." });
-        }
+            }
+        };
+        let is_more = row.ratio.is_some_and(|ratio| ratio > 1.0);
+        let sentence = match row.verdict {
+            Verdict::Faster | Verdict::Slower if is_more => format!("{what} is higher{}", than("than")),
+            Verdict::Faster | Verdict::Slower => format!("{what} is lower{}", than("than")),
+            Verdict::Same => format!("{what} is the same within {}{}", percent(row.same_within), than("as")),
+            Verdict::Undecided => format!("these runs do not tell whether {what} differs{}", than("from that")),
+            Verdict::Refused => {
+                note(&mut refused, &row.reason, format!("{name}, {what}: {figures}"));
+                continue;
+            }
+        };
+        said.push(html! { b { (name) } ": " span class=(word(row.verdict)) { (sentence) } " (" (figures) ")." });
     }
     for (reason, what) in refused {
-        sentences.push(html! { span.refused { "No word on " (what.join("; ")) ": " (reason) "." } });
+        said.push(html! { span.refused { "No word on " (what.join("; ")) ": " (reason) "." } });
     }
-    sentences
+    said
 }
 
 fn note(refused: &mut Vec<(String, Vec<String>)>, reason: &str, what: String) {

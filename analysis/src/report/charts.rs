@@ -5,9 +5,8 @@ use qbench_schema::capacity::CapacityRow;
 use qbench_schema::comparison::{ComparisonRow, Verdict};
 use qbench_schema::summary::{RunRow, SummaryRow};
 
-use super::Material;
 use super::svg::{Anchor, Axis, Svg};
-use crate::statistics::EQUIVALENCE;
+use super::{Curve, Material};
 use crate::tables::number;
 
 /// Width of every drawing, in its own units.
@@ -26,9 +25,6 @@ pub(super) type WithInterval = (Option<f64>, Option<f64>, Option<f64>);
 
 /// A row of bars: its cell, its name and colour, and the figures of its runs.
 type Bar<'a> = (&'a SummaryRow, &'a str, &'a str, Vec<f64>);
-
-/// A line through quantiles and their milliseconds, with its name and colour.
-type Curve<'a> = (&'a str, &'a str, Vec<(f64, f64)>);
 
 /// Horizontal bars of one figure with a dot per run and the interval.
 pub(super) fn bars(
@@ -111,7 +107,8 @@ pub(super) fn forest(rows: &[&ComparisonRow], title: &str) -> Option<Markup> {
     let axis = Axis::of_ratios(ends, NAMES, right);
     let bottom = height - AXIS;
     svg.text((NAMES, 18.0), &format!("{title}: ratio to the reference"), "head", Anchor::Start);
-    let (low, high) = (axis.at(1.0 / (1.0 + EQUIVALENCE)), axis.at(1.0 + EQUIVALENCE));
+    let same = 1.0 + drawn[0].same_within;
+    let (low, high) = (axis.at(1.0 / same), axis.at(same));
     svg.rect((low, 30.0), (high - low, bottom - 30.0), "band", None);
     draw_axis(&mut svg, &axis, 30.0, bottom);
     svg.line((axis.at(1.0), 30.0), (axis.at(1.0), bottom), "axis", None);
@@ -183,24 +180,7 @@ pub(super) fn rate_latency(rows: &[CapacityRow], colours: &[String]) -> Markup {
 
 /// A line per queue: which share of its jobs took how long.
 pub(super) fn percentiles(of: &Material, scenario: &str) -> Option<Markup> {
-    let curves: Vec<Curve> = of
-        .cells()
-        .filter(|(row, ..)| row.scenario == scenario && row.runs > 0)
-        .map(|(row, name, colour)| {
-            let is_of_cell = |quantile: &&qbench_schema::summary::DistributionRow| {
-                (
-                    &quantile.engine,
-                    &quantile.backend,
-                    &quantile.scenario,
-                    &quantile.host,
-                    &quantile.configuration_hash,
-                    &quantile.variant,
-                ) == (&row.engine, &row.backend, &row.scenario, &row.host, &row.configuration_hash, &row.variant)
-            };
-            let quantiles = of.summary.distribution.iter().filter(is_of_cell);
-            (name, colour, quantiles.map(|quantile| (quantile.quantile, quantile.latency_ms)).collect())
-        })
-        .collect();
+    let curves: Vec<Curve> = of.curves(scenario).collect();
     if curves.iter().all(|(_, _, quantiles)| quantiles.len() < 3) {
         return None;
     }
@@ -209,10 +189,18 @@ pub(super) fn percentiles(of: &Material, scenario: &str) -> Option<Markup> {
     let mut svg = Svg::new(WIDTH, height, &format!("Latency by percentile in scenario {scenario}, a line per queue"));
     let y =
         Axis::logarithmic(curves.iter().flat_map(|(_, _, quantiles)| quantiles.iter().map(|(_, ms)| *ms)), bottom, top);
-    // Each nine is a step of the same width.
-    let place = |quantile: f64| left + (right - left) * (-(1.0 - quantile).max(1e-4).log10() / 4.0);
+    // Each nine is a step of the same width, and the largest of all stands behind the last of them.
+    let nines = |quantile: f64| -(1.0 - quantile).log10();
+    let known = curves.iter().flat_map(|(_, _, quantiles)| quantiles.iter()).filter(|(quantile, _)| *quantile < 1.0);
+    let last = known.map(|(quantile, _)| nines(*quantile)).fold(1.0, f64::max);
+    let place = |quantile: f64| match quantile < 1.0 {
+        true => left + (right - left) * 0.93 * nines(quantile) / last,
+        false => right,
+    };
     svg.text((left, 18.0), "end-to-end latency by percentile, ms", "head", Anchor::Start);
-    for (quantile, text) in [(0.0, "min"), (0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"), (1.0, "max")] {
+    const TICKS: [(f64, &str); 7] =
+        [(0.0, "min"), (0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"), (0.9999, "p99.99"), (1.0, "max")];
+    for (quantile, text) in TICKS.into_iter().filter(|(quantile, _)| *quantile == 1.0 || nines(*quantile) <= last) {
         svg.line((place(quantile), top), (place(quantile), bottom), "grid", None);
         svg.text((place(quantile), bottom + 18.0), text, "faint", Anchor::Middle);
     }

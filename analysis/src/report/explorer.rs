@@ -1,13 +1,45 @@
-//! The seconds of every run, as the page's script reads them.
+//! What the page's script draws: the seconds of every run, and the latencies of every cell by percentile.
 
 use serde::Serialize;
 
-use super::Material;
+use super::{Curve, Material};
 use crate::error::Result;
+use crate::order::distinct_scenarios;
 
 #[derive(Serialize)]
-struct Data {
+struct Data<'a> {
     runs: Vec<Seconds>,
+    percentiles: Vec<Percentiles<'a>>,
+}
+
+/// The cells of one scenario.
+#[derive(Serialize)]
+struct Percentiles<'a> {
+    scenario: &'a str,
+    curves: Vec<Line<'a>>,
+}
+
+/// One of them.
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a str,
+    colour: &'a str,
+    /// How many nines the quantile has: 2 is p99.
+    nines: Vec<f64>,
+    ms: Vec<f64>,
+}
+
+/// Where the largest stands, of which no number of nines is known: behind the last nine that its jobs can tell.
+const STEP_TO_MAX: f64 = 0.2;
+
+fn line<'a>((name, colour, curve): Curve<'a>) -> Line<'a> {
+    let nines = |quantile: f64| -(1.0 - quantile).log10();
+    let last =
+        curve.iter().filter(|(quantile, _)| *quantile < 1.0).map(|(quantile, _)| nines(*quantile)).fold(0.0, f64::max);
+    let place = |quantile: f64| if quantile < 1.0 { nines(quantile) } else { last + STEP_TO_MAX };
+    let short = |value: f64| (value * 1e3).round() / 1e3;
+    let (nines, ms) = curve.iter().map(|(quantile, ms)| (short(place(*quantile)), short(*ms))).unzip();
+    Line { name, colour, nines, ms }
 }
 
 /// Columns of one run, a value per second.
@@ -52,6 +84,15 @@ pub(super) fn data(of: &Material) -> Result<String> {
             backlog: of.iter().map(|second| second.backlog).collect(),
         }
     });
+    let scenarios = distinct_scenarios(of.summary.cells.iter().map(|row| row.scenario.as_str()));
+    let percentiles = scenarios
+        .into_iter()
+        .map(|scenario| Percentiles {
+            scenario,
+            curves: of.curves(scenario).filter(|(.., curve)| !curve.is_empty()).map(line).collect(),
+        })
+        .filter(|percentiles| !percentiles.curves.is_empty());
     // `<` begins a tag even within a script.
-    Ok(serde_json::to_string(&Data { runs: seconds.collect() })?.replace('<', "\\u003c"))
+    Ok(serde_json::to_string(&Data { runs: seconds.collect(), percentiles: percentiles.collect() })?
+        .replace('<', "\\u003c"))
 }

@@ -12,16 +12,18 @@ mod svg;
 use std::path::{Path, PathBuf};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use qbench_schema::calibration::Calibration;
 use qbench_schema::capacity::CapacityRow;
-use qbench_schema::comparison::ComparisonRow;
+use qbench_schema::comparison::{ComparisonRow, SAME_WITHIN};
 use qbench_schema::files::CAPACITY_JSON;
 use qbench_schema::result::word;
-use qbench_schema::study::Question;
+use qbench_schema::study::Answer;
 use qbench_schema::summary::SummaryRow;
 
-use crate::compare::{Cell, within};
+use crate::asked::Asked;
 use crate::error::{Problem, Result};
 use crate::load::{self, Loaded, Run};
+use crate::machines::Machines;
 use crate::palette::Palette;
 use crate::publish;
 use crate::summary::{self, Summary};
@@ -36,47 +38,60 @@ const PLOT_STYLE: &str = include_str!("../../assets/uplot/uPlot.min.css");
 /// Nothing may be asked of anybody: the page holds all that it needs.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
+/// A line through quantiles and their milliseconds, behind its name and colour.
+type Curve<'a> = (&'a str, &'a str, &'a [(f64, f64)]);
+
 /// Everything that the page is made of.
 struct Material {
     title: String,
-    questions: Vec<Question>,
+    limitations: Vec<String>,
+    answers: Vec<Answer>,
     runs: Vec<Run>,
     summary: Summary,
     names: Vec<String>,
     comparison: Vec<ComparisonRow>,
     capacity: Vec<CapacityRow>,
     capacity_colours: Vec<String>,
+    calibrations: Vec<Calibration>,
+    machines: Machines,
     colours: Vec<String>,
 }
 
 impl Material {
+    /// What counts as no difference: one for the whole page.
+    fn same_within(&self) -> f64 {
+        self.comparison.first().map_or(SAME_WITHIN, |row| row.same_within)
+    }
+
     /// The rows of `summary.csv` with their names and colours.
     fn cells(&self) -> impl Iterator<Item = (&SummaryRow, &str, &str)> {
         let looks = self.names.iter().zip(&self.colours);
         self.summary.cells.iter().zip(looks).map(|(row, (name, colour))| (row, name.as_str(), colour.as_str()))
     }
+
+    /// The latency by percentile of every cell of `scenario` that has one.
+    fn curves<'a>(&'a self, scenario: &'a str) -> impl Iterator<Item = Curve<'a>> {
+        let is_here = move |(row, ..): &(&SummaryRow, &str, &str)| row.scenario == scenario && row.runs > 0;
+        let cells = self.cells().zip(&self.summary.curves).filter(move |(cell, _)| is_here(cell));
+        cells.map(|((_, name, colour), curve)| (name, colour, curve.as_slice()))
+    }
 }
 
 /// Reads `dir`, with the folders of blocks, variants and runs flat out below it and a `capacity.json` in it or in its folder `capacity`, and
-/// writes the page to `output`: answers, to `questions` first of all, and everything behind them. Returns what could not be used.
+/// writes the page to `output`: answers, first of all to what is `asked`, and everything behind them. Returns what could not be used.
 ///
 /// # Errors
 /// [`crate::Error::Input`] when the folder cannot be read, [`crate::Error::NothingToAnalyze`] when it has no run, [`crate::Error::Reference`] when the reference is
 /// not among them, [`crate::Error::Write`] when the page cannot be written.
-pub fn report(
-    dir: &Path,
-    output: &Path,
-    reference: Option<&str>,
-    questions: &[Question],
-    palette: &Palette,
-) -> Result<Vec<Problem>> {
+pub fn report(dir: &Path, output: &Path, asked: &Asked, palette: &Palette) -> Result<Vec<Problem>> {
     let flat_out = dir.join("flat_out");
     let folders: Vec<PathBuf> =
         std::iter::once(dir.to_path_buf()).chain(flat_out.is_dir().then_some(flat_out)).collect();
-    let Loaded { runs, mut problems } = load::load(&folders)?;
+    let Loaded { runs, calibrations, mut problems } = load::load(&folders)?;
     let summary = summary::summarize(&runs, palette);
     problems.extend(summary.problems.iter().cloned());
-    let comparison = within(&Cell::all(&summary.cells, &summary.runs_of_cells), reference)?;
+    let machines = Machines::new(&calibrations);
+    let (comparison, answers) = asked.of(&summary, &machines)?;
     let names = variants(&summary.cells)
         .into_iter()
         .zip(&summary.cells)
@@ -89,15 +104,28 @@ pub fn report(
     let searched: Vec<&str> = capacity.iter().map(|row| row.backend.as_str()).collect();
     let capacity_colours = crate::charts::backend_colours(&searched, palette);
     let colours = crate::charts::page_colours(&summary.cells, palette);
-    let title = dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
-    let questions = questions.to_vec();
-    let material = Material { title, questions, runs, summary, names, comparison, capacity, capacity_colours, colours };
+    let folder =
+        || dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let material = Material {
+        title: asked.title.clone().unwrap_or_else(folder),
+        limitations: asked.limitations.clone(),
+        answers,
+        runs,
+        summary,
+        names,
+        comparison,
+        capacity,
+        capacity_colours,
+        calibrations,
+        machines,
+        colours,
+    };
     publish::publish(output, page(&material)?.into_string().as_bytes())?;
     Ok(problems)
 }
 
 fn page(of: &Material) -> Result<Markup> {
-    let sections: [(&str, &str, Markup); 9] = [
+    let sections: [(&str, &str, Markup); 11] = [
         ("answers", "Answers", answers::render(of)),
         ("capacity", "Capacity", sections::capacity(of)),
         ("latency", "Latency", sections::latency(of)),
@@ -105,6 +133,8 @@ fn page(of: &Material) -> Result<Markup> {
         ("cost", "Cost of one job", sections::cost(of)),
         ("background", "What the load did to pgbench", sections::background(of)),
         ("validity", "Audit and validity", sections::validity(of)),
+        ("machines", "The machines", sections::machines(of)),
+        ("aa", "A against A", sections::aa(of)),
         ("attack", "How to attack this result", sections::attack(of)),
         ("settings", "Settings side by side", sections::settings(of)),
     ];
@@ -137,9 +167,11 @@ fn page(of: &Material) -> Result<Markup> {
                 main {
                     @for (id, title, body) in &sections { section id=(id) { h2 { (title) } (body) } }
                     section id="explorer" hidden {
-                        h2 { "Second by second" }
+                        h2 { "Explore" }
                         p.note { "Drag over a chart to zoom, double-click to go back, click a name to hide its line." }
-                        label for="run" { "Run " } select id="run" {}
+                        label for="scenario" { "Percentiles of all jobs in scenario " } select id="scenario" {}
+                        div id="chart-percentiles" {}
+                        label for="run" { "Second by second: run " } select id="run" {}
                         div id="chart-latency" {} div id="chart-jobs" {} div id="chart-backlog" {}
                     }
                 }

@@ -4,9 +4,9 @@
   const section = document.getElementById("explorer");
   if (!data.runs.length) return;
   section.hidden = false;
-  const ink = () => getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();
-  const grid = () => getComputedStyle(document.documentElement).getPropertyValue("--grid").trim();
-  const select = document.getElementById("run");
+  const colour = (name) => () => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const ink = colour("--ink");
+  const grid = colour("--grid");
   const places = { latency: "ms", jobs: "jobs/s", backlog: "jobs" };
   const lines = {
     latency: [["p50", "p50", "#56b4e9"], ["p99", "p99", "#0072b2"], ["max", "max", "#999999"], ["hiccup", "host's latest wake-up", "#d55e00"]],
@@ -15,11 +15,15 @@
   };
   const charts = {};
   const axis = (label) => ({ label, stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } });
-  const width = () => Math.max(280, section.clientWidth - 10);
-  function draw(run) {
+  const size = (height) => ({ width: Math.max(280, section.clientWidth - 10), height });
+  const heights = { percentiles: 320 };
+  const height = (name) => heights[name] || 220;
+  function show(name, options, columns) {
+    if (charts[name]) charts[name].destroy();
+    charts[name] = new uPlot({ ...size(height(name)), ...options }, columns, document.getElementById("chart-" + name));
+  }
+  function drawRun(run) {
     for (const name of Object.keys(lines)) {
-      const place = document.getElementById("chart-" + name);
-      if (charts[name]) charts[name].destroy();
       const series = [{ label: "second" }];
       const columns = [run.second];
       for (const [key, label, stroke] of lines[name]) {
@@ -27,19 +31,37 @@
         series.push({ label, stroke, width: 2, spanGaps: false });
         columns.push(run[key]);
       }
-      const options = {
-        width: width(),
-        height: 220,
+      show(name, {
         cursor: { sync: { key: "runs" } },
         scales: { x: { time: false }, y: name === "latency" ? { distr: 3 } : {} },
         series,
         axes: [axis("seconds since the measured phase began"), axis(places[name])],
-      };
-      charts[name] = new uPlot(options, columns, place);
+      }, columns);
     }
   }
-  data.runs.forEach((run, index) => select.add(new Option(run.name, index)));
-  select.addEventListener("change", () => draw(data.runs[select.value]));
-  addEventListener("resize", () => Object.values(charts).forEach((chart) => chart.setSize({ width: width(), height: 220 })));
-  draw(data.runs[0]);
+  // 0 nines is the fastest job, 1 is p90, 2 is p99.
+  const percentile = (nines) => (nines === null ? "" : nines === 0 ? "min" : "p" + +(100 * (1 - Math.pow(10, -nines))).toFixed(Math.max(0, Math.ceil(nines) - 1)));
+  function drawPercentiles(of) {
+    const nines = [...new Set(of.curves.flatMap((curve) => curve.nines))].sort((a, b) => a - b);
+    const columns = of.curves.map((curve) => {
+      const at = new Map(curve.nines.map((place, index) => [place, curve.ms[index]]));
+      return nines.map((place) => (at.has(place) ? at.get(place) : null));
+    });
+    show("percentiles", {
+      scales: { x: { time: false }, y: { distr: 3 } },
+      series: [{ label: "percentile", value: (_, place) => percentile(place) }].concat(
+        of.curves.map((curve) => ({ label: curve.name, stroke: curve.colour, width: 2, spanGaps: true })),
+      ),
+      axes: [{ ...axis("percentile of the jobs"), incrs: [1], values: (_, ticks) => ticks.map(percentile) }, axis("end-to-end latency, ms")],
+    }, [nines, ...columns]);
+  }
+  function choose(id, names, draw) {
+    const select = document.getElementById(id);
+    names.forEach((name, index) => select.add(new Option(name, index)));
+    select.addEventListener("change", () => draw(select.value));
+    if (names.length) draw(0);
+  }
+  choose("scenario", data.percentiles.map((of) => of.scenario), (index) => drawPercentiles(data.percentiles[index]));
+  choose("run", data.runs.map((run) => run.name), (index) => drawRun(data.runs[index]));
+  addEventListener("resize", () => Object.entries(charts).forEach(([name, chart]) => chart.setSize(size(height(name)))));
 })();

@@ -1,13 +1,17 @@
 //! The sections below the answers.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
-use qbench_schema::comparison::{ComparisonRow, Verdict};
+use qbench_schema::comparison::{ComparisonRow, Verdict, percent};
 use qbench_schema::result::{LoadMode, RunStatus, word};
 use qbench_schema::summary::{BETWEEN_SETTINGS, SummaryRow};
 
 use super::charts::{self, WithInterval};
 use super::{Material, class, verdict_word};
+use crate::headline::{HEADLINES, Headline};
 use crate::order::distinct_scenarios;
+use crate::tables::aa::{Scatter, scatter};
 use crate::tables::number;
 use crate::variant::named;
 
@@ -56,11 +60,16 @@ fn figure((value, low, high): WithInterval) -> String {
 
 /// A table that a narrow screen scrolls by itself.
 fn table(caption: &str, head: &[&str], rows: Vec<Vec<Markup>>) -> Markup {
+    // A heading stands where its column does.
+    let is_text = |column: usize| {
+        rows.iter().any(|row| row.get(column).is_some_and(|cell| cell.0.starts_with("<td class=\"text")))
+    };
+    let classes: Vec<Option<&str>> = (0..head.len()).map(|column| is_text(column).then_some("text")).collect();
     html! {
         div.wide tabindex="0" role="region" aria-label=(caption) {
             table {
                 caption { (caption) }
-                thead { tr { @for title in head { th scope="col" { (title) } } } }
+                thead { tr { @for (title, of) in head.iter().zip(classes) { th scope="col" class=[of] { (title) } } } }
                 tbody { @for row in rows { tr { @for cell in row { (cell) } } } }
             }
         }
@@ -92,7 +101,9 @@ pub(super) fn capacity(of: &Material) -> Markup {
         }
         @if !of.capacity.is_empty() {
             p { "A bracket is the last rate that passed, and the first that failed. A probe passes below the limit, with a backlog that does not grow and no gate tripped." }
-            (charts::rate_latency(&of.capacity, &of.capacity_colours))
+            @if of.capacity.iter().any(|row| !row.probes.is_empty()) {
+                (charts::rate_latency(&of.capacity, &of.capacity_colours))
+            }
             (table("Brackets", &["queue", "scenario", "passed, jobs/s", "failed, jobs/s", "limit", "server CPU, us/job", "probes", "confirmed", "what failed"], of.capacity.iter().map(|row| vec![
                 words(&row.backend),
                 words(&row.scenario),
@@ -147,21 +158,15 @@ pub(super) fn latency(of: &Material) -> Markup {
 }
 
 pub(super) fn ratios(of: &Material) -> Markup {
-    const SHOWN: [(&str, &str); 4] = [
-        ("throughput_jobs_s", "Throughput flat out"),
-        ("latency_p50_ms", "Latency p50"),
-        ("latency_p99_ms", "Latency p99"),
-        ("cpu_server_us_per_job", "Server CPU per job"),
-    ];
     let of_figure =
         |figure: &str| of.comparison.iter().filter(|row| row.figure == figure).collect::<Vec<&ComparisonRow>>();
     html! {
         p {
-            "The word takes the exact sign-flip test over blocks, adjusted by Holm for all comparisons of the figure in its scenario, at 5 %; \"same\" is within 5 % to either side. What is refused says why. "
-            "Shaded: within 5 %."
+            "The word takes the exact sign-flip test over blocks, adjusted by Holm for all comparisons of the figure in its scenario, at 5 %; \"same\" is within " (percent(of.same_within())) " to either side. What is refused says why. "
+            "Shaded: within " (percent(of.same_within())) "."
         }
-        @for (figure, title) in SHOWN {
-            @let rows = of_figure(figure);
+        @for Headline { column, title, .. } in &HEADLINES {
+            @let rows = of_figure(column);
             @if !rows.is_empty() {
                 @if let Some(drawing) = charts::forest(&rows, title) { (drawing) }
                 (table(&format!("{title}: ratios"), &["queue", "scenario", "against", "ratio", "95 % interval", "n", "p", "word", "why"], rows.iter().map(|row| vec![
@@ -213,7 +218,7 @@ pub(super) fn background(of: &Material) -> Markup {
             vec![
                 words(name),
                 words(&row.scenario),
-                td(row.background_tps.map_or("-".to_owned(), number)),
+                td(figure((row.background_tps, row.background_tps_low, row.background_tps_high))),
                 td(row.background_latency_ms.map_or("-".to_owned(), number)),
                 td(row.cpu_background_pct.map_or("-".to_owned(), number)),
             ]
@@ -256,10 +261,68 @@ pub(super) fn validity(of: &Material) -> Markup {
     }
 }
 
+pub(super) fn machines(of: &Material) -> Markup {
+    html! {
+        @if of.calibrations.is_empty() {
+            p.note { "No machine was calibrated here (qbench matrix --calibrate); what a block's hour did to all its runs cancels out in the ratios." }
+        } @else {
+            @for (first, second, apart) in of.machines.pairs() {
+                p {
+                    @if apart.iter().all(|figure| figure.alike) {
+                        b { (second) } " and " b { (first) } " are alike in all that was measured before and after their blocks, so their cells are compared."
+                    } @else {
+                        b { (second) } " and " b { (first) } " are not alike, so ratios across them are withheld."
+                    }
+                }
+                (table(&format!("{second} over {first}"), &["figure", "ratio", "90 % interval", "limit", "n", "word"], apart.iter().map(|figure| vec![
+                    words(&figure.figure),
+                    td(figure.ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.3}"))),
+                    td(figure.low.zip(figure.high).map_or("-".to_owned(), |(low, high)| format!("[{low:.3}, {high:.3}]"))),
+                    td(percent(figure.alike_within)),
+                    td(figure.n.to_string()),
+                    words(if figure.alike { "alike" } else { "not alike" }),
+                ]).collect()))
+            }
+            (table("Calibrations, in the order of time", &["machine", "when", "CPU, one core", "all cores", "memory, MB/s", "fdatasync, us", "fsync, us", "loopback, us", "timer late at p99, us", "steal, %"], of.calibrations.iter().map(|one| vec![
+                words(format!("{} {}", one.host, one.host_id)),
+                words(one.started_at.get(..16).unwrap_or(&one.started_at)),
+                td(number(one.cpu_one_core)),
+                td(number(one.cpu_all_cores)),
+                td(number(one.memory_mb_s)),
+                td(number(one.fdatasync_us.p50)),
+                td(number(one.fsync_us.p50)),
+                td(number(one.loopback_us.p50)),
+                td(number(one.hiccup_us.p99)),
+                td(number(one.steal_pct)),
+            ]).collect()))
+        }
+    }
+}
+
+pub(super) fn aa(of: &Material) -> Markup {
+    let spread = scatter(&of.summary.cells, &of.summary.runs_of_cells);
+    html! {
+        @if spread.is_empty() {
+            p.note {
+                "No queue was run against itself here. How far runs that do the same lie apart shows in the dots above, and in the smallest ratio that "
+                "the blocks of each comparison find; qbench matrix --plan aa measures it by itself."
+            }
+        } @else {
+            p { "Standard deviation of runs that do the same, both arms together. Between hours: what they have apart beyond the scatter within them." }
+            (table("Runs of the same against each other", &Scatter::HEAD, spread.iter().map(|line| line.cells().iter().map(words).collect()).collect()))
+        }
+    }
+}
+
 pub(super) fn attack(of: &Material) -> Markup {
     let hosts = super::distinct(of.summary.cells.iter().map(|row| row.host.as_str()));
     let fewest = of.summary.cells.iter().map(|row| row.runs).min().unwrap_or(0);
     html! {
+        @if !of.limitations.is_empty() {
+            p { "What was known before the runs, and stays true after them:" }
+            ul { @for limitation in &of.limitations { li { (limitation) } } }
+            p { "And beyond that:" }
+        }
         ul {
             li { "The machine: everything was measured on " (hosts) ". Another machine, disk or kernel may turn the order round." }
             li { "The blocks: the cell with the fewest runs has " (fewest) ". Intervals over blocks hold what the hours of this study did, and no others." }
@@ -272,52 +335,67 @@ pub(super) fn attack(of: &Material) -> Markup {
 }
 
 pub(super) fn settings(of: &Material) -> Markup {
-    let pairs = |text: &str, between: &str| -> Vec<(String, String)> {
-        text.split(between)
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect()
-    };
     let cells: Vec<(&SummaryRow, &str, &str)> = of.cells().filter(|(row, ..)| row.runs > 0).collect();
-    let mut keys: Vec<String> = Vec::new();
-    for (row, ..) in &cells {
-        for (key, _) in pairs(&row.configuration, " ") {
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
-    }
-    let value = |row: &SummaryRow, key: &str| {
-        pairs(&row.configuration, " ")
-            .into_iter()
-            .find(|(known, _)| known == key)
-            .map_or("-".to_owned(), |(_, value)| value)
-    };
-    let mut engines: Vec<(&str, &str, &str)> = Vec::new();
-    for (row, ..) in &cells {
-        let engine = (row.engine.as_str(), row.engine_version.as_str(), row.server_settings.as_str());
-        if !engines.contains(&engine) {
-            engines.push(engine);
-        }
-    }
-    let mut head = vec!["setting"];
-    let titles: Vec<String> = cells.iter().map(|(row, name, _)| format!("{name}, {}", row.scenario)).collect();
-    head.extend(titles.iter().map(String::as_str));
+    let of_runs: Vec<Column> = cells
+        .iter()
+        .map(|(row, name, _)| Column::new(format!("{name} in {}", row.scenario), &row.configuration, " "))
+        .collect();
     html! {
         details {
             summary { "Settings of the runs" }
-            (table("Settings of the runs, a column per cell", &head, keys.iter().map(|key| {
-                let mut row = vec![words(key)];
-                row.extend(cells.iter().map(|(cell, ..)| words(value(cell, key))));
-                row
-            }).collect()))
+            (side_by_side("Settings of the runs, a column per cell; those that differ first", &of_runs))
         }
-        @for (engine, version, settings) in engines {
+        @for (engine, servers) in servers(&cells) {
             details {
-                summary { (engine) " " (version) }
-                (table(&format!("Settings of {engine} {version}, as read back"), &["setting", "value"],
-                    pairs(settings, BETWEEN_SETTINGS).into_iter().map(|(key, value)| vec![words(key), prose(value)]).collect()))
+                summary { "Settings of " (engine) ", as read back" }
+                (side_by_side(&format!("Settings of {engine}, a column per server; those that differ first"), &servers))
             }
         }
     }
+}
+
+/// Settings that stand in one column: whose they are, and keys with their values.
+struct Column<'a> {
+    title: String,
+    pairs: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Column<'a> {
+    fn new(title: String, text: &'a str, between: &str) -> Self {
+        Column { title, pairs: text.split(between).filter_map(|pair| pair.split_once('=')).collect() }
+    }
+
+    fn value(&self, key: &str) -> &'a str {
+        self.pairs.iter().find(|(known, _)| *known == key).map_or("-", |(_, value)| *value)
+    }
+}
+
+/// The servers of each engine, those of one version with equal settings together.
+fn servers<'a>(cells: &[(&'a SummaryRow, &str, &str)]) -> BTreeMap<&'a str, Vec<Column<'a>>> {
+    let mut alike: BTreeMap<(&str, &str, &str), Vec<String>> = BTreeMap::new();
+    for (row, name, _) in cells {
+        let server = (row.engine.as_str(), row.engine_version.as_str(), row.server_settings.as_str());
+        alike.entry(server).or_default().push(format!("{name} in {}", row.scenario));
+    }
+    let mut engines: BTreeMap<&str, Vec<Column>> = BTreeMap::new();
+    for ((engine, version, settings), of_cells) in alike {
+        let title = format!("{version}: {}", of_cells.join(", "));
+        engines.entry(engine).or_default().push(Column::new(title, settings, BETWEEN_SETTINGS));
+    }
+    engines
+}
+
+/// A row per setting; those in which the columns differ come first.
+fn side_by_side(caption: &str, columns: &[Column]) -> Markup {
+    let mut keys: Vec<&str> = Vec::new();
+    for (key, _) in columns.iter().flat_map(|column| &column.pairs) {
+        if !keys.contains(key) {
+            keys.push(key);
+        }
+    }
+    keys.sort_by_key(|key| columns.windows(2).all(|pair| pair[0].value(key) == pair[1].value(key)));
+    let head: Vec<&str> = ["setting"].into_iter().chain(columns.iter().map(|column| column.title.as_str())).collect();
+    let row =
+        |key: &&str| [words(key)].into_iter().chain(columns.iter().map(|column| prose(column.value(key)))).collect();
+    table(caption, &head, keys.iter().map(row).collect())
 }

@@ -24,4 +24,4 @@ pub use sign_flip::{sign_flip, smallest_p};
 pub use spread::{Spread, spread};
 pub use steady::{Steadiness, steadiness};
 pub use unpaired::{permutation, smallest_p_unpaired, unpaired_ratio};
-pub use verdict::{CONFIDENCE, Direction, EQUIVALENCE, Judged, LEVEL, Observed, judge};
+pub use verdict::{CONFIDENCE, Direction, Judged, LEVEL, Observed, judge};

@@ -2,7 +2,7 @@
 
 use super::verdict::{Direction, Observed, judge};
 use super::{ratio_interval, steadiness};
-use qbench_schema::comparison::Verdict;
+use qbench_schema::comparison::{SAME_WITHIN, Verdict};
 
 /// Even numbers in a fixed order. Source: Steele, Lea, Flood, *Fast splittable pseudorandom number generators* (OOPSLA 2014).
 struct Draws(u64);
@@ -78,7 +78,7 @@ fn arms_that_do_the_same_differ_in_no_more_than_5_of_100_studies() {
                 })
                 .collect();
             let is_word = |verdict| matches!(verdict, Verdict::Faster | Verdict::Slower);
-            with_a_word += usize::from(judge(&family).iter().any(|judged| is_word(judged.verdict)));
+            with_a_word += usize::from(judge(&family, SAME_WITHIN).iter().any(|judged| is_word(judged.verdict)));
         }
         let share = 100.0 * with_a_word as f64 / STUDIES as f64;
         assert!(share <= 6.0, "n = {n}: {share:.1} % of the studies");
@@ -94,7 +94,9 @@ fn what_differs_by_more_than_the_bounds_is_hardly_ever_called_the_same() {
     for _ in 0..STUDIES {
         // Right at the bound: the worst case.
         let log_ratios = (0..8).map(|_| 1.05_f64.ln() + 0.03 * draws.normal()).collect();
-        same += usize::from(judge(&[(Observed::Paired(log_ratios), Direction::Less)])[0].verdict == Verdict::Same);
+        same += usize::from(
+            judge(&[(Observed::Paired(log_ratios), Direction::Less)], SAME_WITHIN)[0].verdict == Verdict::Same,
+        );
     }
     let share = 100.0 * same as f64 / STUDIES as f64;
     assert!(share <= 6.0, "{share:.1} % of the studies");

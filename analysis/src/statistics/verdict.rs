@@ -11,9 +11,6 @@ use super::unpaired::{permutation, smallest_p_unpaired, unpaired_ratio};
 /// Chance of any false "faster" or "slower" in one family of comparisons.
 pub const LEVEL: f64 = 0.05;
 
-/// What counts as no difference: 5 % to either side.
-pub const EQUIVALENCE: f64 = 0.05;
-
 /// Confidence of the intervals that are shown.
 pub const CONFIDENCE: f64 = 0.95;
 
@@ -118,7 +115,7 @@ impl Alone {
     }
 
     /// `first_level` is what the smallest p of the family is held against where none of them could pass it.
-    fn word(&self, step: Step, first_level: Option<f64>, better: Direction) -> (Verdict, String) {
+    fn word(&self, step: Step, first_level: Option<f64>, better: Direction, same_within: f64) -> (Verdict, String) {
         if let Some(reason) = &self.refused {
             return (Verdict::Refused, reason.clone());
         }
@@ -126,7 +123,7 @@ impl Alone {
         let (Some(interval), Some(narrow), Some(p)) = (self.interval, self.narrow, self.p) else {
             return (Verdict::Refused, format!("{} {unit}: an interval takes {FEWEST_BLOCKS}", self.n));
         };
-        if narrow.is_within(EQUIVALENCE) {
+        if narrow.is_within(same_within) {
             return (Verdict::Same, String::new());
         }
         let smallest = self.p_smallest.unwrap_or(1.0);
@@ -148,8 +145,9 @@ impl Alone {
     }
 }
 
-/// Judges one family: comparisons of one figure in one scenario against one reference. In their order.
-pub fn judge(family: &[(Observed, Direction)]) -> Vec<Judged> {
+/// Judges one family: comparisons of one figure in one scenario against one reference. In their order. `same_within` is the share to either
+/// side that counts as no difference.
+pub fn judge(family: &[(Observed, Direction)], same_within: f64) -> Vec<Judged> {
     let alone: Vec<Alone> = family.iter().map(|(observed, _)| Alone::of(observed)).collect();
     // What is refused by itself is no test, and takes no share of the level.
     let is_tested = |alone: &&Alone| alone.interval.is_some() && alone.refused.is_none();
@@ -165,7 +163,7 @@ pub fn judge(family: &[(Observed, Direction)]) -> Vec<Judged> {
         .map(|(alone, (_, better))| {
             let tested = is_tested(&&alone).then(|| steps.next()).flatten();
             let (verdict, reason) =
-                alone.word(tested.unwrap_or(Step { adjusted_p: 1.0, level: LEVEL }), first_level, *better);
+                alone.word(tested.unwrap_or(Step { adjusted_p: 1.0, level: LEVEL }), first_level, *better, same_within);
             Judged {
                 n: alone.n,
                 paired: alone.paired,
@@ -189,6 +187,8 @@ fn mean(values: &[f64]) -> Option<f64> {
 #[allow(clippy::unwrap_used)]
 #[cfg(test)]
 mod tests {
+    use qbench_schema::comparison::SAME_WITHIN;
+
     use super::*;
 
     /// Log-ratios about `ratio` that scatter by `spread` to either side.
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn word(observed: Observed, better: Direction) -> Verdict {
-        judge(&[(observed, better)])[0].verdict
+        judge(&[(observed, better)], SAME_WITHIN)[0].verdict
     }
 
     #[test]
@@ -219,10 +219,10 @@ mod tests {
 
     #[test]
     fn too_few_blocks_are_refused_and_say_what_they_lack() {
-        let two = &judge(&[(about(2.0, 0.0, 2), Direction::Less)])[0];
+        let two = &judge(&[(about(2.0, 0.0, 2), Direction::Less)], SAME_WITHIN)[0];
         assert_eq!((two.verdict, two.interval), (Verdict::Refused, None));
         assert!(two.reason.contains("2 blocks") && two.ratio.is_some(), "{two:?}");
-        let five = &judge(&[(about(2.0, 0.01, 5), Direction::Less)])[0];
+        let five = &judge(&[(about(2.0, 0.01, 5), Direction::Less)], SAME_WITHIN)[0];
         assert!(five.interval.is_some_and(|interval| interval.excludes_one()));
         assert_eq!((five.verdict, five.p), (Verdict::Refused, Some(0.0625)));
         assert!(five.reason.contains("0.062") && five.reason.contains("0.050"), "{}", five.reason);
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn five_claims_need_eight_blocks() {
-        let five = |n| judge(&vec![(about(2.0, 0.01, n), Direction::Less); 5]);
+        let five = |n| judge(&vec![(about(2.0, 0.01, n), Direction::Less); 5], SAME_WITHIN);
         assert!(five(8).iter().all(|judged| judged.verdict == Verdict::Slower));
         assert!(five(7).iter().all(|judged| judged.verdict == Verdict::Refused), "2 / 128 is more than 0.05 / 5");
     }
@@ -240,7 +240,7 @@ mod tests {
     fn what_is_refused_takes_no_share_of_the_level() {
         let mut family = vec![(Observed::Refused("the classes differ".to_owned()), Direction::Less); 4];
         family.push((about(2.0, 0.01, 6), Direction::Less));
-        let judged = judge(&family);
+        let judged = judge(&family, SAME_WITHIN);
         assert_eq!(judged[4].verdict, Verdict::Slower);
         assert_eq!((judged[0].verdict, judged[0].reason.as_str()), (Verdict::Refused, "the classes differ"));
     }
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn runs_that_do_not_pair_are_compared_as_such() {
         let runs = |center: f64| [0.01, -0.02, 0.015, 0.0, -0.01].map(|scatter| center + scatter).to_vec();
-        let judged = &judge(&[(Observed::Unpaired(runs(1.0), runs(0.0)), Direction::Less)])[0];
+        let judged = &judge(&[(Observed::Unpaired(runs(1.0), runs(0.0)), Direction::Less)], SAME_WITHIN)[0];
         assert_eq!((judged.verdict, judged.paired, judged.n), (Verdict::Slower, false, 5));
         assert!((judged.p.unwrap() - 2.0 / 252.0).abs() < 1e-9);
     }

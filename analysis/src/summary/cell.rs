@@ -6,18 +6,19 @@ use qbench_schema::result::{LoadMode, RunStatus, word};
 use qbench_schema::summary::{COLUMNS, CellRuns, DistributionRow, RunRow, SummaryRow};
 
 use super::Summary;
-use super::latency::cell_latency;
+use super::latency::{Latency, cell_latency};
 use crate::load::Run;
 use crate::statistics::{CONFIDENCE, cell_interval};
 
 /// Figures whose interval over the runs is a column.
-const WITH_INTERVAL: [&str; 6] = [
+const WITH_INTERVAL: [&str; 7] = [
     "throughput_jobs_s",
     "latency_p50_ms",
     "latency_p95_ms",
     "latency_p99_ms",
     "latency_p999_ms",
     "cpu_server_us_per_job",
+    "background_tps",
 ];
 
 /// Adds the rows of one cell to `summary`: `members` are all its runs.
@@ -53,6 +54,7 @@ pub(super) fn summarize_cell<'a>(members: &[(&Run, &'a RunRow)], summary: &mut S
         reasons: reasons.join("; "),
         finished: rows(&finished),
     });
+    summary.curves.push(latency.as_ref().map(Latency::curve).unwrap_or_default());
     if let Some(latency) = latency {
         summary.distribution.extend(latency.quantiles().into_iter().map(|(quantile, latency_ms)| DistributionRow {
             engine: cell.engine.clone(),

@@ -1,4 +1,4 @@
-//! `summary.json` written; `summary.csv` and `distribution.csv` read again.
+//! Rows written as JSON; the tables of an analysis read again.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -6,16 +6,17 @@ use std::path::Path;
 
 use qbench_schema::comparison::ComparisonRow;
 use qbench_schema::summary::{DistributionRow, RunRow, SummaryRow};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// `summary.json`.
+/// Rows as `summary.json` and `answers.json` have them.
 ///
 /// # Errors
 /// [`Error::Json`] when a row cannot be serialised.
-pub fn to_json(cells: &[SummaryRow]) -> Result<Vec<u8>> {
-    let mut json = serde_json::to_vec_pretty(cells)?;
+pub fn to_json<T: Serialize>(rows: &[T]) -> Result<Vec<u8>> {
+    let mut json = serde_json::to_vec_pretty(rows)?;
     json.push(b'\n');
     Ok(json)
 }
@@ -47,11 +48,7 @@ pub fn read_cells(path: &Path) -> Result<Vec<SummaryRow>> {
 /// # Errors
 /// [`Error::Input`] when it is there and cannot be read or lacks a column.
 pub fn read_distribution(path: &Path) -> Result<Option<Vec<DistributionRow>>> {
-    match fs::read(path) {
-        Ok(content) => parse(path, &content).map(Some),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::Input { path: path.to_path_buf(), reason: error.to_string() }),
-    }
+    optional(path)?.map(|content| parse(path, &content)).transpose()
 }
 
 /// Reads a `runs.csv`; no rows when there is none, and when it is of an older version.
@@ -59,11 +56,7 @@ pub fn read_distribution(path: &Path) -> Result<Option<Vec<DistributionRow>>> {
 /// # Errors
 /// [`Error::Input`] when it is there and cannot be read.
 pub fn read_runs(path: &Path) -> Result<Vec<RunRow>> {
-    match fs::read(path) {
-        Ok(content) => Ok(parse(path, &content).unwrap_or_default()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Error::Input { path: path.to_path_buf(), reason: error.to_string() }),
-    }
+    Ok(optional(path)?.and_then(|content| parse(path, &content).ok()).unwrap_or_default())
 }
 
 /// Reads a `comparison.csv`; no rows when there is none.
@@ -71,9 +64,14 @@ pub fn read_runs(path: &Path) -> Result<Vec<RunRow>> {
 /// # Errors
 /// [`Error::Input`] when it is there and cannot be read or lacks a column.
 pub fn read_comparison(path: &Path) -> Result<Vec<ComparisonRow>> {
+    optional(path)?.map_or_else(|| Ok(Vec::new()), |content| parse(path, &content))
+}
+
+/// What a file has; `None` when there is none.
+fn optional(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
-        Ok(content) => parse(path, &content),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::Input { path: path.to_path_buf(), reason: error.to_string() }),
     }
 }

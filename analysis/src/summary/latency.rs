@@ -26,6 +26,20 @@ impl Latency {
             Latency::Verdict(p) => vec![(0.5, p.p50), (0.95, p.p95), (0.99, p.p99), (0.999, p.p999), (1.0, p.max)],
         }
     }
+
+    /// Quantiles and milliseconds that draw a curve: twenty to each nine, as far as there are jobs, and the largest.
+    pub(super) fn curve(&self) -> Vec<(f64, f64)> {
+        const STEPS_PER_NINE: f64 = 20.0;
+        match self {
+            Latency::Records(histogram) => {
+                let nines = (histogram.count() as f64).log10();
+                let steps = (0..=(nines * STEPS_PER_NINE) as u32).map(|step| f64::from(step) / STEPS_PER_NINE);
+                let quantiles = steps.map(|nines| 1.0 - 10_f64.powf(-nines)).chain([1.0]);
+                quantiles.map(|quantile| (quantile, histogram.quantile_ms(quantile))).collect()
+            }
+            Latency::Verdict(_) => self.quantiles(),
+        }
+    }
 }
 
 /// Distribution of a cell. Runs without job records cannot be merged: they are left out when others have some; when

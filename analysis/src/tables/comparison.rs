@@ -3,19 +3,12 @@
 use std::collections::BTreeSet;
 
 use comfy_table::{CellAlignment, Table};
-use qbench_schema::comparison::{ComparisonRow, Verdict};
+use qbench_schema::comparison::{ComparisonRow, SAME_WITHIN, Verdict, percent};
 use qbench_schema::result::word;
 
 use super::{STYLE, lines_of, number};
+use crate::headline::{HEADLINES, Headline};
 use crate::variant::named;
-
-/// Figures that have a column in the table of one analysis, with their headings; `comparison.csv` has all.
-const SHOWN: [(&str, &str); 4] = [
-    ("throughput_jobs_s", "jobs/s"),
-    ("latency_p50_ms", "p50"),
-    ("latency_p99_ms", "p99"),
-    ("cpu_server_us_per_job", "server CPU per job"),
-];
 
 /// `1.23 [1.10, 1.37] slower`.
 fn told(row: &ComparisonRow) -> String {
@@ -69,8 +62,8 @@ pub(crate) fn render_within(rows: &[ComparisonRow]) -> String {
         if rows.iter().all(|row| row.n < 2) {
             continue;
         }
-        let is_shown = |(figure, _): &&(&str, &str)| rows.iter().any(|row| row.figure == *figure);
-        let figures: Vec<&(&str, &str)> = SHOWN.iter().filter(is_shown).collect();
+        let is_shown = |headline: &&Headline| rows.iter().any(|row| row.figure == headline.column);
+        let figures: Vec<&Headline> = HEADLINES.iter().filter(is_shown).collect();
         let references: BTreeSet<&str> = rows.iter().map(|row| row.reference.as_str()).collect();
         let one = (references.len() == 1).then(|| references.first().copied()).flatten();
         let mut notes = Notes::default();
@@ -80,7 +73,7 @@ pub(crate) fn render_within(rows: &[ComparisonRow]) -> String {
         if one.is_none() {
             header.push("against");
         }
-        header.extend(figures.iter().map(|(_, title)| *title));
+        header.extend(figures.iter().map(|figure| figure.short));
         header.push("n");
         table.set_header(&header);
         for (backend, variant) in in_order(rows.iter().map(|row| (row.backend.as_str(), row.variant.as_str()))) {
@@ -93,8 +86,11 @@ pub(crate) fn render_within(rows: &[ComparisonRow]) -> String {
             if one.is_none() {
                 line.push(of_cell[0].reference.clone());
             }
-            line.extend(figures.iter().map(|(figure, _)| {
-                of_cell.iter().find(|row| row.figure == *figure).map_or_else(|| "-".to_owned(), |row| notes.cell(row))
+            line.extend(figures.iter().map(|figure| {
+                of_cell
+                    .iter()
+                    .find(|row| row.figure == figure.column)
+                    .map_or_else(|| "-".to_owned(), |row| notes.cell(row))
             }));
             let n = of_cell.iter().map(|row| row.n).max().filter(|n| *n > 0);
             line.push(n.map_or_else(|| "-".to_owned(), |n| n.to_string()));
@@ -110,15 +106,16 @@ pub(crate) fn render_within(rows: &[ComparisonRow]) -> String {
 }
 
 /// What the words stand for, and what so few blocks can find.
-fn what_the_words_mean(rows: &[&ComparisonRow], figures: &[&(&str, &str)]) -> String {
-    let mut lines = String::from(
-        "faster, slower: better, worse, at a level of 5 % for all comparisons of a column (sign-flip test, Holm); same: within 5 %\n",
+fn what_the_words_mean(rows: &[&ComparisonRow], figures: &[&Headline]) -> String {
+    let mut lines = format!(
+        "faster, slower: better, worse, at a level of 5 % for all comparisons of a column (sign-flip test, Holm); same: within {}\n",
+        percent(rows.first().map_or(SAME_WITHIN, |row| row.same_within))
     );
-    let least = figures.iter().filter_map(|(figure, title)| {
+    let least = figures.iter().filter_map(|Headline { column, short, .. }| {
         // Of too few blocks no study finds anything.
-        let is_tested = |row: &&&ComparisonRow| row.figure == *figure && row.verdict != Verdict::Refused;
+        let is_tested = |row: &&&ComparisonRow| row.figure == *column && row.verdict != Verdict::Refused;
         let of_figure = rows.iter().filter(is_tested).filter_map(|row| row.detectable_ratio);
-        Some(format!("{:.2} for {title}", of_figure.reduce(f64::max)?))
+        Some(format!("{:.2} for {short}", of_figure.reduce(f64::max)?))
     });
     let least: Vec<String> = least.collect();
     if !least.is_empty() {
@@ -143,7 +140,7 @@ pub(crate) fn render_between(rows: &[ComparisonRow], before: &str, after: &str) 
         };
         let verdict = match row.verdict {
             Verdict::Refused => format!("no word ({})", notes.number(&row.reason)),
-            Verdict::Same => "same within 5 %".to_owned(),
+            Verdict::Same => format!("same within {}", percent(row.same_within)),
             verdict => word(verdict),
         };
         table.add_row([

@@ -11,7 +11,8 @@ use qbench_schema::files::RunFiles;
 use qbench_schema::record::{JobRecord, Outcome, Phase, Stage};
 use qbench_schema::result::{
     Activity, Audit, BackgroundLoad, Backlog, Blame, CostPerJob, CpuPct, CpuUsPerJob, Delivery, Durability, JobCounts,
-    LoadMode, Percentiles, Rates, Regime, RunIdentity, RunResult, RunStatus, Validity, Verdict, Waiting, WorkerShare,
+    LoadMode, Percentiles, Rates, Regime, RunIdentity, RunResult, RunStatus, TimelineRow, Validity, Verdict, Waiting,
+    WorkerShare,
 };
 
 /// The four backends of the quick run, with engine, queue type, delivery and typical queueing in milliseconds.
@@ -35,6 +36,21 @@ pub fn palette() -> Palette {
         engine: engine.to_owned(),
         colour: colour(place),
     }))
+}
+
+/// Seconds at 500 jobs/s in which nothing happens.
+pub fn seconds(length: u32, p50_ms: f64) -> Vec<TimelineRow> {
+    let second = |at_s| TimelineRow {
+        at_s,
+        intended: 500,
+        completed: 500,
+        backlog: 7,
+        end_to_end_p50_ms: p50_ms,
+        end_to_end_p99_ms: 2.0 * p50_ms,
+        end_to_end_max_ms: 3.0 * p50_ms,
+        ..TimelineRow::default()
+    };
+    (0..length).map(second).collect()
 }
 
 /// One run to be written.

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Status;
 use super::palette::palette;
+use qbench_analysis::Asked;
 use qbench_ground::usage::Usage;
 
 /// Make runs.csv, summary.csv and summary.json from result folders, and print a table per scenario
@@ -37,7 +38,8 @@ pub fn main(args: AnalyzeArgs) -> anyhow::Result<Status> {
             Usage("no result folder was named: give DIR, --pg-results DIR or --valkey-results DIR".into()).into()
         );
     }
-    let analysis = qbench_analysis::analyze(&dirs, &args.output, args.reference.as_deref(), &palette())?;
+    let asked = Asked { reference: args.reference, ..Asked::default() };
+    let analysis = qbench_analysis::analyze(&dirs, &args.output, &asked, &palette())?;
     print!("{}", analysis.table);
     for problem in &analysis.problems {
         eprintln!("qbench: {problem}");

@@ -155,7 +155,7 @@ impl CapacitySearch {
         }
         let seed = run_plan.workload.seed;
         let plan = Plan { candidates, slo, size, out: self.out.clone(), seed, configuration };
-        Ok((plan, RunCommand { program: std::env::current_exe()?, arguments, retries: 0 }))
+        Ok((plan, RunCommand { program: std::env::current_exe()?, arguments, retries: 0, calibrate: false }))
     }
 }
 

@@ -48,8 +48,8 @@ pub struct MatrixArgs {
     #[arg(long, value_name = "N", default_value = "1")]
     repeat: NonZeroU32,
     #[command(flatten)]
-    pub retries: RetryArgs,
-    /// Go on with a matrix that was interrupted: runs that finished are kept
+    pub machine: MachineArgs,
+    /// Go on with a matrix that was interrupted: runs that finished are kept, unless this machine alone spoiled them
     #[arg(long)]
     resume: bool,
     /// Print the plan and the time that it will take, and run nothing
@@ -62,13 +62,16 @@ pub struct MatrixArgs {
     settings: SettingsArgs,
 }
 
-/// What becomes of runs that the machine spoiled.
+/// What is done about the machine: runs that it spoiled, and what it can do.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct RetryArgs {
+pub struct MachineArgs {
     /// How often a run is tried again that this machine alone spoiled: a hiccup, stolen time, a late generator. The attempts before
     /// are kept and counted. A run that the queue spoiled is never tried again
     #[arg(long, value_name = "N", default_value = "1")]
     retries: u32,
+    /// Calibrate this machine before and after each block (15 s each), so that machines can be compared
+    #[arg(long)]
+    calibrate: bool,
 }
 
 /// Which cells there are.
@@ -105,7 +108,7 @@ pub fn main(args: MatrixArgs, revision: &str) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     prepare_out(&out)?;
-    let outcome = matrix.run(args.resume, args.retries)?;
+    let outcome = matrix.run(args.resume, args.machine)?;
     println!("{outcome}");
     if outcome.interrupted {
         eprintln!("Interrupted; the same command with --resume goes on from here.");
@@ -203,12 +206,13 @@ impl Matrix {
         Ok((finished, survey.actions.len()))
     }
 
-    pub(super) fn run(&self, resume: bool, retries: RetryArgs) -> anyhow::Result<MatrixOutcome> {
+    pub(super) fn run(&self, resume: bool, machine: MachineArgs) -> anyhow::Result<MatrixOutcome> {
         let survey = survey(&self.plan, resume, &self.configuration)?;
         let command = RunCommand {
             program: std::env::current_exe()?,
             arguments: self.arguments.clone(),
-            retries: retries.retries,
+            retries: machine.retries,
+            calibrate: machine.calibrate,
         };
         // The children are tied to this very thread, so the runtime must not have others.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -4,10 +4,12 @@
 mod output;
 
 mod analyze;
+mod calibrate;
 mod capacity;
 mod compare;
 mod doctor;
 mod exit;
+mod export;
 mod graph;
 mod hiccup_meter;
 mod layers;
@@ -52,7 +54,7 @@ struct Cli {
 
 const EXIT_STATUS_HELP: &str = "\
 Settings can also stand in qbench.toml and in QBENCH_… variables: a flag beats a variable beats the file beats the profile.
-Exit status: 0 done; 1 failed; 2 bad usage or configuration; 3 finished, but a result is not valid;\n4 `compare --fail-on` found what it was asked to find.";
+Exit status: 0 done; 1 failed; 2 bad usage or configuration; 3 finished, but a result is not valid;\n4 `compare --fail-on` found what it was asked to find, or `calibrate --compare` two machines that are not alike.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -64,10 +66,12 @@ enum Command {
     Capacity(capacity::CapacityArgs),
     Graph(graph::GraphArgs),
     Report(report::ReportArgs),
+    Export(export::ExportArgs),
     Study(study::StudyArgs),
     Verify(verify::VerifyArgs),
     List(list::ListArgs),
     Doctor(doctor::DoctorArgs),
+    Calibrate(calibrate::CalibrateArgs),
     Services(services::ServicesArgs),
     /// Measure how late this machine wakes up somebody who sleeps; a run starts it
     #[command(name = METER_COMMAND, hide = true)]
@@ -92,10 +96,12 @@ pub fn main(revision: &str) -> ExitCode {
         Command::Capacity(args) => capacity::main(args, revision),
         Command::Graph(args) => graph::main(args),
         Command::Report(args) => report::main(args),
+        Command::Export(args) => export::main(args),
         Command::Study(args) => study::main(args, revision),
         Command::Verify(args) => verify::main(args),
         Command::List(args) => list::main(args),
         Command::Doctor(args) => doctor::main(args),
+        Command::Calibrate(args) => calibrate::main(args),
         Command::Services(args) => services::main(args),
         Command::HiccupMeter => hiccup_meter::main(),
     };

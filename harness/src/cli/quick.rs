@@ -4,11 +4,12 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use qbench_analysis::Asked;
 use qbench_scenarios::Scenario;
 
 use super::Status;
 use super::layers::{SettingsArgs, prepare_out};
-use super::matrix::{self, CellArgs, Matrix, RetryArgs};
+use super::matrix::{self, CellArgs, MachineArgs, Matrix};
 use super::palette::palette;
 use super::variation::VariationArgs;
 use qbench_engines::background;
@@ -39,7 +40,7 @@ pub struct QuickArgs {
     #[arg(long)]
     no_flat_out: bool,
     #[command(flatten)]
-    retries: RetryArgs,
+    machine: MachineArgs,
     /// Folder for everything (default: `results/quick_<time>`)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -67,11 +68,11 @@ pub fn main(args: QuickArgs, revision: &str) -> anyhow::Result<Status> {
     let flat_out = if args.no_flat_out { None } else { Some(matrix(vec![FLAT_OUT.to_owned()], &flat_out_dir)?) };
     prepare_out(&out)?;
     let mut folders = vec![out.clone()];
-    let outcome = on_schedule.run(false, args.retries)?;
+    let outcome = on_schedule.run(false, args.machine)?;
     let mut of_flat_out = None;
     if let Some(flat_out) = flat_out.filter(|_| !outcome.interrupted) {
         eprintln!("Now each queue once flat out, for its capacity.");
-        of_flat_out = Some(flat_out.run(false, args.retries)?);
+        of_flat_out = Some(flat_out.run(false, args.machine)?);
         folders.push(flat_out_dir);
     }
     if outcome.interrupted || of_flat_out.as_ref().is_some_and(|outcome| outcome.interrupted) {
@@ -83,7 +84,7 @@ pub fn main(args: QuickArgs, revision: &str) -> anyhow::Result<Status> {
     if let Some(outcome) = &of_flat_out {
         println!("flat out: {outcome}");
     }
-    let analysis = qbench_analysis::analyze(&folders, &out.join("analysis"), None, &palette())?;
+    let analysis = qbench_analysis::analyze(&folders, &out.join("analysis"), &Asked::default(), &palette())?;
     print!("{}", analysis.table);
     for problem in &analysis.problems {
         eprintln!("qbench: {problem}");

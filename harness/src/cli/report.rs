@@ -6,18 +6,20 @@ use clap::Args;
 
 use super::Status;
 use super::palette::palette;
+use super::study;
 
 /// Write one page that answers: report.html, readable anywhere, without a request to anybody
 ///
 /// Begins with what the data say, each with its interval, or why they cannot; then capacity, latency, ratios, cost, validity, and the settings side
-/// by side. It is read without any script; with one, single runs can be explored second by second. For instance:
+/// by side. Of the runs of a study it answers the questions. It is read without any script; with one, latencies and single runs can be explored.
+/// For instance:
 /// qbench report results/equal --output results/equal/report.html
 #[derive(Debug, Args)]
 pub struct ReportArgs {
     /// Folder of results; a capacity.json in it or in its folder `capacity` is shown, too
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// Backend that all others are compared with (default: the first one)
+    /// Backend that all others are compared with (default: that of the study, else the first one)
     #[arg(long, value_name = "ID")]
     reference: Option<String>,
     /// The page
@@ -26,7 +28,9 @@ pub struct ReportArgs {
 }
 
 pub fn main(args: ReportArgs) -> anyhow::Result<Status> {
-    for problem in qbench_analysis::report(&args.dir, &args.output, args.reference.as_deref(), &[], &palette())? {
+    let mut asked = study::asked_in(&args.dir)?.unwrap_or_default();
+    asked.reference = args.reference.or(asked.reference);
+    for problem in qbench_analysis::report(&args.dir, &args.output, &asked, &palette())? {
         eprintln!("qbench: {problem}");
     }
     println!("{}", args.output.display());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use qbench_analysis::Asked;
 use qbench_ground::usage::Usage;
 use qbench_orchestration::capacity::Found;
 use qbench_scenarios::Study;
@@ -14,7 +15,7 @@ use qbench_schema::files::CAPACITY_JSON;
 use super::Status;
 use super::capacity::CapacitySearch;
 use super::layers::{ServerArgs, SettingsArgs, prepare_out, variable_keys};
-use super::matrix::{self, CellArgs, Matrix, RetryArgs};
+use super::matrix::{self, CellArgs, MachineArgs, Matrix};
 use super::palette::palette;
 use super::variation::Variation;
 
@@ -61,7 +62,7 @@ struct RunArgs {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
-    retries: RetryArgs,
+    machine: MachineArgs,
 }
 
 #[derive(Debug, Args)]
@@ -166,7 +167,7 @@ fn run(args: &RunArgs, revision: &str) -> anyhow::Result<Status> {
         std::fs::write(&path, &placed.study.text).with_context(|| format!("cannot write {}", path.display()))?;
         eprintln!("Written down: {} (hash {})", path.display(), placed.study.hash);
     }
-    let outcome = matrix.run(!is_new, args.retries)?;
+    let outcome = matrix.run(!is_new, args.machine)?;
     println!("{outcome}");
     if outcome.interrupted {
         eprintln!("Interrupted; the same command goes on from here.");
@@ -211,14 +212,37 @@ fn capacities(path: &Path) -> Vec<CapacityRow> {
     std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
+/// What a study asks of its runs.
+fn asked(study: &Study) -> Asked {
+    Asked {
+        title: Some(study.title.clone()),
+        limitations: study.sweep.limitations.clone(),
+        reference: Some(study.reference.clone()),
+        same_within: study.same_within,
+        questions: study.questions.clone(),
+    }
+}
+
+/// What the study in `dir` asks of its runs; `None` where they are of no study.
+///
+/// # Errors
+/// Where it is there and is no study.
+pub(super) fn asked_in(dir: &Path) -> anyhow::Result<Option<Asked>> {
+    let path = dir.join(REGISTERED);
+    if !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(asked(&Study::load(&path.display().to_string(), &variable_keys())?)))
+}
+
 fn report(args: &ReportArgs) -> anyhow::Result<Status> {
     let placed = Placed::read(&args.place)?;
     if placed.registered()?.is_none() {
         return Err(Usage(format!("there are no runs in {}: qbench study run makes them", placed.out.display())).into());
     }
-    let (study, out) = (&placed.study, &placed.out);
+    let (asked, out) = (asked(&placed.study), &placed.out);
     let tables = out.join("analysis");
-    let analysis = qbench_analysis::analyze(std::slice::from_ref(out), &tables, Some(&study.reference), &palette())?;
+    let analysis = qbench_analysis::analyze(std::slice::from_ref(out), &tables, &asked, &palette())?;
     print!("{}", analysis.table);
     for problem in &analysis.problems {
         eprintln!("qbench: {problem}");
@@ -227,7 +251,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<Status> {
     let rows = capacities(&out.join(CAPACITY).join(CAPACITY_JSON));
     qbench_analysis::graph_capacity(&rows, &out.join("graphs"), &palette())?;
     let output = args.output.clone().unwrap_or_else(|| out.join("report.html"));
-    qbench_analysis::report(out, &output, Some(&study.reference), &study.questions, &palette())?;
+    qbench_analysis::report(out, &output, &asked, &palette())?;
     println!("{}", output.display());
     Ok(Status::Done)
 }

@@ -56,20 +56,27 @@ pub struct Audit {
     /// Enqueues without an answer: the job may or may not be in the queue.
     pub unknown_outcome: u64,
     /// Deliveries whose payload was not what was enqueued.
+    #[serde(default)]
     pub corrupted: u64,
     /// Claims that returned more jobs than they were allowed to (METHODOLOGY A5).
+    #[serde(default)]
     pub overclaimed: u64,
     /// Acks that came after the lease had passed on.
+    #[serde(default)]
     pub stale_acks: u64,
     /// Acks that never got an answer: the job may or may not be done. Settled by another delivery or by the server's own
     /// account, where one of them tells.
+    #[serde(default)]
     pub unknown_acks: u64,
     /// Enqueues that the backend refused for good; these jobs are in no queue.
+    #[serde(default)]
     pub refused: u64,
     /// Differences between the harness's account and the server's own, one sentence each (METHODOLOGY A3); empty when they
     /// agree.
+    #[serde(default)]
     pub reconciliation: Vec<String>,
     /// Why the verdict is not `ok`, one sentence each.
+    #[serde(default)]
     pub reasons: Vec<String>,
 }
 

@@ -28,6 +28,13 @@ pub enum RunStatus {
     Failed,
 }
 
+impl RunStatus {
+    /// What a verdict of another program has come to that gives figures and no status.
+    pub(super) fn of_the_silent() -> Self {
+        RunStatus::Finished
+    }
+}
+
 /// Whether the offered load could be carried at all (METHODOLOGY L5).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
