@@ -23,6 +23,10 @@ const REFUSED: RGBColor = RGBColor(190, 190, 190);
 const HEADING: f64 = 90.0;
 /// Width for the figures on the right of a panel.
 const FIGURES: f64 = 330.0;
+/// Most panels beside each other, where there is height for a second band of them.
+const ABREAST_MAX: usize = 3;
+/// Most rows that have room in one of two bands.
+const KEYS_IN_A_BAND: usize = 8;
 /// Thickest row.
 const ROW_MAX: f64 = 130.0;
 
@@ -92,9 +96,11 @@ pub(super) fn draw(canvas: &Canvas, rows: &[ComparisonRow]) -> Drawn {
         .collect();
     let width = canvas.widest(names.iter().map(String::as_str), theme::LABEL)?.min(900.0) + 30.0;
     let right = Rect { x0: area.x0 + width, ..area };
-    for (place, (Headline { column, title, .. }, panel)) in
-        panels.iter().zip(right.columns(panels.len().max(1), 40.0)).enumerate()
-    {
+    // Four panels beside each other would leave no width for their axes.
+    let bands = if panels.len() > ABREAST_MAX && keys.len() <= KEYS_IN_A_BAND { 2 } else { 1 };
+    let abreast = panels.len().div_ceil(bands).max(1);
+    let places = right.rows(bands, 40.0).into_iter().flat_map(|band| band.columns(abreast, 40.0)).enumerate();
+    for (Headline { column, title, .. }, (place, panel)) in panels.iter().zip(places) {
         let plot = panel.inset(0.0, HEADING, FIGURES, frame::AXIS_X_HEIGHT);
         canvas.text(plot.centre_x(), panel.y0 + 35.0, title, theme::PANEL.align(Align::Centre))?;
         let of_figure: Vec<&ComparisonRow> = rows.iter().filter(|row| row.figure == *column).collect();
@@ -102,7 +108,7 @@ pub(super) fn draw(canvas: &Canvas, rows: &[ComparisonRow]) -> Drawn {
         axis.draw(canvas, plot)?;
         for (slot, (key_of_row, name)) in plot.rows(keys.len(), 0.0).into_iter().zip(keys.iter().zip(&names)) {
             let slot = slot.at_most_high(ROW_MAX);
-            if place == 0 {
+            if place % abreast == 0 {
                 let text = canvas.fitted(name, theme::LABEL, width - 30.0)?;
                 canvas.text(area.x0 + width - 20.0, slot.centre_y(), &text, theme::LABEL.align(Align::Right))?;
             }

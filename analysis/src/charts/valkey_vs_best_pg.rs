@@ -189,10 +189,7 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     let area = frame::surround(
         canvas,
         &format!("{ours} against the best PostgreSQL backend"),
-        &format!(
-            "best among valid rows, in {ours}'s class of durability, delivery and waiting where there is one, {chosen} · {}",
-            runs_label(model.rows().iter())
-        ),
+        &format!("best valid row of {ours}'s class, where it has one · {chosen} · {}", runs_label(model.rows().iter())),
         &legend,
         &missing_sides(model),
     )?;
