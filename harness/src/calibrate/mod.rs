@@ -1,7 +1,7 @@
 //! What this machine can do, measured by small loops of our own: `qbench calibrate` (METHODOLOGY S5).
 //!
 //! Each loop does one thing that a queue or its harness needs, and nothing that can be left out by a compiler or served from a cache that
-//! another machine may have larger. What they say is compared with sysbench and fio in docs/TWO_HOSTS.md.
+//! another machine may have larger.
 
 mod cpu;
 mod disk;
