@@ -81,7 +81,7 @@ pub fn analyze(inputs: &[PathBuf], output_dir: &Path, asked: &Asked, palette: &P
     let load::Loaded { runs, calibrations, mut problems } = load::load(inputs)?;
     let mut summary = summary::summarize(&runs, palette);
     problems.append(&mut summary.problems);
-    let machines = machines::Machines::new(&calibrations);
+    let machines = machines::Machines::new(calibrations);
     let (comparison, answers) = asked.of(&summary, &machines)?;
 
     publish::make_dir(output_dir)?;

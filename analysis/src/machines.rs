@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use qbench_schema::calibration::{Calibration, Round};
 use serde::Serialize;
 
-use crate::statistics::unpaired_ratio;
+use crate::statistics::{cell_interval, unpaired_ratio};
 
 /// Confidence of the intervals: what lies inside the limits at 90 % passes two one-sided tests at 5 %.
 const CONFIDENCE: f64 = 0.9;
@@ -52,12 +52,19 @@ pub struct Apart {
 pub(crate) struct Machines(BTreeMap<String, Vec<Calibration>>);
 
 impl Machines {
-    pub(crate) fn new(calibrations: &[Calibration]) -> Self {
+    pub(crate) fn new(calibrations: Vec<Calibration>) -> Self {
         let mut machines: BTreeMap<String, Vec<Calibration>> = BTreeMap::new();
         for calibration in calibrations {
-            machines.entry(calibration.host_id.clone()).or_default().push(calibration.clone());
+            machines.entry(calibration.host_id.clone()).or_default().push(calibration);
         }
         Machines(machines)
+    }
+
+    /// All calibrations, in the order of time.
+    pub(crate) fn calibrations(&self) -> Vec<&Calibration> {
+        let mut all: Vec<&Calibration> = self.0.values().flatten().collect();
+        all.sort_by_key(|calibration| &calibration.started_at);
+        all
     }
 
     /// What two machines, by their ids, have apart; `None` where one of them was not calibrated.
@@ -108,11 +115,9 @@ pub fn machines_apart(first: &[Calibration], second: &[Calibration]) -> Vec<Apar
     let apart = |(figure, unit, of_round, alike_within): &Figure| {
         let logarithms = |machine: &[Calibration]| -> Vec<f64> {
             let of_one = |calibration: &Calibration| {
-                let mut values: Vec<f64> =
-                    calibration.rounds.iter().map(of_round).filter(|value| *value > 0.0).collect();
-                values.sort_by(f64::total_cmp);
-                let median = values.get(values.len() / 2).copied();
-                if is_by_round { values } else { median.into_iter().collect() }
+                let values: Vec<f64> = calibration.rounds.iter().map(of_round).filter(|value| *value > 0.0).collect();
+                let median = || cell_interval(&values, CONFIDENCE).map(|of_rounds| of_rounds.median);
+                if is_by_round { values } else { median().into_iter().collect() }
             };
             machine.iter().flat_map(of_one).map(f64::ln).collect()
         };
@@ -126,57 +131,8 @@ pub fn machines_apart(first: &[Calibration], second: &[Calibration]) -> Vec<Apar
             low: interval.map(|interval| interval.low),
             high: interval.map(|interval| interval.high),
             alike_within: *alike_within,
-            alike: interval
-                .is_some_and(|interval| 1.0 - alike_within < interval.low && interval.high < 1.0 + alike_within),
+            alike: interval.is_some_and(|interval| interval.is_within(*alike_within)),
         }
     };
     FIGURES.iter().map(apart).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Ten rounds that scatter by a percent.
-    fn machine(cpu: f64, disk: f64) -> Calibration {
-        let scatter = [0.3, -0.7, 0.9, -0.4, 0.1, 0.8, -0.9, -0.1, 0.5, -0.5];
-        let round = |scatter: &f64| {
-            let by = 1.0 + scatter / 100.0;
-            Round {
-                cpu_one_core: cpu * by,
-                cpu_all_cores: 2.0 * cpu * by,
-                memory_mb_s: 9_000.0 * by,
-                fdatasync_us: disk * by,
-                fsync_us: 2.0 * disk * by,
-                loopback_us: 20.0 * by,
-            }
-        };
-        Calibration { rounds: scatter.iter().map(round).collect(), ..Calibration::default() }
-    }
-
-    fn alike(apart: &[Apart]) -> Vec<&str> {
-        apart.iter().filter(|apart| apart.alike).map(|apart| apart.figure.as_str()).collect()
-    }
-
-    #[test]
-    fn machines_are_alike_where_the_whole_interval_lies_inside_the_limits() {
-        let same = machines_apart(&[machine(400.0, 500.0)], &[machine(404.0, 530.0)]);
-        assert_eq!(alike(&same).len(), 6, "{same:?}");
-        let slower = machines_apart(&[machine(400.0, 500.0)], &[machine(320.0, 560.0)]);
-        assert_eq!(alike(&slower), ["memory_mb_s", "loopback_us"], "{slower:?}");
-        let cpu = &slower[0];
-        assert!((cpu.ratio.unwrap() - 0.8).abs() < 1e-9 && cpu.high.unwrap() < 0.82, "{cpu:?}");
-        // At the very limit: half of the interval is beyond it.
-        assert!(!machines_apart(&[machine(400.0, 500.0)], &[machine(412.0, 500.0)])[0].alike);
-    }
-
-    #[test]
-    fn many_calibrations_are_an_observation_each_and_one_round_says_nothing() {
-        let many = vec![machine(400.0, 500.0); 4];
-        assert_eq!(machines_apart(&many, &many)[0].n, 4);
-        let mut one = machine(400.0, 500.0);
-        one.rounds.truncate(1);
-        let apart = &machines_apart(&[one.clone()], &[one])[0];
-        assert_eq!((apart.ratio, apart.alike), (None, false));
-    }
 }

@@ -3,7 +3,7 @@
 //! A cell is a backend x scenario, kept apart by server product. Its figures are medians and means over its runs, because the run is
 //! the unit of measurement (METHODOLOGY S1); the merged histograms of the runs draw its distribution.
 
-mod cell;
+pub(crate) mod cell;
 mod files;
 mod latency;
 mod steady;

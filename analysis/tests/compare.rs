@@ -6,9 +6,8 @@ mod common;
 
 use std::path::Path;
 
-use common::Run;
+use common::{Run, calibration};
 use qbench_analysis::{Across, Asked, analyze, compare, report};
-use qbench_schema::calibration::{Calibration, Round};
 use qbench_schema::comparison::{ComparisonRow, Verdict};
 use qbench_schema::files::{CALIBRATION_AFTER_JSON, CALIBRATION_BEFORE_JSON, RunFiles};
 use qbench_schema::result::{Delivery, LoadMode, RunResult};
@@ -270,22 +269,6 @@ fn verdicts_that_have_no_more_than_the_contract_asks_for_are_compared() {
     assert!((p99.ratio.unwrap() - 1.2).abs() < 1e-9 && compared.problems.is_empty(), "{:?}", compared.problems);
 }
 
-/// Ten rounds of a machine whose CPU does `cpu` million steps per second.
-fn calibration(host_id: &str, cpu: f64) -> Calibration {
-    let round = |scatter: &f64| {
-        let by = 1.0 + scatter / 100.0;
-        Round {
-            cpu_one_core: cpu * by,
-            cpu_all_cores: 2.0 * cpu * by,
-            memory_mb_s: 9_000.0 * by,
-            fdatasync_us: 500.0 * by,
-            fsync_us: 900.0 * by,
-            loopback_us: 20.0 * by,
-        }
-    };
-    Calibration { host_id: host_id.to_owned(), rounds: SCATTER.iter().map(round).collect(), ..Calibration::default() }
-}
-
 #[test]
 fn cells_of_two_machines_are_compared_only_where_calibrations_say_that_these_are_alike() {
     let folder = tempfile::tempdir().unwrap();
@@ -301,7 +284,7 @@ fn cells_of_two_machines_are_compared_only_where_calibrations_say_that_these_are
         for (dir, (host_id, cpu)) in dirs.iter().zip([("one", cpu[0]), ("two", cpu[1])]) {
             for block in 1..=8 {
                 for name in [CALIBRATION_BEFORE_JSON, CALIBRATION_AFTER_JSON] {
-                    let text = serde_json::to_vec(&calibration(host_id, cpu)).unwrap();
+                    let text = serde_json::to_vec(&calibration(host_id, cpu, 500.0)).unwrap();
                     std::fs::write(dir.join(format!("rep-{block:02}")).join(name), text).unwrap();
                 }
             }

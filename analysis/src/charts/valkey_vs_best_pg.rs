@@ -267,13 +267,11 @@ fn shown_as<'a>(model: &Model<'a>, row: &SummaryRow) -> (RGBColor, State<'a>) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use qbench_schema::result::{RunIdentity, RunResult, RunStatus, Validity};
-    use qbench_schema::summary::CellRuns;
 
     use super::*;
     use crate::palette::Palette;
+    use crate::summary::cell::cell_of;
 
     /// A cell of `backend` whose blocks had these p99, in milliseconds.
     fn cell(engine: &str, backend: &str, p99_ms: &[f64]) -> (SummaryRow, Vec<RunRow>) {
@@ -294,18 +292,7 @@ mod tests {
                 RunRow::of(&result)
             })
             .collect();
-        let finished: Vec<&RunRow> = runs.iter().collect();
-        let row = SummaryRow::of(&CellRuns {
-            described: finished.clone(),
-            failed: 0,
-            spoiled: 0,
-            intervals: BTreeMap::new(),
-            unsteady: String::new(),
-            valid: true,
-            reasons: String::new(),
-            finished,
-        });
-        (row, runs)
+        (cell_of(&runs), runs)
     }
 
     #[test]

@@ -12,7 +12,6 @@ mod svg;
 use std::path::{Path, PathBuf};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use qbench_schema::calibration::Calibration;
 use qbench_schema::capacity::CapacityRow;
 use qbench_schema::comparison::{ComparisonRow, SAME_WITHIN};
 use qbench_schema::files::CAPACITY_JSON;
@@ -52,7 +51,6 @@ struct Material {
     comparison: Vec<ComparisonRow>,
     capacity: Vec<CapacityRow>,
     capacity_colours: Vec<String>,
-    calibrations: Vec<Calibration>,
     machines: Machines,
     colours: Vec<String>,
 }
@@ -90,7 +88,7 @@ pub fn report(dir: &Path, output: &Path, asked: &Asked, palette: &Palette) -> Re
     let Loaded { runs, calibrations, mut problems } = load::load(&folders)?;
     let summary = summary::summarize(&runs, palette);
     problems.extend(summary.problems.iter().cloned());
-    let machines = Machines::new(&calibrations);
+    let machines = Machines::new(calibrations);
     let (comparison, answers) = asked.of(&summary, &machines)?;
     let names = variants(&summary.cells)
         .into_iter()
@@ -116,7 +114,6 @@ pub fn report(dir: &Path, output: &Path, asked: &Asked, palette: &Palette) -> Re
         comparison,
         capacity,
         capacity_colours,
-        calibrations,
         machines,
         colours,
     };

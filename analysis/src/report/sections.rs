@@ -263,7 +263,8 @@ pub(super) fn validity(of: &Material) -> Markup {
 
 pub(super) fn machines(of: &Material) -> Markup {
     html! {
-        @if of.calibrations.is_empty() {
+        @let calibrations = of.machines.calibrations();
+        @if calibrations.is_empty() {
             p.note { "No machine was calibrated here (qbench matrix --calibrate); what a block's hour did to all its runs cancels out in the ratios." }
         } @else {
             @for (first, second, apart) in of.machines.pairs() {
@@ -283,7 +284,7 @@ pub(super) fn machines(of: &Material) -> Markup {
                     words(if figure.alike { "alike" } else { "not alike" }),
                 ]).collect()))
             }
-            (table("Calibrations, in the order of time", &["machine", "when", "CPU, one core", "all cores", "memory, MB/s", "fdatasync, us", "fsync, us", "loopback, us", "timer late at p99, us", "steal, %"], of.calibrations.iter().map(|one| vec![
+            (table("Calibrations, in the order of time", &["machine", "when", "CPU, one core", "all cores", "memory, MB/s", "fdatasync, us", "fsync, us", "loopback, us", "timer late at p99, us", "steal, %"], calibrations.iter().map(|one| vec![
                 words(format!("{} {}", one.host, one.host_id)),
                 words(one.started_at.get(..16).unwrap_or(&one.started_at)),
                 td(number(one.cpu_one_core)),

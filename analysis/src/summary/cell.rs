@@ -71,6 +71,21 @@ pub(super) fn summarize_cell<'a>(members: &[(&Run, &'a RunRow)], summary: &mut S
     summary.runs_of_cells.push(finished.iter().map(|(_, row)| (*row).clone()).collect());
 }
 
+/// A valid cell of runs that all finished, for tests of what is made of cells.
+#[cfg(test)]
+pub(crate) fn cell_of(runs: &[RunRow]) -> SummaryRow {
+    SummaryRow::of(&CellRuns {
+        finished: runs.iter().collect(),
+        described: runs.iter().collect(),
+        failed: 0,
+        spoiled: 0,
+        intervals: BTreeMap::new(),
+        unsteady: String::new(),
+        valid: true,
+        reasons: String::new(),
+    })
+}
+
 /// Both ends of the interval of each figure over the runs.
 fn intervals(finished: &[(&Run, &RunRow)]) -> BTreeMap<&'static str, (f64, f64)> {
     let of = |name: &'static str| {

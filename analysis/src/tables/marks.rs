@@ -82,13 +82,12 @@ pub(super) fn too_few(blocks: usize) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use qbench_schema::result::{Durability, RunIdentity, RunResult, RunStatus, Validity};
-    use qbench_schema::summary::{CellRuns, RunRow, TableKind};
+    use qbench_schema::summary::{RunRow, TableKind};
 
     use super::super::figure::figures;
     use super::*;
+    use crate::summary::cell::cell_of;
 
     /// Even numbers from 0 to 1 in a fixed order (Numerical Recipes' linear congruential generator).
     struct Draws(u32);
@@ -131,19 +130,6 @@ mod tests {
             .collect()
     }
 
-    fn row(runs: &[RunRow]) -> SummaryRow {
-        SummaryRow::of(&CellRuns {
-            finished: runs.iter().collect(),
-            described: runs.iter().collect(),
-            failed: 0,
-            spoiled: 0,
-            intervals: BTreeMap::new(),
-            unsteady: String::new(),
-            valid: true,
-            reasons: String::new(),
-        })
-    }
-
     /// Marks in a table of two cells, the second of which is at `level` times the first.
     fn marks(level: f64, blocks: usize, draws: &mut Draws) -> usize {
         marks_in_classes(1, level, blocks, draws)
@@ -160,7 +146,7 @@ mod tests {
                 cells.push(runs(name, level, 0.1, &hours, draws).into_iter().map(of_class).collect());
             }
         }
-        let rows: Vec<SummaryRow> = cells.iter().map(|runs| row(runs)).collect();
+        let rows: Vec<SummaryRow> = cells.iter().map(|runs| cell_of(runs)).collect();
         let candidates = Cell::all(&rows, &cells);
         let figures: Vec<Figure> =
             figures(TableKind::Scenario).into_iter().filter(|figure| figure.may_be_marked(false)).collect();

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use qbench_analysis::{BackendStyle, Palette};
 use qbench_schema::SCHEMA_VERSION;
+use qbench_schema::calibration::{Calibration, Round};
 use qbench_schema::files::RunFiles;
 use qbench_schema::record::{JobRecord, Outcome, Phase, Stage};
 use qbench_schema::result::{
@@ -36,6 +37,23 @@ pub fn palette() -> Palette {
         engine: engine.to_owned(),
         colour: colour(place),
     }))
+}
+
+/// Ten rounds, which scatter by a percent, of a machine whose CPU does `cpu` million steps per second and whose `fdatasync` takes `disk_us`.
+pub fn calibration(host_id: &str, cpu: f64, disk_us: f64) -> Calibration {
+    let scatter = [0.3, -0.7, 0.9, -0.4, 0.1, 0.8, -0.9, -0.1, 0.5, -0.5];
+    let round = |scatter: &f64| {
+        let by = 1.0 + scatter / 100.0;
+        Round {
+            cpu_one_core: cpu * by,
+            cpu_all_cores: 2.0 * cpu * by,
+            memory_mb_s: 9_000.0 * by,
+            fdatasync_us: disk_us * by,
+            fsync_us: 2.0 * disk_us * by,
+            loopback_us: 20.0 * by,
+        }
+    };
+    Calibration { host_id: host_id.to_owned(), rounds: scatter.iter().map(round).collect(), ..Calibration::default() }
 }
 
 /// Seconds at 500 jobs/s in which nothing happens.

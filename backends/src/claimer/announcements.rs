@@ -68,8 +68,9 @@ impl Announcements {
 
     /// Says that so many more jobs are ready, and wakes as many consumers as they need.
     pub(crate) fn announce(self: &Arc<Self>, shares: Shares) {
-        self.lock().heard += 1;
-        self.hand_out(shares);
+        let mut state = self.lock();
+        state.heard += 1;
+        self.hand_out(state, shares);
     }
 
     /// Announcements so far.
@@ -77,9 +78,8 @@ impl Announcements {
         self.lock().heard
     }
 
-    fn hand_out(self: &Arc<Self>, shares: Shares) {
+    fn hand_out(self: &Arc<Self>, mut state: MutexGuard<'_, State>, shares: Shares) {
         let mut woken = Vec::new();
-        let mut state = self.lock();
         for (place, mut jobs) in shares {
             while jobs > 0 {
                 let next = state.sleepers.iter().find(|(_, sleeper)| sleeper.places.contain(place));
@@ -224,7 +224,7 @@ impl Permits {
 impl Drop for Permits {
     fn drop(&mut self) {
         if !self.shares.is_empty() {
-            self.announcements.hand_out(std::mem::take(&mut self.shares));
+            self.announcements.hand_out(self.announcements.lock(), std::mem::take(&mut self.shares));
         }
     }
 }

@@ -155,7 +155,7 @@ impl<L: Look> Looks<L> {
             match self.look(limit, out).await {
                 Ok(0) if notified.shows_nothing(&permits, heard) => {
                     // Where there is no time for it, dropping the permits leaves the look to others.
-                    let next = began.max(Instant::now()) + pause;
+                    let next = Instant::now() + pause;
                     if deadline.is_none_or(|deadline| next >= deadline) {
                         return Ok(Some(0));
                     }

@@ -7,12 +7,12 @@ mod cpu;
 mod disk;
 mod loopback;
 mod memory;
-mod steal;
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use qbench_engines::monitor::HostCpu;
 use qbench_schema::SCHEMA_VERSION;
 use qbench_schema::calibration::{Burst, Calibration, Delay, Hiccup, Round};
 
@@ -46,7 +46,7 @@ pub struct Plan<'a> {
 pub fn measure(plan: Plan<'_>, mut told: impl FnMut(&str, f64)) -> io::Result<Calibration> {
     let started_at = jiff::Timestamp::now().to_string();
     let burst = plan.long.then(|| burst(&mut told));
-    let before = steal::Ticks::now();
+    let before = HostCpu::read().ok();
     let mut file = disk::File::create(plan.dir)?;
     let mut echo = loopback::Echo::start()?;
     let mut memory = memory::Copy::new();
@@ -92,7 +92,7 @@ pub fn measure(plan: Plan<'_>, mut told: impl FnMut(&str, f64)) -> io::Result<Ca
         fsync_us: delay(fsync),
         loopback_us: delay(loopback),
         hiccup_us,
-        steal_pct: steal::Ticks::now().steal_pct_since(&before),
+        steal_pct: HostCpu::read().ok().zip(before).map_or(0.0, |(now, before)| now.steal_pct_since(&before)),
         pg_test_fsync_us,
         burst,
         rounds,

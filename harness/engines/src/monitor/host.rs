@@ -15,7 +15,7 @@ const SECTOR_BYTES: u64 = 512;
 
 /// CPU time of all cores since boot, in seconds. Only differences of two readings mean anything.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct HostCpu {
+pub struct HostCpu {
     /// All the time there was, less what was idle or stolen. The kernel measures idle time exactly where it stops its tick on
     /// idle cores; user and system time it samples by that tick, and a load of many short wake-ups, such as a queue's,
     /// slips through: a process that used 26 % of a core was seen as 1 %.
@@ -32,7 +32,10 @@ pub(crate) struct HostCpu {
 
 impl HostCpu {
     /// Reads `/proc/stat` and the clock.
-    pub(crate) fn read() -> Result<Self, procfs::ProcError> {
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn read() -> Result<Self, procfs::ProcError> {
         let text = std::fs::read_to_string("/proc/stat")?;
         let stat = KernelStats::from_read(text.as_bytes(), procfs::current_system_info())?;
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(std::io::Error::from)?;
@@ -43,6 +46,12 @@ impl HostCpu {
         let all_s = Duration::from(now).as_secs_f64() * stat.cpu_time.len() as f64;
         let interrupts = interrupts(&text).unwrap_or(0);
         Ok(HostCpu { busy_s: all_s - idle_s - iowait_s - steal_s, steal_s, iowait_s, all_s, interrupts })
+    }
+
+    /// Share of all CPU time that the hypervisor took since `before`, in percent; 0 where no time has passed.
+    pub fn steal_pct_since(&self, before: &HostCpu) -> f64 {
+        let all_s = self.all_s - before.all_s;
+        if all_s > 0.0 { 100.0 * (self.steal_s - before.steal_s).max(0.0) / all_s } else { 0.0 }
     }
 }
 

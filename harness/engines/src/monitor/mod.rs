@@ -36,6 +36,7 @@ use qbench_ground::clock::{PhaseCell, RunClock};
 
 pub use cpu::CpuSeconds;
 pub use hiccups::{HiccupMeters, Hiccups, MeterProgram};
+pub use host::HostCpu;
 pub use roles::Roles;
 pub use window::WindowCost;
 
