@@ -56,6 +56,11 @@ impl Known {
     fn stands_failed(&self) -> bool {
         self.failures >= FAILURES
     }
+
+    /// It passed and failed, and neither outweighs the other.
+    fn is_contested(&self) -> bool {
+        self.fails() && self.passes > 0 && !self.stands_failed()
+    }
 }
 
 /// A search under way. What comes next depends on the outcomes so far and on nothing else, so that a search that was interrupted goes on from
@@ -77,6 +82,8 @@ impl Search {
     /// What to do next.
     pub fn next(&self) -> Step {
         match (self.low(), self.high()) {
+            // Before anything is built on it.
+            (_, Some(high)) if high.is_contested() => Step::Probe(high.rate),
             (None, None) => Step::Probe(self.start),
             (Some(low), None) => match &self.bound {
                 Some(bound) if bound.rate_jobs_s / low.rate <= CLOSE => confirm(low),
@@ -130,11 +137,6 @@ impl Search {
     }
 
     fn within(&self, low: &Known, high: &Known) -> Step {
-        // Before anything is built on it: a rate that passed and failed.
-        let is_contested = high.passes > 0 && !high.stands_failed();
-        if is_contested {
-            return Step::Probe(high.rate);
-        }
         if high.rate / low.rate > CLOSE {
             return Step::Probe(between(low.rate, high.rate));
         }
@@ -260,6 +262,19 @@ mod tests {
         });
         let (low, high) = (search.passed_jobs_s().expect("some"), search.failed().expect("some").rate_jobs_s);
         assert!(low <= 1_000.0 && 1_000.0 <= high && high / low <= CLOSE, "{low} to {high}");
+    }
+
+    #[test]
+    fn a_rate_that_passed_and_failed_is_asked_again_before_the_search_goes_below_it() {
+        let mut search = Search::new(200.0, bound(2_000.0));
+        let mut tries = 0;
+        // It carries the first rate and no higher one; when that is tried for the second time, it fails by bad luck.
+        let rates = run(&mut search, |rate, _| {
+            tries += u32::from(rate == 200.0);
+            rate < 200.0 || (rate == 200.0 && tries != 2)
+        });
+        assert!(rates.iter().all(|rate| *rate >= 200.0), "{rates:?}");
+        assert_eq!((search.passed_jobs_s(), search.is_confirmed()), (Some(200.0), true));
     }
 
     #[test]
