@@ -3,20 +3,22 @@
 //! A result folder may come from another machine, another version or a run that was killed, so every file is doubted:
 //! one that cannot be used becomes a [`Problem`] and the rest is still analyzed.
 
-use std::collections::HashSet;
+mod calibrations;
+
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use qbench_schema::SCHEMA_VERSION;
 use qbench_schema::calibration::Calibration;
-use qbench_schema::files::{
-    CALIBRATION_AFTER_JSON, CALIBRATION_BEFORE_JSON, RESULT_SUFFIX, RunFiles, block_of, is_block_folder,
-};
+use qbench_schema::files::{RESULT_SUFFIX, RunFiles, block_of, is_block_folder};
 use qbench_schema::result::{RunResult, RunStatus};
 use qbench_schema::variant::is_variant_folder;
 use rayon::prelude::*;
 use serde::Deserialize;
+
+use calibrations::OfBlock;
 
 use crate::error::{Error, Problem, Result};
 use crate::latency_log;
@@ -78,16 +80,16 @@ pub fn load_verdicts(inputs: &[PathBuf]) -> Result<Loaded> {
     let mut loaded = Loaded::default();
     let mut run_ids = HashSet::new();
     let mut visited = HashSet::new();
+    let mut calibrated: BTreeMap<PathBuf, OfBlock> = BTreeMap::new();
     for input in inputs {
         let mut found = Vec::new();
         for dir in run_dirs(input)? {
             if visited.insert(fs::canonicalize(&dir).unwrap_or_else(|_| dir.clone())) {
                 found.extend(results_in(&dir)?);
-                for name in [CALIBRATION_BEFORE_JSON, CALIBRATION_AFTER_JSON] {
-                    match read_calibration(&dir.join(name)) {
-                        Ok(calibration) => loaded.calibrations.extend(calibration),
-                        Err(problem) => loaded.problems.push(problem),
-                    }
+                let of_block = OfBlock::read(&entries(&dir)?, &mut loaded.problems);
+                loaded.calibrations.extend(of_block.all().cloned());
+                if !of_block.is_empty() {
+                    calibrated.insert(dir, of_block);
                 }
             }
         }
@@ -108,6 +110,7 @@ pub fn load_verdicts(inputs: &[PathBuf]) -> Result<Loaded> {
             loaded.runs.push(Run { files, result, metrics: None });
         }
     }
+    loaded.problems.extend(not_surrounded(&loaded.runs, &calibrated));
     if loaded.runs.is_empty() {
         let hint = inputs.iter().flat_map(|input| result_dirs_below(input)).collect();
         return Err(Error::NothingToAnalyze { looked_in: inputs.to_vec(), problems: loaded.problems, hint });
@@ -115,15 +118,47 @@ pub fn load_verdicts(inputs: &[PathBuf]) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// `None` where there is none: few matrices are run with --calibrate.
-fn read_calibration(path: &Path) -> Result<Option<Calibration>, Problem> {
-    match fs::read(path) {
-        Ok(text) => serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|error| Problem::new(path, format!("is no calibration of qbench ({error}), and is left out"))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Problem::new(path, format!("cannot be read: {error}"))),
+/// The blocks of calibrated result sets with finished runs that no two calibrations surround, a sentence each.
+fn not_surrounded(runs: &[Run], calibrated: &BTreeMap<PathBuf, OfBlock>) -> Vec<Problem> {
+    let set_of =
+        |block: &Path| block.parent().filter(|_| is_named(block, is_block_folder)).map(|parent| parent.to_path_buf());
+    let sets: HashSet<PathBuf> = calibrated.keys().filter_map(|block| set_of(block)).collect();
+    // Of each block: its finished runs, and how many of them are not surrounded.
+    let mut blocks: BTreeMap<PathBuf, (usize, usize)> = BTreeMap::new();
+    for run in runs.iter().filter(|run| run.result.status == RunStatus::Finished) {
+        let block = block_dir_of(run.files.dir());
+        let of_block = calibrated.get(block);
+        if of_block.is_none() && !set_of(block).is_some_and(|set| sets.contains(&set)) {
+            continue;
+        }
+        let is_surrounded = of_block.is_some_and(|of_block| of_block.surround(&run.result.identity.started_at));
+        let (all, missing) = blocks.entry(block.to_path_buf()).or_default();
+        *all += 1;
+        *missing += usize::from(!is_surrounded);
     }
+    let told = |(block, (all, missing)): (PathBuf, (usize, usize))| {
+        let message = format!(
+            "{missing} of its {all} runs are not between a calibration before and one after them, as where a matrix was \
+             interrupted: what this machine could do then is not known"
+        );
+        (missing > 0).then(|| Problem::new(block, message))
+    };
+    blocks.into_iter().filter_map(told).collect()
+}
+
+/// The folder of the block whose runs stand in `dir`: that itself, or the one above where it is a variant's.
+fn block_dir_of(dir: &Path) -> &Path {
+    if is_named(dir, is_variant_folder) { dir.parent().unwrap_or(dir) } else { dir }
+}
+
+/// The folder of the result set whose runs stand in `dir`, without those of variants and blocks.
+pub(crate) fn set_dir_of(dir: &Path) -> &Path {
+    let block = block_dir_of(dir);
+    if is_named(block, is_block_folder) { block.parent().unwrap_or(block) } else { block }
+}
+
+fn is_named(dir: &Path, is_asked: fn(&str) -> bool) -> bool {
+    dir.file_name().and_then(|name| name.to_str()).is_some_and(is_asked)
 }
 
 /// Entries of a folder, sorted, so that the same folder always reads the same way.
@@ -156,8 +191,7 @@ fn run_dirs(dir: &Path) -> Result<Vec<PathBuf>> {
 
 /// Folders directly below `dir` whose names are as asked.
 fn dirs_below(dir: &Path, is_asked: fn(&str) -> bool) -> Result<Vec<PathBuf>> {
-    let is_asked = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(is_asked);
-    Ok(entries(dir)?.into_iter().filter(|path| is_asked(path) && path.is_dir()).collect())
+    Ok(entries(dir)?.into_iter().filter(|path| is_named(path, is_asked) && path.is_dir()).collect())
 }
 
 /// The verdicts in `dir` itself.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use common::{Run, calibration};
 use qbench_analysis::{Across, Asked, analyze, compare, report};
+use qbench_schema::calibration::Calibration;
 use qbench_schema::comparison::{ComparisonRow, Verdict};
 use qbench_schema::files::{CALIBRATION_AFTER_JSON, CALIBRATION_BEFORE_JSON, RunFiles};
 use qbench_schema::result::{Delivery, LoadMode, RunResult};
@@ -283,13 +284,17 @@ fn cells_of_two_machines_are_compared_only_where_calibrations_say_that_these_are
     let compared = |cpu: [f64; 2]| {
         for (dir, (host_id, cpu)) in dirs.iter().zip([("one", cpu[0]), ("two", cpu[1])]) {
             for block in 1..=8 {
-                for name in [CALIBRATION_BEFORE_JSON, CALIBRATION_AFTER_JSON] {
-                    let text = serde_json::to_vec(&calibration(host_id, cpu, 500.0)).unwrap();
+                for (name, minute) in [(CALIBRATION_BEFORE_JSON, 3), (CALIBRATION_AFTER_JSON, 5)] {
+                    let started_at = format!("2026-01-02T03:{minute:02}:00Z");
+                    let of_block = Calibration { started_at, ..calibration(host_id, cpu, 500.0) };
+                    let text = serde_json::to_vec(&of_block).unwrap();
                     std::fs::write(dir.join(format!("rep-{block:02}")).join(name), text).unwrap();
                 }
             }
         }
         let analysis = analyze(&dirs, &folder.path().join("analysis"), &asked, &common::palette()).unwrap();
+        let is_told = analysis.problems.iter().any(|problem| problem.message.contains("calibration"));
+        assert!(!is_told, "{:?}", analysis.problems);
         (p99(&analysis.comparison, "partitioned").clone(), analysis.table)
     };
     let uncalibrated = analyze(&dirs, &folder.path().join("analysis"), &asked, &common::palette()).unwrap();

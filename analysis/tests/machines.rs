@@ -4,8 +4,9 @@
 
 mod common;
 
-use common::calibration;
-use qbench_analysis::{Apart, machines_apart};
+use common::{Run, calibration, palette};
+use qbench_analysis::{Apart, Asked, analyze, machines_apart};
+use qbench_schema::calibration::Calibration;
 
 fn alike(apart: &[Apart]) -> Vec<&str> {
     apart.iter().filter(|apart| apart.alike).map(|apart| apart.figure.as_str()).collect()
@@ -31,4 +32,37 @@ fn many_calibrations_are_an_observation_each_and_one_round_says_nothing() {
     one.rounds.truncate(1);
     let apart = &machines_apart(&[one.clone()], &[one])[0];
     assert_eq!((apart.ratio, apart.alike), (None, false));
+}
+
+#[test]
+fn runs_that_no_two_calibrations_surround_are_told_block_by_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let block = |number: u32| folder.path().join(format!("rep-{number:02}"));
+    (1..=4).for_each(|number| Run::new("skip_locked", "warm").block(number).without_metrics().write(&block(number)));
+    // All runs began on 2 January at 03:04:05.
+    let write = |number: u32, name: &str, started_at: &str| {
+        let of_block = Calibration { started_at: started_at.to_owned(), ..calibration("3f2a91c0", 400.0, 500.0) };
+        std::fs::write(block(number).join(name), serde_json::to_vec(&of_block).unwrap()).unwrap();
+    };
+    write(1, "calibration_before.json", "2026-01-02T03:03:00Z");
+    write(1, "calibration_after.json", "2026-01-02T03:05:00Z");
+    // Stopped before it ended.
+    write(2, "calibration_before.json", "2026-01-02T03:03:00Z");
+    // Stopped, and gone on with the next day.
+    write(3, "calibration_before.json.attempt-1", "2026-01-02T03:03:00Z");
+    write(3, "calibration_before.json", "2026-01-03T03:03:00Z");
+    write(3, "calibration_after.json", "2026-01-03T03:05:00Z");
+    let told = || -> Vec<String> {
+        let output = folder.path().join("analysis");
+        let analysis = analyze(&[folder.path().to_path_buf()], &output, &Asked::default(), &palette()).unwrap();
+        analysis.problems.iter().map(ToString::to_string).filter(|problem| problem.contains("calibration")).collect()
+    };
+    let first = told();
+    assert_eq!(first.len(), 3, "{first:?}");
+    for (problem, block) in first.iter().zip(["rep-02", "rep-03", "rep-04"]) {
+        assert!(problem.contains(block) && problem.contains("1 of its 1 runs are not between"), "{problem}");
+    }
+    // What an earlier session set aside belongs to its runs.
+    write(3, "calibration_after.json.attempt-1", "2026-01-02T03:05:00Z");
+    assert_eq!(told().len(), 2);
 }

@@ -16,7 +16,10 @@ use crate::verdict::{self, Settled};
 /// Makes every run that `survey` leaves to do. A run that fails does not stop the matrix: it gets a result file that says
 /// why, and a row in the outcome. A run that the machine alone spoiled is tried again; its files are kept under other names.
 ///
-/// On Ctrl-C or SIGTERM the present run is asked to end, no other is started, and the outcome says `interrupted`.
+/// With [`RunCommand::calibrate`] the machine is calibrated before the first run that a block has left to do, and after the last. A block of
+/// which nothing is left is not calibrated again: its runs are over.
+///
+/// On Ctrl-C or SIGTERM the present run is asked to end, no other is started, nothing is calibrated any more, and the outcome says `interrupted`.
 ///
 /// Await it directly from `Runtime::block_on` on the main thread, not from a spawned task: children are tied to the
 /// thread that started them (`PR_SET_PDEATHSIG`) and are killed when it ends.
@@ -36,14 +39,8 @@ pub async fn execute(
     progress.begin(to_run().count(), estimate);
 
     let mut outcome = MatrixOutcome::default();
-    let mut steps = plan.steps(survey).peekable();
-    let mut block = 0;
-    while let Some((planned, action)) = steps.next() {
-        if command.calibrate && action != Action::Skip && planned.block != block && !outcome.interrupted {
-            block = planned.block;
-            let path = block_dir(&plan.out, block, plan.blocks).join(CALIBRATION_BEFORE_JSON);
-            outcome.interrupted = calibrate(&path, command, &mut stop, progress).await?;
-        }
+    let steps: Vec<(&PlannedRun, Action)> = plan.steps(survey).collect();
+    for (place, (planned, action)) in steps.iter().enumerate() {
         match action {
             Action::Skip => {
                 outcome.skipped += 1;
@@ -53,8 +50,25 @@ pub async fn execute(
                 outcome.remaining += 1;
                 continue;
             }
-            Action::Repeat => resume::set_aside(&planned.files)?,
-            Action::Run => {}
+            Action::Run | Action::Repeat => {}
+        }
+        // A calibration belongs to the runs that are made now, wherever in their block they stand.
+        let has_run = |steps: &[(&PlannedRun, Action)]| {
+            steps.iter().any(|(other, action)| other.block == planned.block && *action != Action::Skip)
+        };
+        let (is_first, is_last) = (!has_run(&steps[..place]), !has_run(&steps[place + 1..]));
+        let in_block = |name: &str| block_dir(&plan.out, planned.block, plan.blocks).join(name);
+        if command.calibrate && is_first {
+            // Those of an earlier session say what the machine did then, and are kept beside.
+            resume::set_aside(&[CALIBRATION_BEFORE_JSON, CALIBRATION_AFTER_JSON].map(in_block))?;
+            if calibrate(&in_block(CALIBRATION_BEFORE_JSON), command, &mut stop, progress).await? {
+                outcome.interrupted = true;
+                outcome.remaining += 1;
+                continue;
+            }
+        }
+        if *action == Action::Repeat {
+            resume::set_aside(&planned.files.all())?;
         }
         let finding = |reason| Finding { run: planned.name.clone(), block: planned.block, reason };
         let mut tries_left = command.retries;
@@ -68,7 +82,7 @@ pub async fn execute(
             match fate {
                 Fate::Spoiled(reason) if tries_left > 0 && !outcome.interrupted => {
                     tries_left -= 1;
-                    resume::set_aside(&planned.files)?;
+                    resume::set_aside(&planned.files.all())?;
                     progress.run_is_repeated(planned);
                     outcome.repeated.push(finding(reason));
                 }
@@ -81,22 +95,16 @@ pub async fn execute(
             Fate::Failed(reason) => outcome.failed.push(finding(reason)),
             Fate::Interrupted => outcome.remaining += 1,
         }
-        let is_last = steps.peek().is_none_or(|(next, _)| next.block != planned.block);
         if command.calibrate && is_last && !outcome.interrupted {
-            let path = block_dir(&plan.out, planned.block, plan.blocks).join(CALIBRATION_AFTER_JSON);
-            outcome.interrupted = calibrate(&path, command, &mut stop, progress).await?;
+            outcome.interrupted = calibrate(&in_block(CALIBRATION_AFTER_JSON), command, &mut stop, progress).await?;
         }
     }
     progress.end();
     Ok(outcome)
 }
 
-/// Calibrates the machine into `path`, unless that was done before. A calibration that fails costs no run: it is said, and missing. True when
-/// the user stopped it.
+/// Calibrates the machine into `path`. A calibration that fails costs no run: it is said, and missing. True when the user stopped it.
 async fn calibrate(path: &Path, command: &RunCommand, stop: &mut StopSignals, progress: &mut Progress) -> Result<bool> {
-    if path.exists() {
-        return Ok(false);
-    }
     progress.notice("calibrating this machine");
     let ended = child::calibrate(path, command, stop, progress).await?;
     if !ended.interrupted && !path.exists() {

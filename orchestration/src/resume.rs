@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use qbench_schema::SCHEMA_VERSION;
-use qbench_schema::files::{MATRIX_JSON, RunFiles};
+use qbench_schema::files::MATRIX_JSON;
 use qbench_schema::matrix::MatrixRecord;
 use qbench_schema::result::RunStatus;
 
@@ -69,20 +69,20 @@ pub(crate) fn prepare(plan: &MatrixPlan, survey: &Survey) -> Result<()> {
     verdict::write_whole(&path, &survey.record).map_err(Error::file("write", &path))
 }
 
-/// Gives the files of an unfinished run names that no reader takes for a run: `…_result.json.attempt-1`, and so on.
+/// Gives those of `files` that are there names of an attempt, as `…_result.json.attempt-1`, which no reader takes for a run.
 ///
 /// # Errors
 /// [`Error::File`].
-pub(crate) fn set_aside(files: &RunFiles) -> Result<()> {
+pub(crate) fn set_aside(files: &[PathBuf]) -> Result<()> {
     let aside = |path: &Path, attempt: u32| {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".attempt-{attempt}"));
         PathBuf::from(name)
     };
     // One number for the whole set, so that files of one attempt are found together.
-    let free = (1..).find(|attempt| files.all().iter().all(|path| !aside(path, *attempt).exists())).unwrap_or(u32::MAX);
-    for path in files.all().into_iter().filter(|path| path.exists()) {
-        fs::rename(&path, aside(&path, free)).map_err(Error::file("set aside", &path))?;
+    let free = (1..).find(|attempt| files.iter().all(|path| !aside(path, *attempt).exists())).unwrap_or(u32::MAX);
+    for path in files.iter().filter(|path| path.exists()) {
+        fs::rename(path, aside(path, free)).map_err(Error::file("set aside", path))?;
     }
     Ok(())
 }

@@ -29,9 +29,11 @@ fn interrupted(backend: &str, again: bool) -> (Fake, qbench_orchestration::Matri
             raise(Signal::SIGINT).unwrap();
         }
     });
-    let outcome = fake.execute(&plan, &fake.survey(&plan, false).unwrap());
+    let outcome = fake.execute_with(&plan, &fake.survey(&plan, false).unwrap(), true);
     sender.join().unwrap();
-    assert_eq!(fake.order().len(), 1, "no run is started after an interruption");
+    let first = format!("1 {backend} {}", plan.runs[0].cell.identity.scenario);
+    let expected = ["calibrate calibration_before.json".to_owned(), first];
+    assert_eq!(fake.order(), expected, "nothing is started after an interruption, no calibration either");
     let status = fake.result(&plan.runs[0].files).status;
     (fake, outcome, status)
 }

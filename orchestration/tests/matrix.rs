@@ -85,6 +85,28 @@ fn the_machine_is_calibrated_before_and_after_each_block_and_not_again_when_the_
 }
 
 #[test]
+fn a_block_that_is_gone_on_with_is_calibrated_anew_around_the_runs_that_it_has_left() {
+    let fake = Fake::new();
+    let plan = fake.plan(&["good1"], &["cold", "warm", "load"], 2);
+    fake.execute_with(&plan, &fake.survey(&plan, false).unwrap(), true);
+    let before = fake.order().len();
+    // Of the second block the run in the middle is missing: another one stands before it, and the last step is skipped.
+    for path in plan.runs[4].files.all().iter().filter(|path| path.exists()) {
+        std::fs::remove_file(path).unwrap();
+    }
+    let outcome = fake.execute_with(&plan, &fake.survey(&plan, true).unwrap(), true);
+    assert_eq!((outcome.skipped, outcome.finished), (5, 1));
+    let run = format!("2 good1 {}", plan.runs[4].cell.identity.scenario);
+    let expected = ["calibrate rep-02/calibration_before.json", &run, "calibrate rep-02/calibration_after.json"];
+    assert_eq!(fake.order()[before..], expected);
+    let block = fake.out().join("rep-02");
+    for name in ["calibration_before.json", "calibration_after.json"] {
+        assert!(block.join(name).exists() && block.join(format!("{name}.attempt-1")).exists(), "{name}");
+    }
+    assert!(!fake.out().join("rep-01/calibration_before.json.attempt-1").exists(), "nothing of it was left to do");
+}
+
+#[test]
 fn a_run_that_breaks_becomes_a_row_that_says_why_and_the_others_go_on() {
     let fake = Fake::new();
     let plan = fake.plan(&["refused", "silent", "killed", "broken", "doubtful", "good"], &["cold"], 1);

@@ -217,7 +217,7 @@ impl<'a> Searching<'a> {
         let mut last = None;
         for _ in 0..TRIES {
             // Of an attempt that was cut off or spoiled.
-            resume::set_aside(&planned.files)?;
+            resume::set_aside(&planned.files.all())?;
             let started_at = jiff::Timestamp::now().to_string();
             progress.run_started(&planned);
             let ended = child::run(&planned, command, stop, progress).await?;
