@@ -62,6 +62,16 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A run broke, and what became of it could not be written down.
+    #[error("{reason}; and {} cannot be written: {source}", path.display())]
+    Unsettled {
+        /// Why the run broke.
+        reason: String,
+        /// Its result file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// `matrix.json` is not what this program writes.
     #[error("{} is damaged ({source}): remove it and choose another --out for new results", path.display())]
     Record {

@@ -8,6 +8,7 @@ use qbench_schema::result::{Blame, RunIdentity, RunResult, RunStatus, Validity};
 use serde::Serialize;
 
 use crate::child::Ended;
+use crate::error::{Error, Result};
 use crate::plan::PlannedRun;
 
 /// The verdict in `path`; `None` when there is none or it does not parse.
@@ -36,8 +37,8 @@ pub(crate) enum Settled {
 /// Takes the result file's word where there is one, and writes one where there is none.
 ///
 /// # Errors
-/// When it cannot be written; the error says why the run broke, too.
-pub(crate) fn settle(planned: &PlannedRun, ended: &Ended, started_at: String) -> io::Result<Settled> {
+/// [`Error::Unsettled`] when it cannot be written.
+pub(crate) fn settle(planned: &PlannedRun, ended: &Ended, started_at: String) -> Result<Settled> {
     let path = planned.files.result();
     let (status, reason) = match read(&path) {
         Some(result) if result.status == RunStatus::Finished && ended.has_result() => {
@@ -58,9 +59,7 @@ pub(crate) fn settle(planned: &PlannedRun, ended: &Ended, started_at: String) ->
     };
     match conclude(&path, identity, status, &reason) {
         Ok(()) => Ok(Settled::Broken(reason)),
-        Err(error) => {
-            Err(io::Error::new(error.kind(), format!("{reason}; and {} cannot be written: {error}", path.display())))
-        }
+        Err(source) => Err(Error::Unsettled { reason, path, source }),
     }
 }
 

@@ -54,7 +54,11 @@ fn is_usage_of_a_matrix(error: &qbench_orchestration::Error) -> bool {
         Error::Empty | Error::Twice { .. } | Error::Occupied { .. } | Error::Unknown { .. } | Error::Changed { .. } => {
             true
         }
-        Error::File { .. } | Error::Record { .. } | Error::Start { .. } | Error::Signals(_) => false,
+        Error::File { .. }
+        | Error::Unsettled { .. }
+        | Error::Record { .. }
+        | Error::Start { .. }
+        | Error::Signals(_) => false,
     }
 }
 

@@ -221,7 +221,7 @@ impl<'a> Searching<'a> {
             let started_at = jiff::Timestamp::now().to_string();
             progress.run_started(&planned);
             let ended = child::run(&planned, command, stop, progress).await?;
-            let settled = verdict::settle(&planned, &ended, started_at).map_err(Error::file("write", &path))?;
+            let settled = verdict::settle(&planned, &ended, started_at)?;
             if ended.interrupted {
                 progress.run_ended("interrupted");
                 return Ok(None);
