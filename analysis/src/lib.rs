@@ -29,6 +29,7 @@ pub mod tables;
 mod timeline;
 mod variant;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use qbench_schema::capacity::CapacityRow;
@@ -153,8 +154,8 @@ pub fn compare(before: &Path, after: &Path, across: &[Across], palette: &Palette
     Ok(SetComparison { table: tables::comparison::render_between(&rows, &before, &after), rows, alone, problems })
 }
 
-/// Draws a picture of each run in `inputs`, second by second, into `output_dir`: `timeline_<run>.png`, with variant and block behind the name
-/// where several runs have one. Returns the files.
+/// Draws a picture of each run in `inputs`, second by second, into `output_dir`: `timeline_<run>.png`, with variant, block and folder behind the
+/// name where several runs have one. Returns the files.
 ///
 /// # Errors
 /// Those of [`analyze`], [`Error::Draw`] when a picture cannot be drawn.
@@ -170,20 +171,38 @@ pub fn graph_timelines(inputs: &[PathBuf], output_dir: &Path) -> Result<Vec<Path
     Ok(written)
 }
 
-/// Runs in order, each with a name that no other has: variant and block stand behind it where several runs have one.
+/// Runs in order, each with a name that no other has. Where several runs have one, variant and block stand behind it; where that does not tell
+/// them apart, the folder of their results does, too; and where several folders have one name, a number.
 fn named_apart(runs: &mut [load::Run]) -> Vec<(String, &load::Run)> {
     runs.sort_by_cached_key(|run| (run.files.run().to_owned(), run.result.identity.block, run.files.result()));
     let runs = &*runs;
-    let name = |run: &load::Run| {
-        let mut name = run.files.run().to_owned();
-        if runs.iter().filter(|other| other.files.run() == run.files.run()).count() > 1 {
-            let variant = run.result.identity.variant.as_ref();
-            name.extend(variant.map(|variant| format!("_{}", variant.folder())));
-            name.push_str(&format!("_block-{:02}", run.result.identity.block));
-        }
-        name
+    let variant_and_block = |run: &load::Run| {
+        let variant = run.result.identity.variant.as_ref().map(|variant| format!("_{}", variant.folder()));
+        format!("{}_block-{:02}", variant.unwrap_or_default(), run.result.identity.block)
     };
-    runs.iter().map(|run| (name(run), run)).collect()
+    let folder = |run: &load::Run| {
+        let dir = load::set_dir_of(run.files.dir());
+        // `.` has no name of its own.
+        let dir = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_path_buf());
+        dir.file_name().map(|name| format!("_{}", name.to_string_lossy())).unwrap_or_default()
+    };
+    let more: [&dyn Fn(&load::Run) -> String; 2] = [&variant_and_block, &folder];
+    let mut names: Vec<String> = runs.iter().map(|run| run.files.run().to_owned()).collect();
+    for more in more {
+        let before = names.clone();
+        for (name, run) in names.iter_mut().zip(runs) {
+            if before.iter().filter(|other| **other == *name).count() > 1 {
+                name.push_str(&more(run));
+            }
+        }
+    }
+    let mut taken = HashSet::new();
+    let free = |name: String| {
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        let free = std::iter::once(name.clone()).chain(numbered).find(|name| taken.insert(name.clone()));
+        free.unwrap_or(name)
+    };
+    names.into_iter().map(free).zip(runs).collect()
 }
 
 /// What was exported.
@@ -195,8 +214,8 @@ pub struct Exported {
     pub problems: Vec<Problem>,
 }
 
-/// Writes the job file of each run in `inputs` as Parquet into `output_dir`: `<run>_metrics.parquet`, with variant and block behind the run where
-/// several have one name. A row is a job, its run beside it, with types.
+/// Writes the job file of each run in `inputs` as Parquet into `output_dir`: `<run>_metrics.parquet`, with variant, block and folder behind the run
+/// where several have one name. A row is a job, its run beside it, with types.
 ///
 /// # Errors
 /// [`Error::Input`] when a folder cannot be read, [`Error::NothingToAnalyze`] when it has no run, [`Error::NoJobFiles`] when none of them has

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::Run;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -38,7 +38,12 @@ fn record(job: u64) -> JobRecord {
 }
 
 fn write(dir: &Path, block: u32, lines: &[u8]) {
+    write_as(&format!("run-{block}"), dir, block, lines);
+}
+
+fn write_as(run_id: &str, dir: &Path, block: u32, lines: &[u8]) {
     let run = Run::new("skip_locked", "warm").block(block);
+    let run = run.with(|result| result.identity.run_id = run_id.to_owned());
     let dir = dir.join(format!("rep-{block:02}"));
     std::fs::create_dir_all(&dir).unwrap();
     let files = RunFiles::new(&dir, "skip_locked", "warm");
@@ -96,6 +101,33 @@ fn every_record_is_a_row_with_its_run_and_its_types() {
     assert_eq!(job, JOBS);
     let second = SerializedFileReader::new(File::open(&exported.written[1]).unwrap()).unwrap();
     assert_eq!(second.get_row_iter(None).unwrap().count(), 1);
+}
+
+#[test]
+fn runs_of_one_name_and_block_in_several_folders_have_a_file_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = ["again/vm1", "vm1", "vm2"].map(|name| folder.path().join(name));
+    for (input, jobs) in inputs.iter().zip(1..) {
+        let lines = (0..jobs).map(|job| serde_json::to_string(&record(job)).unwrap() + "\n").collect::<String>();
+        write_as(&format!("run of {}", input.display()), input, 1, lines.as_bytes());
+    }
+    let output = folder.path().join("parquet");
+    let exports = [inputs.clone().to_vec(), inputs.iter().rev().cloned().collect()].map(|inputs| {
+        let exported = export_parquet(&inputs, &output).unwrap();
+        assert!(exported.problems.is_empty(), "{:?}", exported.problems);
+        let jobs = |path: &PathBuf| {
+            SerializedFileReader::new(File::open(path).unwrap()).unwrap().get_row_iter(None).unwrap().count()
+        };
+        let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        exported.written.iter().map(|path| (name(path), jobs(path))).collect::<Vec<_>>()
+    });
+    assert_eq!(exports[0], exports[1], "whatever the order of the folders");
+    let expected = [
+        ("skip_locked_warm_block-01_vm1_metrics.parquet", 1),
+        ("skip_locked_warm_block-01_vm1-2_metrics.parquet", 2),
+        ("skip_locked_warm_block-01_vm2_metrics.parquet", 3),
+    ];
+    assert_eq!(exports[0], expected.map(|(name, jobs)| (name.to_owned(), jobs)));
 }
 
 #[test]
