@@ -10,9 +10,9 @@
 //! it began, so its permits are void. A consumer that vanishes half way gives back all of them. Too many permits cost an empty look each;
 //! too few, after a job became ready and nobody was told, cost the time to the next look by the fallback.
 //!
-//! Where more was announced while an empty look was under way, it shows nothing. On a server that looks at a snapshot, *a* sets out for the first
-//! job and looks before there is a second one; *b* sets out for the second and takes the first; *a* finds none. With *a*'s permit void, the
-//! second job would have none. So *a* keeps it, and looks again ([`Announcements::heard`]).
+//! Where more was announced at the same place while an empty look was under way, it shows nothing. On a server that looks at a snapshot, *a* sets
+//! out for the first job and looks before there is a second one; *b* sets out for the second and takes the first; *a* finds none. With *a*'s permit
+//! void, the second job would have none. So *a* keeps it, and looks again ([`Announcements::heard`]).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -39,8 +39,8 @@ struct State {
     slept: u64,
     /// How often announcements may have been missed.
     doubts: u64,
-    /// Announcements so far.
-    heard: u64,
+    /// Jobs announced so far, with those that are long done.
+    heard: Shares,
 }
 
 struct Sleeper {
@@ -69,13 +69,13 @@ impl Announcements {
     /// Says that so many more jobs are ready, and wakes as many consumers as they need.
     pub(crate) fn announce(self: &Arc<Self>, shares: Shares) {
         let mut state = self.lock();
-        state.heard += 1;
+        state.heard.add_all(shares.clone());
         self.hand_out(state, shares);
     }
 
-    /// Announcements so far.
-    pub(crate) fn heard(&self) -> u64 {
-        self.lock().heard
+    /// Jobs announced so far where those that `permits` are for may be.
+    pub(crate) fn heard(&self, permits: &Permits) -> u64 {
+        self.lock().heard.jobs_near(&permits.shares)
     }
 
     fn hand_out(self: &Arc<Self>, mut state: MutexGuard<'_, State>, shares: Shares) {

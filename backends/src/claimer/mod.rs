@@ -151,7 +151,7 @@ impl<L: Look> Looks<L> {
         };
         let mut pause = Duration::ZERO;
         loop {
-            let (began, heard, before) = (Instant::now(), notified.heard(), out.len());
+            let (began, heard, before) = (Instant::now(), notified.heard(&permits), out.len());
             match self.look(limit, out).await {
                 Ok(0) if notified.shows_nothing(&permits, heard) => {
                     // Where there is no time for it, dropping the permits leaves the look to others.
@@ -503,6 +503,41 @@ mod tests {
             let patience = Duration::from_secs(30);
             let ended = tokio::time::timeout(patience, tasks.join_all()).await;
             assert!(ended.is_ok(), "seed {seed}: {} of {JOBS} jobs were claimed", done.load(Ordering::Relaxed));
+        }
+    }
+
+    /// A partition without jobs, at which a look takes its time; counts the looks.
+    struct Empty(Arc<AtomicU64>);
+
+    impl Look for Empty {
+        async fn take(&mut self, _limit: u32, _out: &mut Vec<Lease>) -> Result<()> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            Ok(())
+        }
+
+        fn places(&self) -> Places {
+            Places::Only([1].into())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_empty_look_is_made_again_only_where_more_was_announced_at_its_own_place() {
+        for (announced_at, expected) in [(2, 1), (1, 2), (ANYWHERE, 2)] {
+            let announcements = Arc::<Announcements>::default();
+            let looks = Arc::<AtomicU64>::default();
+            let mut claimer = notified(&announcements, Empty(Arc::clone(&looks)), &ClientCounters::default());
+            let (wait, mut out) = (Duration::from_millis(15), Vec::new());
+            claimer.claim(1, wait, &mut out).await.expect("no look fails");
+            assert_eq!(looks.load(Ordering::Relaxed), 1, "everybody looks once to begin with");
+            announcements.announce(Shares::at(1, 1));
+            let during = async {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                announcements.announce(Shares::at(announced_at, 1));
+            };
+            let (claimed, ()) = tokio::join!(claimer.claim(1, wait, &mut out), during);
+            claimed.expect("no look fails");
+            assert_eq!(looks.load(Ordering::Relaxed) - 1, expected, "more at {announced_at}");
         }
     }
 

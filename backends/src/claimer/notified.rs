@@ -67,14 +67,16 @@ impl Notified {
         Some(self.acquire(limit))
     }
 
-    /// Announcements so far: taken before a look, it tells [`Notified::shows_nothing`] what came meanwhile.
-    pub(crate) fn heard(&self) -> u64 {
-        self.announcements.heard()
+    /// Jobs announced so far where those that `permits` are for may be: taken before a look, it tells [`Notified::shows_nothing`] what came
+    /// meanwhile.
+    pub(crate) fn heard(&self, permits: &Permits) -> u64 {
+        self.announcements.heard(permits)
     }
 
-    /// Whether a look for `permits` that found nothing says nothing of the jobs that it was for, because more were announced since `heard`.
+    /// Whether a look for `permits` that found nothing says nothing of the jobs that it was for, because more were announced there since
+    /// `heard`.
     pub(crate) fn shows_nothing(&self, permits: &Permits, heard: u64) -> bool {
-        !permits.is_empty() && self.announcements.heard() != heard
+        !permits.is_empty() && self.heard(permits) != heard
     }
 
     /// Learns from a look for `permits`, begun at `began`, that found nothing.

@@ -73,6 +73,13 @@ impl Shares {
         self.0.values().sum()
     }
 
+    /// Those of them that may be at a place where some of `others` may be.
+    pub(crate) fn jobs_near(&self, others: &Shares) -> u64 {
+        let is_anywhere = others.0.contains_key(&ANYWHERE);
+        let is_near = |place: &u32| is_anywhere || *place == ANYWHERE || others.0.contains_key(place);
+        self.0.iter().filter(|(place, _)| is_near(place)).map(|(_, jobs)| jobs).sum()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -162,5 +169,8 @@ mod tests {
         assert!(of_7.contain(ANYWHERE) && of_7.contain(8) && !of_7.contain(1));
         assert!(of_7.overlap(&Places::Everywhere) && Places::Everywhere.overlap(&of_7));
         assert!(!of_7.overlap(&Places::Only([1, 2].into())));
+        let told = Shares::of_payload("3@0,9@7,2").expect("as announced");
+        let near = |payload| told.jobs_near(&Shares::of_payload(payload).expect("as announced"));
+        assert_eq!([near("1@0"), near("1@7"), near("1@5"), near("1"), near("1@0,1@7")], [5, 11, 2, 14, 14]);
     }
 }
