@@ -6,7 +6,8 @@ use qbench_schema::summary::{OrMixed, SummaryRow};
 /// What stands where a row does not tell how its workers waited.
 const NOT_TOLD: &str = "-";
 
-/// Durability, delivery and waiting of a row: rows are ranked within one class.
+/// Durability, delivery and waiting of a row: rows are ranked within one class. What a row does not tell is a class of its own, which is ranked
+/// with none that is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Class {
     durability: OrMixed<Durability>,
@@ -40,7 +41,10 @@ pub(crate) fn durability_label(durability: OrMixed<Durability>) -> String {
 
 /// `at_least_once` as people write it.
 pub(crate) fn delivery_label(delivery: OrMixed<Delivery>) -> String {
-    delivery.to_string().replace('_', " ")
+    match delivery {
+        OrMixed::Same(Delivery::Unknown) => "delivery not told".to_owned(),
+        OrMixed::Same(_) | OrMixed::Mixed => delivery.to_string().replace('_', " "),
+    }
 }
 
 /// How idle workers wait, for people: `poll 10 ms`, `push`.

@@ -136,6 +136,27 @@ fn eight_blocks_against_a_reference_have_the_words_that_their_ratios_deserve() {
 }
 
 #[test]
+fn a_verdict_that_does_not_tell_its_contract_is_ranked_with_none_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    write(dir, "skip_locked", 8, 1.0, 1.0, &unchanged);
+    write(dir, "batch_sql", 8, 2.0, 1.0, &|result| result.identity.delivery = Delivery::AtMostOnce);
+    write(dir, "partitioned", 8, 2.0, 1.0, &unchanged);
+    for block in 1..=8 {
+        let path = RunFiles::new(&dir.join(format!("rep-{block:02}")), "partitioned", "warm").result();
+        let mut verdict: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert!(verdict.as_object_mut().unwrap().remove("delivery").is_some());
+        std::fs::write(path, verdict.to_string()).unwrap();
+    }
+    let rows = within(dir, Some("partitioned"));
+    for backend in ["skip_locked", "batch_sql"] {
+        let row = p99(&rows, backend);
+        assert_eq!(row.verdict, Verdict::Refused, "{row:?}");
+        assert!(row.reason.contains("the classes differ") && row.reason.contains("delivery not told"), "{row:?}");
+    }
+}
+
+#[test]
 fn what_must_not_be_compared_is_refused_with_its_reason() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();

@@ -152,7 +152,7 @@ pub struct RunIdentity {
     pub profile: String,
     /// Durability class as read back from the live server; the one asked for in a run that did not come so far.
     pub durability: Durability,
-    /// Delivery contract that the backend declared.
+    /// Delivery contract that the backend declared; unknown in a verdict of a writer that does not tell it.
     #[serde(default)]
     pub delivery: Delivery,
     /// Whether the offered load was below capacity.

@@ -115,7 +115,7 @@ columns! {
         run Durability = |run| run.identity.durability;
         cell OrMixed<Durability> = same_or_mixed;
     }
-    delivery, "", "Delivery contract." {
+    delivery, "", "Delivery contract; `unknown` where the verdict does not tell it." {
         run Delivery = |run| run.identity.delivery;
         cell OrMixed<Delivery> = same_or_mixed;
     }

@@ -3,9 +3,11 @@
 use comfy_table::{CellAlignment, Table};
 use qbench_schema::capacity::CapacityRow;
 use qbench_schema::result::word;
+use qbench_schema::summary::OrMixed;
 
 use super::figure::ABSENT;
 use super::{STYLE, lines_of, number};
+use crate::class::delivery_label;
 
 /// The brackets of one search.
 pub(crate) fn render(rows: &[CapacityRow]) -> String {
@@ -39,7 +41,7 @@ pub(crate) fn render(rows: &[CapacityRow]) -> String {
             rate(row.cpu_server_us_per_job),
             row.probes.len().to_string(),
             word(row.durability).to_uppercase(),
-            word(row.delivery).replace('_', " "),
+            delivery_label(OrMixed::Same(row.delivery)),
             word(row.waiting),
             failed,
         ]);

@@ -251,6 +251,7 @@ async fn cuts_under_load(stage: Stage) -> Checked {
             let doubled = account.deliveries.values().filter(|count| **count > 1).count();
             ensure!(doubled == 0, "{doubled} jobs were delivered twice")?;
         }
+        Delivery::Unknown => return Err(super::stage::Failure("it declares no delivery contract".to_owned())),
     }
     let census = queue.admin.census().await?;
     let least = account.acked.len() as u64;

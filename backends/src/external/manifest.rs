@@ -107,7 +107,7 @@ struct WireOption {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Contract {
-    delivery: Delivery,
+    delivery: WireDelivery,
     recovery: Recovery,
     wakes: Vec<Wake>,
     #[serde(default = "largest")]
@@ -125,6 +125,14 @@ struct Contract {
 
 fn largest() -> NonZeroU32 {
     MAX_BATCH
+}
+
+/// The contracts that an adapter may declare: one of them.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WireDelivery {
+    AtMostOnce,
+    AtLeastOnce,
 }
 
 /// The orders that an adapter may have: it knows no partitions.
@@ -275,7 +283,10 @@ impl Manifest {
 impl Contract {
     fn into_capabilities(self) -> Capabilities {
         Capabilities {
-            delivery: self.delivery,
+            delivery: match self.delivery {
+                WireDelivery::AtMostOnce => Delivery::AtMostOnce,
+                WireDelivery::AtLeastOnce => Delivery::AtLeastOnce,
+            },
             recovery: self.recovery,
             max_enqueue_batch: self.max_enqueue_batch,
             max_claim_batch: self.max_claim_batch,
@@ -332,6 +343,7 @@ mod tests {
             ("\"toy\"\n        summary", "\"T oy\"\n        summary", "must be of small letters"),
             ("[\"toy\"]", "[]", "`command` is an empty list"),
             ("order = \"fifo\"", "order = \"lifo\"", "unknown variant `lifo`"),
+            ("at_least_once", "unknown", "unknown variant `unknown`"),
             ("nack = true", "nack = true\n        nak = true", "unknown field `nak`"),
             (
                 "order = \"fifo\"",

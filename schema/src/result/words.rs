@@ -63,8 +63,10 @@ pub enum Durability {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
-    /// A job whose worker vanishes is gone.
+    /// The writer of a verdict did not tell. No backend declares this.
     #[default]
+    Unknown,
+    /// A job whose worker vanishes is gone.
     AtMostOnce,
     /// A job whose worker vanishes comes back.
     AtLeastOnce,
