@@ -130,6 +130,23 @@ impl Study {
             if let Some(name) = unknown(&question.scenarios, &wire.scenarios) {
                 return Err(refuse("question", &format!("scenario {name} is none of the study's")));
             }
+            match &question.over {
+                Some(over) if question.scenarios.contains(over) => {
+                    let problem =
+                        format!("over = {over:?} is one of its own scenarios, and would be divided by itself");
+                    return Err(refuse("question", &problem));
+                }
+                // Variants of the reference are compared with its first one.
+                None if wire.vary.is_none() && question.backends.contains(&wire.reference) => {
+                    let problem = format!(
+                        "backend {} is the reference and is not compared with itself: leave it out, or divide by a \
+                         scenario with over",
+                        wire.reference
+                    );
+                    return Err(refuse("question", &problem));
+                }
+                _ => {}
+            }
         }
         let mut plan = toml::Table::new();
         plan.insert("id".to_owned(), wire.id.clone().into());
@@ -205,6 +222,12 @@ because = "Median latency."
         );
         assert!(refused(SMALL.replace("latency_p50_ms", "latency_p5_ms")).contains("did you mean `latency_p50_ms`"));
         assert!(refused(SMALL.replace("because", "over = \"load\"\nbecause")).contains("over = \"load\""));
+        let over_itself = refused(SMALL.replace("because", "over = \"warm\"\nbecause"));
+        assert!(over_itself.ends_with("over = \"warm\" is one of its own scenarios, and would be divided by itself"));
+        let of_reference = SMALL.replace("backends = [\"valkey_streams\"]", "backends = [\"skip_locked\"]");
+        assert!(refused(of_reference.clone()).contains("skip_locked is the reference and is not compared with itself"));
+        let varied = of_reference.replace("[[question]]", "[vary]\nworkers = [2, 4]\n\n[[question]]");
+        Study::parse(&varied, "small.toml", &[]).expect("its variants are compared with its first one");
         assert!(refused(SMALL.replace("percent = 5", "percent = 0")).contains("same-within-percent"));
         assert!(refused(SMALL.replace("blocks = 8", "blocks = 0")).contains("blocks"));
         assert!(refused(SMALL.replace("blocks = 8", "blokcs = 8")).contains("blocks"), "the nearest name");
