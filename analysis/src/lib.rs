@@ -22,6 +22,7 @@ mod order;
 mod palette;
 mod publish;
 mod report;
+mod results;
 pub mod statistics;
 pub mod summary;
 mod sweep;
@@ -46,6 +47,7 @@ pub use machines::{Apart, machines_apart};
 pub use order::SCENARIOS;
 pub use palette::{BackendStyle, Palette};
 pub use report::report;
+pub use results::Results;
 
 /// What an analysis found and wrote.
 #[derive(Debug, Clone)]
@@ -68,55 +70,60 @@ pub struct Analysis {
     pub written: Vec<PathBuf>,
 }
 
-/// Reads every run in `inputs` (result folders; `rep-NN` folders below them are read too) and writes `runs.csv`,
-/// `summary.csv`, `summary.json`, `distribution.csv`, `comparison.csv` and, where something is `asked`, `answers.json` into `output_dir`, which is
-/// made when it does not exist.
-///
-/// Rows come in the order of `palette`. A broken file becomes an entry of [`Analysis::problems`]; a run that failed becomes a
-/// row that says why.
+/// Reads every run in `inputs`, and writes their tables: [`Results::read`], then [`Results::analyze`].
 ///
 /// # Errors
-/// [`Error::Input`] when a folder cannot be read, [`Error::NothingToAnalyze`] when no run can be read at all,
-/// [`Error::Reference`] when the reference is not among the runs, [`Error::Write`] when the output cannot be written.
+/// Those of both.
 pub fn analyze(inputs: &[PathBuf], output_dir: &Path, asked: &Asked, palette: &Palette) -> Result<Analysis> {
-    let load::Loaded { runs, calibrations, mut problems } = load::load(inputs)?;
-    let mut summary = summary::summarize(&runs, palette);
-    problems.append(&mut summary.problems);
-    let machines = machines::Machines::new(calibrations);
-    let (comparison, answers) = asked.of(&summary, &machines)?;
+    Results::read(inputs, palette)?.analyze(output_dir, asked)
+}
 
-    publish::make_dir(output_dir)?;
-    let mut contents = vec![
-        (files::RUNS_CSV, frame::to_csv(&mut frame::of_runs(&summary.runs)?)?),
-        (files::SUMMARY_CSV, frame::to_csv(&mut frame::of_cells(&summary.cells)?)?),
-        (files::SUMMARY_JSON, summary::to_json(&summary.cells)?),
-        (files::DISTRIBUTION_CSV, frame::to_csv(&mut frame::of_distribution(&summary.distribution)?)?),
-        (files::COMPARISON_CSV, frame::to_csv(&mut frame::of_comparison(&comparison)?)?),
-    ];
-    if !answers.is_empty() {
-        contents.push((files::ANSWERS_JSON, summary::to_json(&answers)?));
+impl Results {
+    /// Writes `runs.csv`, `summary.csv`, `summary.json`, `distribution.csv`, `comparison.csv` and, where something is `asked`, `answers.json` into
+    /// `output_dir`, which is made when it does not exist. Answers that stood there to other questions are removed.
+    ///
+    /// A broken file becomes an entry of [`Analysis::problems`]; a run that failed becomes a row that says why.
+    ///
+    /// # Errors
+    /// [`Error::Reference`] when the reference is not among the runs, [`Error::Write`] when the output cannot be written.
+    pub fn analyze(&self, output_dir: &Path, asked: &Asked) -> Result<Analysis> {
+        let Results { summary, machines, problems, .. } = self;
+        let (comparison, answers) = asked.of(summary, machines)?;
+
+        publish::make_dir(output_dir)?;
+        let mut contents = vec![
+            (files::RUNS_CSV, frame::to_csv(&mut frame::of_runs(&summary.runs)?)?),
+            (files::SUMMARY_CSV, frame::to_csv(&mut frame::of_cells(&summary.cells)?)?),
+            (files::SUMMARY_JSON, summary::to_json(&summary.cells)?),
+            (files::DISTRIBUTION_CSV, frame::to_csv(&mut frame::of_distribution(&summary.distribution)?)?),
+            (files::COMPARISON_CSV, frame::to_csv(&mut frame::of_comparison(&comparison)?)?),
+        ];
+        match answers.is_empty() {
+            true => publish::remove(&output_dir.join(files::ANSWERS_JSON))?,
+            false => contents.push((files::ANSWERS_JSON, summary::to_json(&answers)?)),
+        }
+        let write = |(name, content): (&str, Vec<u8>)| publish::publish(&output_dir.join(name), &content);
+        let written = contents.into_iter().map(write).collect::<Result<Vec<_>>>()?;
+
+        Ok(Analysis {
+            table: [
+                tables::render(&summary.cells, &summary.runs_of_cells),
+                tables::comparison::render_within(&comparison),
+                machines::render(machines),
+            ]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n"),
+            runs: summary.runs.clone(),
+            summary: summary.cells.clone(),
+            distribution: summary.distribution.clone(),
+            comparison,
+            answers,
+            problems: problems.clone(),
+            written,
+        })
     }
-    let write = |(name, content): (&str, Vec<u8>)| publish::publish(&output_dir.join(name), &content);
-    let written = contents.into_iter().map(write).collect::<Result<Vec<_>>>()?;
-
-    Ok(Analysis {
-        table: [
-            tables::render(&summary.cells, &summary.runs_of_cells),
-            tables::comparison::render_within(&comparison),
-            machines::render(&machines),
-        ]
-        .into_iter()
-        .filter(|text| !text.is_empty())
-        .collect::<Vec<_>>()
-        .join("\n"),
-        runs: summary.runs,
-        summary: summary.cells,
-        distribution: summary.distribution,
-        comparison,
-        answers,
-        problems,
-        written,
-    })
 }
 
 /// Two result sets against each other.

@@ -31,6 +31,16 @@ pub fn publish_with(path: &Path, write: impl FnOnce(File) -> io::Result<()>) -> 
     Ok(path.to_path_buf())
 }
 
+/// Removes what was published before, where it is there.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::Write { path: path.to_path_buf(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

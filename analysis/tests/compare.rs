@@ -101,6 +101,11 @@ fn a_question_may_divide_a_scenario_by_another_and_say_what_counts_as_no_differe
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("its p99 latency is higher than in warm"), "the sentence names what it is divided by");
     assert!(page.contains("its p99 latency is the same within 10 % as in warm"));
+
+    // Where nobody asks, no answers of before are left.
+    within(dir, None);
+    assert!(!dir.join("analysis/answers.json").exists());
+    within(dir, None);
 }
 
 fn p99<'a>(rows: &'a [ComparisonRow], backend: &str) -> &'a ComparisonRow {

@@ -21,11 +21,12 @@ use qbench_schema::summary::SummaryRow;
 
 use crate::asked::Asked;
 use crate::error::{Problem, Result};
-use crate::load::{self, Loaded, Run};
+use crate::load::Run;
 use crate::machines::Machines;
 use crate::palette::Palette;
 use crate::publish;
-use crate::summary::{self, Summary};
+use crate::results::Results;
+use crate::summary::Summary;
 use crate::variant::{named, variants};
 
 const STYLE: &str = include_str!("page.css");
@@ -41,21 +42,21 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 type Curve<'a> = (&'a str, &'a str, &'a [(f64, f64)]);
 
 /// Everything that the page is made of.
-struct Material {
+struct Material<'r> {
     title: String,
-    limitations: Vec<String>,
+    limitations: &'r [String],
     answers: Vec<Answer>,
-    runs: Vec<Run>,
-    summary: Summary,
+    runs: &'r [Run],
+    summary: &'r Summary,
     names: Vec<String>,
     comparison: Vec<ComparisonRow>,
     capacity: Vec<CapacityRow>,
     capacity_colours: Vec<String>,
-    machines: Machines,
+    machines: &'r Machines,
     colours: Vec<String>,
 }
 
-impl Material {
+impl Material<'_> {
     /// What counts as no difference: one for the whole page.
     fn same_within(&self) -> f64 {
         self.comparison.first().map_or(SAME_WITHIN, |row| row.same_within)
@@ -85,40 +86,49 @@ pub fn report(dir: &Path, output: &Path, asked: &Asked, palette: &Palette) -> Re
     let flat_out = dir.join("flat_out");
     let folders: Vec<PathBuf> =
         std::iter::once(dir.to_path_buf()).chain(flat_out.is_dir().then_some(flat_out)).collect();
-    let Loaded { runs, calibrations, mut problems } = load::load(&folders)?;
-    let summary = summary::summarize(&runs, palette);
-    problems.extend(summary.problems.iter().cloned());
-    let machines = Machines::new(calibrations);
-    let (comparison, answers) = asked.of(&summary, &machines)?;
-    let names = variants(&summary.cells)
-        .into_iter()
-        .zip(&summary.cells)
-        .map(|(variant, row)| named(&row.backend, &variant))
-        .collect();
-    let capacity: Vec<CapacityRow> = [dir.join(CAPACITY_JSON), dir.join("capacity").join(CAPACITY_JSON)]
-        .iter()
-        .find_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok())
-        .unwrap_or_default();
-    let searched: Vec<&str> = capacity.iter().map(|row| row.backend.as_str()).collect();
-    let capacity_colours = crate::charts::backend_colours(&searched, palette);
-    let colours = crate::charts::page_colours(&summary.cells, palette);
-    let folder =
-        || dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
-    let material = Material {
-        title: asked.title.clone().unwrap_or_else(folder),
-        limitations: asked.limitations.clone(),
-        answers,
-        runs,
-        summary,
-        names,
-        comparison,
-        capacity,
-        capacity_colours,
-        machines,
-        colours,
-    };
-    publish::publish(output, page(&material)?.into_string().as_bytes())?;
-    Ok(problems)
+    let results = Results::read(&folders, palette)?;
+    results.report(dir, output, asked, palette)?;
+    Ok(results.problems)
+}
+
+impl Results {
+    /// Writes the page on these runs, which are those of `dir`, to `output`: see [`report()`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Reference`] when the reference is not among them, [`crate::Error::Write`] when the page cannot be written.
+    pub fn report(&self, dir: &Path, output: &Path, asked: &Asked, palette: &Palette) -> Result<()> {
+        let Results { runs, summary, machines, .. } = self;
+        let (comparison, answers) = asked.of(summary, machines)?;
+        let names = variants(&summary.cells)
+            .into_iter()
+            .zip(&summary.cells)
+            .map(|(variant, row)| named(&row.backend, &variant))
+            .collect();
+        let capacity: Vec<CapacityRow> = [dir.join(CAPACITY_JSON), dir.join("capacity").join(CAPACITY_JSON)]
+            .iter()
+            .find_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok())
+            .unwrap_or_default();
+        let searched: Vec<&str> = capacity.iter().map(|row| row.backend.as_str()).collect();
+        let capacity_colours = crate::charts::backend_colours(&searched, palette);
+        let colours = crate::charts::page_colours(&summary.cells, palette);
+        let folder =
+            || dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
+        let material = Material {
+            title: asked.title.clone().unwrap_or_else(folder),
+            limitations: &asked.limitations,
+            answers,
+            runs,
+            summary,
+            names,
+            comparison,
+            capacity,
+            capacity_colours,
+            machines,
+            colours,
+        };
+        publish::publish(output, page(&material)?.into_string().as_bytes())?;
+        Ok(())
+    }
 }
 
 fn page(of: &Material) -> Result<Markup> {

@@ -41,7 +41,7 @@ const PERCENTILES: [Percentile; 4] = [
     ),
 ];
 
-fn scenarios(of: &Material, is_shown: impl Fn(&SummaryRow) -> bool) -> Vec<&str> {
+fn scenarios<'a>(of: &'a Material, is_shown: impl Fn(&SummaryRow) -> bool) -> Vec<&'a str> {
     distinct_scenarios(of.summary.cells.iter().filter(|row| is_shown(row)).map(|row| row.scenario.as_str()))
 }
 
@@ -321,7 +321,7 @@ pub(super) fn attack(of: &Material) -> Markup {
     html! {
         @if !of.limitations.is_empty() {
             p { "What was known before the runs, and stays true after them:" }
-            ul { @for limitation in &of.limitations { li { (limitation) } } }
+            ul { @for limitation in of.limitations { li { (limitation) } } }
             p { "And beyond that:" }
         }
         ul {

@@ -78,6 +78,24 @@ fn questions_are_written_down_before_the_runs_and_cannot_be_changed_afterwards()
     assert!(question < latency, "it begins with the questions");
     assert!(out.join("analysis/comparison.csv").exists() && out.join("graphs/latency_comparison.png").exists());
 
+    // `analyze` knows the questions of the folder, too; of one without a study no old answers are left.
+    let answers = out.join("analysis/answers.json");
+    let reported = fs::read_to_string(&answers).unwrap();
+    assert!(reported.contains("Is a server slower than a file?"), "{reported}");
+    fs::remove_file(&answers).unwrap();
+    let analyze = |more: &str| run(&format!("analyze {0} --output {0}/analysis {more}", out.display()));
+    let analyzed = analyze("");
+    assert_eq!(analyzed.status.code(), Some(0), "{}", said(&analyzed));
+    assert_eq!(fs::read_to_string(&answers).unwrap(), reported);
+    let comparison = || fs::read_to_string(out.join("analysis/comparison.csv")).unwrap();
+    assert!(comparison().contains(",valkey_streams,cold,\"\",sqlite,"), "the study's reference: {}", comparison());
+    assert_eq!(analyze("--reference valkey_streams").status.code(), Some(0));
+    assert!(comparison().contains(",sqlite,cold,\"\",valkey_streams,"), "the flag's: {}", comparison());
+    fs::rename(out.join("study.toml"), folder.path().join("kept.toml")).unwrap();
+    assert_eq!(analyze("").status.code(), Some(0));
+    assert!(!answers.exists(), "answers of before");
+    fs::rename(folder.path().join("kept.toml"), out.join("study.toml")).unwrap();
+
     fs::write(&file, STUDY.replace("slower", "faster")).unwrap();
     for command in ["run", "status", "report"] {
         let refused = study(command);

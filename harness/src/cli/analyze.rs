@@ -6,12 +6,13 @@ use clap::Args;
 
 use super::Status;
 use super::palette::palette;
-use qbench_analysis::Asked;
+use super::study;
 use qbench_ground::usage::Usage;
 
 /// Make runs.csv, summary.csv and summary.json from result folders, and print a table per scenario
 ///
-/// Folders may come from other machines. Runs that broke are rows that say why.
+/// Folders may come from other machines. Runs that broke are rows that say why. Of the runs of a study it answers the questions, too, in
+/// answers.json.
 #[derive(Debug, Args)]
 pub struct AnalyzeArgs {
     /// Result folders
@@ -23,7 +24,7 @@ pub struct AnalyzeArgs {
     /// Result folder of the Valkey host
     #[arg(long, value_name = "DIR")]
     valkey_results: Option<PathBuf>,
-    /// Backend that all others are compared with (default: the first one)
+    /// Backend that all others are compared with (default: that of the study, else the first one)
     #[arg(long, value_name = "ID")]
     reference: Option<String>,
     /// Folder for the tables
@@ -38,7 +39,8 @@ pub fn main(args: AnalyzeArgs) -> anyhow::Result<Status> {
             Usage("no result folder was named: give DIR, --pg-results DIR or --valkey-results DIR".into()).into()
         );
     }
-    let asked = Asked { reference: args.reference, ..Asked::default() };
+    let mut asked = study::asked_in(&dirs)?.unwrap_or_default();
+    asked.reference = args.reference.or(asked.reference);
     let analysis = qbench_analysis::analyze(&dirs, &args.output, &asked, &palette())?;
     print!("{}", analysis.table);
     for problem in &analysis.problems {

@@ -28,7 +28,7 @@ pub struct ReportArgs {
 }
 
 pub fn main(args: ReportArgs) -> anyhow::Result<Status> {
-    let mut asked = study::asked_in(&args.dir)?.unwrap_or_default();
+    let mut asked = study::asked_in(std::slice::from_ref(&args.dir))?.unwrap_or_default();
     asked.reference = args.reference.or(asked.reference);
     for problem in qbench_analysis::report(&args.dir, &args.output, &asked, &palette())? {
         eprintln!("qbench: {problem}");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use qbench_analysis::Asked;
+use qbench_analysis::{Asked, Results};
 use qbench_ground::usage::Usage;
 use qbench_orchestration::capacity::Found;
 use qbench_scenarios::Study;
@@ -28,7 +28,7 @@ const CAPACITY: &str = "capacity";
 ///
 /// A study file has questions, cells, blocks, seed, reference and limits. `run` copies it into the folder of its results, and its hash into every
 /// manifest; a file that was changed afterwards is refused. For instance:
-/// qbench study run reference --out results/reference
+/// qbench study run reference --out results/again
 #[derive(Debug, Args)]
 pub struct StudyArgs {
     #[command(subcommand)]
@@ -223,16 +223,32 @@ fn asked(study: &Study) -> Asked {
     }
 }
 
-/// What the study in `dir` asks of its runs; `None` where they are of no study.
+/// What the study whose runs are in `dirs` asks of them; `None` where they are of no study, or of several, which is said.
 ///
 /// # Errors
-/// Where it is there and is no study.
-pub(super) fn asked_in(dir: &Path) -> anyhow::Result<Option<Asked>> {
-    let path = dir.join(REGISTERED);
-    if !path.exists() {
-        return Ok(None);
+/// Where a study is there and is none.
+pub(super) fn asked_in(dirs: &[PathBuf]) -> anyhow::Result<Option<Asked>> {
+    let mut found: Option<(Study, &Path)> = None;
+    for dir in dirs {
+        let path = dir.join(REGISTERED);
+        if !path.exists() {
+            continue;
+        }
+        let study = Study::load(&path.display().to_string(), &variable_keys())?;
+        match &found {
+            Some((first, first_dir)) if first.text != study.text => {
+                eprintln!(
+                    "qbench: {} and {} are of two studies, so the questions of neither are answered",
+                    first_dir.display(),
+                    dir.display()
+                );
+                return Ok(None);
+            }
+            Some(_) => {}
+            None => found = Some((study, dir)),
+        }
     }
-    Ok(Some(asked(&Study::load(&path.display().to_string(), &variable_keys())?)))
+    Ok(found.map(|(study, _)| asked(&study)))
 }
 
 fn report(args: &ReportArgs) -> anyhow::Result<Status> {
@@ -242,7 +258,8 @@ fn report(args: &ReportArgs) -> anyhow::Result<Status> {
     }
     let (asked, out) = (asked(&placed.study), &placed.out);
     let tables = out.join("analysis");
-    let analysis = qbench_analysis::analyze(std::slice::from_ref(out), &tables, &asked, &palette())?;
+    let results = Results::read(std::slice::from_ref(out), &palette())?;
+    let analysis = results.analyze(&tables, &asked)?;
     print!("{}", analysis.table);
     for problem in &analysis.problems {
         eprintln!("qbench: {problem}");
@@ -251,7 +268,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<Status> {
     let rows = capacities(&out.join(CAPACITY).join(CAPACITY_JSON));
     qbench_analysis::graph_capacity(&rows, &out.join("graphs"), &palette())?;
     let output = args.output.clone().unwrap_or_else(|| out.join("report.html"));
-    qbench_analysis::report(out, &output, &asked, &palette())?;
+    results.report(out, &output, &asked, &palette())?;
     println!("{}", output.display());
     Ok(Status::Done)
 }
