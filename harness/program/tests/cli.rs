@@ -217,6 +217,15 @@ fn a_place_that_servers_cannot_use_is_a_mistake_of_usage() {
 }
 
 #[test]
+fn a_machine_is_calibrated_where_its_servers_keep_their_data() {
+    let folder = TempDir::new().unwrap();
+    let missing = folder.path().join("missing");
+    let output =
+        qbench().arg("calibrate").env("QBENCH_TMPDIR", &missing).env("TMPDIR", folder.path()).output().unwrap();
+    refused(&output, 1, &[missing.to_str().unwrap(), "data of private servers"]);
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_to_is_named() {
     let output = run("run --backend null --scenario cold --out /dev/null/results");
     refused(&output, 1, &["/dev/null/results", "--out"]);

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use qbench_analysis::{Apart, machines_apart};
+use qbench_engines::services::data_directory;
 use qbench_ground::usage::Usage;
 use qbench_schema::calibration::Calibration;
 
@@ -23,7 +24,7 @@ pub struct CalibrateArgs {
     /// Two files that it wrote: say whether their machines are alike, and measure nothing; status 4 where they are not
     #[arg(long, num_args = 2, value_names = ["FILE", "FILE"], conflicts_with_all = ["dir", "long", "output"])]
     compare: Option<Vec<PathBuf>>,
-    /// Folder whose disk is measured (default: where servers have their data)
+    /// Folder whose disk is measured (default: where private servers have their data: $QBENCH_TMPDIR, else $TMPDIR, else /tmp)
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Keep all cores busy for ten minutes first: a machine that runs on credit is slower in the end
@@ -41,7 +42,10 @@ pub fn main(args: CalibrateArgs) -> anyhow::Result<Status> {
     if let Some([first, second]) = args.compare.as_deref() {
         return compare(first, second, args.json);
     }
-    let dir = args.dir.unwrap_or_else(std::env::temp_dir);
+    let dir = match args.dir {
+        Some(dir) => dir,
+        None => data_directory()?,
+    };
     let bar = ProgressBar::new(1_000);
     let style = ProgressStyle::with_template("calibrate {spinner} {bar:30} {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));

@@ -21,7 +21,7 @@ pub use child::{ChildSpec, GuardedChild, spawn_guarded};
 pub use error::{Error, Result};
 pub use given::GivenServer;
 pub use page_cache::drop_page_cache;
-pub use private_dir::DIRECTORY_VARIABLE;
+pub use private_dir::{DIRECTORY_VARIABLE, data_directory};
 pub use private_server::PrivateServer;
 pub use programs::Version;
 pub use run_as::RunAs;

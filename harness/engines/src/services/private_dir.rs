@@ -125,6 +125,14 @@ fn create_file(path: &Path) -> Result<File> {
         .map_err(Error::system(format!("create {}", path.display())))
 }
 
+/// Where private servers keep their data when nobody asks for another place: what a run's server writes to.
+///
+/// # Errors
+/// [`Error::Config`] where their user may not enter it, or there is no user for them; [`Error::System`] where it is not there.
+pub fn data_directory() -> Result<PathBuf> {
+    base_directory(None, RunAs::unprivileged()?.as_ref())
+}
+
 /// Where private directories are made: `asked`, else $QBENCH_TMPDIR, else $TMPDIR where the servers' user can reach it,
 /// else /tmp.
 fn base_directory(asked: Option<&Path>, run_as: Option<&RunAs>) -> Result<PathBuf> {
