@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use qbench_schema::calibration::{Calibration, Round};
 use serde::Serialize;
 
-use crate::statistics::{cell_interval, unpaired_ratio};
+use crate::statistics::{cell_interval, shift_ratio};
 
 /// Confidence of the intervals: what lies inside the limits at 90 % passes two one-sided tests at 5 %.
 const CONFIDENCE: f64 = 0.9;
-/// How far two machines may be apart and still be called alike, for all but the disk.
+/// How far two machines may be apart and still be called alike, for all but the disk: 0.03 is from 1/1.03 to 1.03, so that it is no matter which
+/// of them is divided by the other.
 const ALIKE_WITHIN: f64 = 0.03;
-/// For the disk.
+/// The same for the disk.
 const ALIKE_WITHIN_ON_DISK: f64 = 0.1;
 
 /// A figure of a calibration: its name, unit, value in a round, and how far it may differ.
@@ -41,7 +42,7 @@ pub struct Apart {
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
-    /// A share to either side: they are alike where the interval lies inside.
+    /// They are alike where the interval lies inside: 0.03 is from 1/1.03 to 1.03.
     pub alike_within: f64,
     /// Whether they are alike in it.
     pub alike: bool,
@@ -108,8 +109,8 @@ pub(crate) fn render(machines: &Machines) -> String {
     machines.pairs().iter().map(line).collect()
 }
 
-/// Compares two machines, figure by figure. With several calibrations of each, as before and after every block, an observation is the median of
-/// one; with one or two, it is a round.
+/// Compares two machines, figure by figure, by ranks: a slow round or two of a machine that others share do not decide. With several
+/// calibrations of each, as before and after every block, an observation is the median of one; with one or two, it is a round.
 pub fn machines_apart(first: &[Calibration], second: &[Calibration]) -> Vec<Apart> {
     let is_by_round = first.len().min(second.len()) < 3;
     let apart = |(figure, unit, of_round, alike_within): &Figure| {
@@ -122,7 +123,7 @@ pub fn machines_apart(first: &[Calibration], second: &[Calibration]) -> Vec<Apar
             machine.iter().flat_map(of_one).map(f64::ln).collect()
         };
         let (a, b) = (logarithms(first), logarithms(second));
-        let interval = unpaired_ratio(&b, &a, CONFIDENCE);
+        let interval = shift_ratio(&b, &a, CONFIDENCE);
         Apart {
             figure: (*figure).to_owned(),
             unit: (*unit).to_owned(),

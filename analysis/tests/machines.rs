@@ -6,7 +6,7 @@ mod common;
 
 use common::{Run, calibration, palette};
 use qbench_analysis::{Apart, Asked, analyze, machines_apart};
-use qbench_schema::calibration::Calibration;
+use qbench_schema::calibration::{Calibration, Round};
 
 fn alike(apart: &[Apart]) -> Vec<&str> {
     apart.iter().filter(|apart| apart.alike).map(|apart| apart.figure.as_str()).collect()
@@ -22,6 +22,30 @@ fn machines_are_alike_where_the_whole_interval_lies_inside_the_limits() {
     assert!((cpu.ratio.unwrap() - 0.8).abs() < 1e-9 && cpu.high.unwrap() < 0.82, "{cpu:?}");
     // At the very limit: half of the interval is beyond it.
     assert!(!machines_apart(&[calibration("", 400.0, 500.0)], &[calibration("", 412.0, 500.0)])[0].alike);
+}
+
+#[test]
+fn it_is_no_matter_which_machine_is_divided_by_the_other() {
+    // Without any scatter the interval is the ratio itself: 1/1.0305 is above 0.97 and yet as far from 1 as 1.0305 is.
+    let steady = |cpu: f64| Calibration {
+        rounds: vec![Round { cpu_one_core: cpu, ..Round::default() }; 10],
+        ..Calibration::default()
+    };
+    for (ratio, expected) in [(1.0305, false), (1.0295, true)] {
+        let machines = [steady(400.0), steady(400.0 * ratio)];
+        let [one, two] = machines.each_ref().map(std::slice::from_ref);
+        let found = [machines_apart(one, two), machines_apart(two, one)].map(|apart| apart[0].alike);
+        assert_eq!(found, [expected; 2], "{ratio}");
+    }
+}
+
+#[test]
+fn rounds_that_a_neighbour_spoiled_do_not_make_one_machine_two() {
+    let mut disturbed = calibration("", 400.0, 500.0);
+    disturbed.rounds[2].cpu_one_core /= 3.0;
+    disturbed.rounds[7].loopback_us *= 4.0;
+    let apart = machines_apart(&[calibration("", 400.0, 500.0)], &[disturbed]);
+    assert_eq!(alike(&apart).len(), 6, "{apart:?}");
 }
 
 #[test]

@@ -29,13 +29,13 @@ pub struct Round {
     pub cpu_one_core: f64,
     /// The same on all cores at once, added up.
     pub cpu_all_cores: f64,
-    /// Memory that one core copies, in 10^6 bytes per second.
+    /// Memory that one core copies, in 10^6 bytes per second: the upper quartile over pieces of 4 MiB.
     pub memory_mb_s: f64,
     /// Median of `fdatasync` behind 8 KiB that overwrite the same place, in microseconds.
     pub fdatasync_us: f64,
     /// Median of `fsync` behind 8 KiB that make the file longer, in microseconds.
     pub fsync_us: f64,
-    /// Median round trip of 64 bytes over a TCP connection to this machine itself, in microseconds.
+    /// Round trip of 64 bytes over a TCP connection to this machine itself, both ends on one core, in microseconds: the lower quartile.
     pub loopback_us: f64,
 }
 
@@ -81,7 +81,7 @@ pub struct Calibration {
     pub fdatasync_us: Delay,
     /// `fsync` behind 8 KiB that make the file longer.
     pub fsync_us: Delay,
-    /// Round trip of 64 bytes over a TCP connection to this machine itself.
+    /// Round trip of 64 bytes over a TCP connection to this machine itself, both ends on one core.
     pub loopback_us: Delay,
     /// Late wake-ups of a thread that sleeps from millisecond to millisecond.
     pub hiccup_us: Hiccup,

@@ -7,6 +7,7 @@ mod cell;
 mod holm;
 mod paired;
 mod power;
+mod ranks;
 mod sign_flip;
 #[cfg(test)]
 mod simulation;
@@ -20,6 +21,7 @@ pub use cell::{CellInterval, cell_interval};
 pub use holm::{Step, holm};
 pub use paired::{FEWEST_BLOCKS, RatioInterval, log_ratios, paired_ratio, ratio_interval};
 pub use power::detectable_effect;
+pub use ranks::shift_ratio;
 pub use sign_flip::{sign_flip, smallest_p};
 pub use spread::{Spread, spread};
 pub use steady::{Steadiness, steadiness};

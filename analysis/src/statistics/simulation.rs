@@ -1,7 +1,7 @@
 //! What intervals and words promise, held against blocks that were drawn (METHODOLOGY S3, S7).
 
 use super::verdict::{Direction, Observed, judge};
-use super::{ratio_interval, steadiness};
+use super::{ratio_interval, shift_ratio, steadiness};
 use qbench_schema::comparison::{SAME_WITHIN, Verdict};
 
 /// Even numbers in a fixed order. Source: Steele, Lea, Flood, *Fast splittable pseudorandom number generators* (OOPSLA 2014).
@@ -59,6 +59,24 @@ fn the_interval_holds_the_truth_in_95_of_100_studies_with_normal_and_with_heavy_
 fn with_skewed_ratios_the_interval_holds_the_truth_less_often() {
     let covered: Vec<f64> = (3..=10).map(|n| coverage(n, Draws::skewed)).collect();
     assert!(covered.iter().all(|covered| (85.0..93.0).contains(covered)), "{covered:.1?}");
+}
+
+/// What two machines are compared by: 90 % of the intervals hold the truth, whatever the rounds are drawn from.
+#[test]
+fn the_interval_by_ranks_holds_the_truth_in_90_of_100_pairs_of_machines() {
+    const PAIRS: usize = 3_000;
+    for n in [3, 10, 25, 40] {
+        for draw in [Draws::normal as fn(&mut Draws) -> f64, Draws::heavy, Draws::skewed] {
+            let mut draws = Draws(3 + n as u64);
+            let mut machine = || -> Vec<f64> { (0..n).map(|_| 0.1 * draw(&mut draws)).collect() };
+            let holds = (0..PAIRS).filter(|_| {
+                let interval = shift_ratio(&machine(), &machine(), 0.9);
+                interval.is_some_and(|interval| interval.low <= 1.0 && 1.0 <= interval.high)
+            });
+            let covered = 100.0 * holds.count() as f64 / PAIRS as f64;
+            assert!((88.0..=93.0).contains(&covered), "n = {n}: {covered:.1} %");
+        }
+    }
 }
 
 /// Five arms that do the same, a reference and four others, so that the four comparisons have the reference's luck in common.

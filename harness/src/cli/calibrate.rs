@@ -15,8 +15,8 @@ use crate::calibrate::{self, Plan};
 
 /// Measure what this machine can do: CPU, memory, disk, loopback, timer; or say whether two machines are alike
 ///
-/// Two machines are alike where the 90 % interval of the ratio lies inside 3 % to either side, for the disk inside 10 %. Otherwise what differs
-/// between them is in every ratio of their runs. For instance, on each of two machines, and then on one of them:
+/// Two machines are alike where the 90 % interval of the ratio lies between 1/1.03 and 1.03, for the disk between 1/1.1 and 1.1. Otherwise what
+/// differs between them is in every ratio of their runs. For instance, on each of two machines, and then on one of them:
 /// qbench calibrate --output vm1.json
 /// qbench calibrate --compare vm1.json vm2.json
 #[derive(Debug, Args)]
