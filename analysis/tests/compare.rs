@@ -296,6 +296,80 @@ fn verdicts_that_have_no_more_than_the_contract_asks_for_are_compared() {
     assert!((p99.ratio.unwrap() - 1.2).abs() < 1e-9 && compared.problems.is_empty(), "{:?}", compared.problems);
 }
 
+/// Writes the runs of `backend` in `scenario` under the name of a machine, or whatever else tells them from others of the same name.
+fn write_called(called: &str, scenario: &str, dir: &Path, backend: &str, ratio: f64, change: &dyn Fn(&mut RunResult)) {
+    write_in(scenario, &dir.join(called), backend, 8, ratio, 1.0, &|result| {
+        result.identity.run_id.push_str(called);
+        change(result);
+    });
+}
+
+#[test]
+fn after_a_cross_over_each_queue_is_compared_with_the_reference_on_its_own_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    for (host, slower) in [("one", 1.0), ("two", 2.0)] {
+        for (backend, ratio) in [("skip_locked", 1.0), ("partitioned", 1.2)] {
+            write_called(host, "warm", folder.path(), backend, slower * ratio, &|result| {
+                (result.identity.host, result.identity.host_id) = (host.to_owned(), format!("id of {host}"));
+            });
+        }
+    }
+    let dirs = ["one", "two"].map(|host| folder.path().join(host));
+    let asked = asked(Some("skip_locked"));
+    let analysis = analyze(&dirs, &folder.path().join("analysis"), &asked, &common::palette()).unwrap();
+    let rows: Vec<_> = analysis
+        .comparison
+        .iter()
+        .filter(|row| row.figure == "latency_p99_ms" && row.backend == "partitioned")
+        .map(|row| {
+            (
+                row.variant.as_str(),
+                row.reference.as_str(),
+                row.verdict,
+                row.ratio.map(|ratio| ratio > 1.15 && ratio < 1.25),
+            )
+        })
+        .collect();
+    let expected = [
+        ("one", "skip_locked (one)", Verdict::Slower, Some(true)),
+        ("two", "skip_locked (two)", Verdict::Slower, Some(true)),
+    ];
+    assert_eq!(rows, expected);
+    // The reference itself on the second machine stands beside that on the first one: what the machines have apart.
+    let itself: Vec<_> = analysis
+        .comparison
+        .iter()
+        .filter(|row| row.figure == "latency_p99_ms" && row.backend == "skip_locked")
+        .map(|row| (row.variant.as_str(), row.reference.as_str(), row.verdict))
+        .collect();
+    assert_eq!(itself, [("two", "skip_locked (one)", Verdict::Refused)]);
+}
+
+#[test]
+fn a_scenario_is_divided_by_another_on_the_same_server() {
+    let folder = tempfile::tempdir().unwrap();
+    for (version, slower) in [("15.1", 1.0), ("17.2", 3.0)] {
+        for (scenario, ratio) in [("warm", 1.0), ("load", 2.0)] {
+            write_called(version, scenario, folder.path(), "skip_locked", slower * ratio, &|result| {
+                result.identity.engine_version = version.to_owned();
+            });
+        }
+    }
+    let question = Question {
+        text: "How does tail latency change?".to_owned(),
+        figures: vec!["latency_p99_ms".to_owned()],
+        backends: vec!["skip_locked".to_owned()],
+        scenarios: vec!["load".to_owned()],
+        over: Some("warm".to_owned()),
+        because: "It is the tail.".to_owned(),
+    };
+    let asked = Asked { questions: vec![question], ..asked(Some("skip_locked")) };
+    let dirs = ["15.1", "17.2"].map(|version| folder.path().join(version));
+    let analysis = analyze(&dirs, &folder.path().join("analysis"), &asked, &common::palette()).unwrap();
+    let ratios: Vec<f64> = analysis.answers[0].rows.iter().map(|row| row.ratio.unwrap()).collect();
+    assert!(ratios.len() == 2 && ratios.iter().all(|ratio| (ratio - 2.0).abs() < 0.1), "{ratios:?}");
+}
+
 #[test]
 fn cells_of_two_machines_are_compared_only_where_calibrations_say_that_these_are_alike() {
     let folder = tempfile::tempdir().unwrap();

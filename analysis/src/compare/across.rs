@@ -57,6 +57,12 @@ impl Across {
     }
 }
 
+/// Every part in which two cells differ, with the difference in words.
+pub(super) fn differences(a: &SummaryRow, b: &SummaryRow) -> impl Iterator<Item = (Across, String)> {
+    let of = |part: Across| part.difference(a, b).map(|difference| (part, difference));
+    Across::ALL.map(of).into_iter().flatten()
+}
+
 /// Most settings that a sentence names.
 const NAMED: usize = 4;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use qbench_schema::comparison::{ComparisonRow, SAME_WITHIN};
 use qbench_schema::summary::{Column, SummaryRow};
 
-use super::across::Across;
+use super::across::{Across, differences};
 use super::blocks::blocks;
 use super::eligible;
 use super::judged::judge_pairs;
@@ -52,11 +52,6 @@ fn name(row: &SummaryRow) -> String {
 
 fn is_like(a: &SummaryRow, b: &SummaryRow) -> bool {
     (&a.backend, &a.scenario, &a.variant, a.mode) == (&b.backend, &b.scenario, &b.variant, b.mode)
-}
-
-fn differences(a: &SummaryRow, b: &SummaryRow) -> impl Iterator<Item = (Across, String)> {
-    let of = |part: Across| part.difference(a, b).map(|difference| (part, difference));
-    Across::ALL.map(of).into_iter().flatten()
 }
 
 /// Why two cells may not be compared: they differ in what nobody said that they may differ in.

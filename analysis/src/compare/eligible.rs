@@ -66,9 +66,13 @@ pub(super) fn of_one_analysis(pair: &Pair<'_>, machines: &Machines) -> Option<St
     if cell.backend == reference.backend && cell.variant != reference.variant {
         return None;
     }
-    // Options of a backend are its own.
+    (!have_one_load(cell, reference)).then(|| "their loads have different settings".to_owned())
+}
+
+/// Whether two cells have all settings in common but the options of their backends, which are these' own.
+pub(super) fn have_one_load(a: &SummaryRow, b: &SummaryRow) -> bool {
     let common = |row| settings_of(row).into_iter().filter(|(key, _)| !key.starts_with("set.")).collect::<Vec<_>>();
-    (common(cell) != common(reference)).then(|| "their loads have different settings".to_owned())
+    common(a) == common(b)
 }
 
 /// Why two cells may not be compared in `column`.
