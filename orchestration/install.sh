@@ -4,8 +4,8 @@
 # Says what it does line by line, asks nothing, and does nothing when nothing is missing. Rust is checked, not installed.
 #
 #   orchestration/install.sh                    installs
-#   orchestration/install.sh --with NAME,…      installs further servers, too, or chromium, with which the tests read the page of `qbench report`;
-#                                               `all`: everything that this script can install
+#   orchestration/install.sh --with NAME,…      installs further servers, too; `all`: every server that there is. chromium is no server: the
+#                                               tests read the page of `qbench report` with it, and have it by --with all,chromium
 #   orchestration/install.sh --check            only says what is there and what is missing
 #
 # Exit status: 0 everything is there (now); 1 something is missing and could not be installed; 2 wrong usage.
@@ -37,7 +37,7 @@ fail() {
     exit 1
 }
 usage() {
-    echo "usage: orchestration/install.sh [--check] [--with NAME[,NAME…]|all]" >&2
+    echo "usage: orchestration/install.sh [--check] [--with NAME[,NAME…]] (NAME: a server, all for every one, or chromium)" >&2
     exit 2
 }
 
@@ -316,8 +316,16 @@ for engine in "${BASE[@]}"; do
     add_part "$engine" || fail "$PARTS/$engine/install.sh is missing"
 done
 things+=("${TOOLS[@]}")
-[[ ${with[*]} != all ]] || readarray -t with < <(engines_with_a_part; printf '%s\n' "${EXTRAS[@]}")
-for engine in "${with[@]}"; do
+# The names that were given, each `all` replaced by those of all servers.
+wanted=()
+for name in "${with[@]}"; do
+    if [[ $name == all ]]; then
+        readarray -t -O "${#wanted[@]}" wanted < <(engines_with_a_part)
+    else
+        wanted+=("$name")
+    fi
+done
+for engine in "${wanted[@]}"; do
     add_part "$engine" || {
         say "nothing is known about $engine; there are: $(engines_with_a_part | paste -sd ' ') ${EXTRAS[*]}" >&2
         exit 2
