@@ -8,6 +8,7 @@ mod charts;
 mod explorer;
 mod sections;
 mod svg;
+mod table;
 
 use std::path::{Path, PathBuf};
 

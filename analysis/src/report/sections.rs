@@ -8,6 +8,7 @@ use qbench_schema::result::{LoadMode, RunStatus, word};
 use qbench_schema::summary::{BETWEEN_SETTINGS, SummaryRow};
 
 use super::charts::{self, WithInterval};
+use super::table::{Head, plain, table};
 use super::{Material, class, verdict_word};
 use crate::headline::{HEADLINES, Headline};
 use crate::order::distinct_scenarios;
@@ -58,38 +59,12 @@ fn figure((value, low, high): WithInterval) -> String {
     }
 }
 
-/// A table that a narrow screen scrolls by itself.
-fn table(caption: &str, head: &[&str], rows: Vec<Vec<Markup>>) -> Markup {
-    // A heading stands where its column does.
-    let is_text = |column: usize| {
-        rows.iter().any(|row| row.get(column).is_some_and(|cell| cell.0.starts_with("<td class=\"text")))
-    };
-    let classes: Vec<Option<&str>> = (0..head.len()).map(|column| is_text(column).then_some("text")).collect();
-    html! {
-        div.wide tabindex="0" role="region" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead { tr { @for (title, of) in head.iter().zip(classes) { th scope="col" class=[of] { (title) } } } }
-                tbody { @for row in rows { tr { @for cell in row { (cell) } } } }
-            }
-        }
-    }
-}
-
-fn td(text: impl AsRef<str>) -> Markup {
-    html! { td { (text.as_ref()) } }
-}
-
-fn words(text: impl AsRef<str>) -> Markup {
-    html! { td.text { (text.as_ref()) } }
-}
-
-fn prose(text: impl AsRef<str>) -> Markup {
-    html! { td.text.long { (text.as_ref()) } }
-}
-
 fn valid(row: &SummaryRow) -> Markup {
-    html! { td.text { @if row.valid { "yes" } @else { span.invalid { "NO" } } } }
+    yes_or_no(row.valid)
+}
+
+fn yes_or_no(valid: bool) -> Markup {
+    html! { @if valid { "yes" } @else { span.invalid { "NO" } } }
 }
 
 pub(super) fn capacity(of: &Material) -> Markup {
@@ -104,29 +79,29 @@ pub(super) fn capacity(of: &Material) -> Markup {
             @if of.capacity.iter().any(|row| !row.probes.is_empty()) {
                 (charts::rate_latency(&of.capacity, &of.capacity_colours))
             }
-            (table("Brackets", &["queue", "scenario", "passed, jobs/s", "failed, jobs/s", "limit", "server CPU, us/job", "probes", "confirmed", "what failed"], of.capacity.iter().map(|row| vec![
-                words(&row.backend),
-                words(&row.scenario),
-                td(row.passed_jobs_s.map_or("-".to_owned(), number)),
-                td(row.failed_jobs_s.map_or("-".to_owned(), number)),
-                words(&row.slo),
-                td(row.cpu_server_us_per_job.map_or("-".to_owned(), number)),
-                td(row.probes.len().to_string()),
-                words(if row.confirmed { "yes" } else { "no" }),
-                prose(row.failed_because.clone().unwrap_or_default()),
+            (table("Brackets", &[Head::words("queue"), Head::words("scenario"), Head::figures("passed, jobs/s"), Head::figures("failed, jobs/s"), Head::words("limit"), Head::figures("server CPU, us/job"), Head::figures("probes"), Head::words("confirmed"), Head::prose("what failed")], of.capacity.iter().map(|row| vec![
+                plain(&row.backend),
+                plain(&row.scenario),
+                plain(row.passed_jobs_s.map_or("-".to_owned(), number)),
+                plain(row.failed_jobs_s.map_or("-".to_owned(), number)),
+                plain(&row.slo),
+                plain(row.cpu_server_us_per_job.map_or("-".to_owned(), number)),
+                plain(row.probes.len().to_string()),
+                plain(if row.confirmed { "yes" } else { "no" }),
+                plain(row.failed_because.clone().unwrap_or_default()),
             ]).collect()))
         }
         @for scenario in scenarios(of, is_flat_out) {
             h3 { "Scenario " (scenario) ": flat out" }
             @if let Some(drawing) = charts::bars(of, scenario, "Throughput flat out", "jobs/s", |run| Some(run.throughput_jobs_s), throughput) { (drawing) }
-            (table(&format!("Flat out, scenario {scenario}"), &["queue", "jobs/s", "server CPU, us/job", "n", "valid", "class"],
+            (table(&format!("Flat out, scenario {scenario}"), &[Head::words("queue"), Head::figures("jobs/s"), Head::figures("server CPU, us/job"), Head::figures("n"), Head::words("valid"), Head::words("class")],
                 of.cells().filter(|(row, ..)| row.scenario == scenario && is_flat_out(row)).map(|(row, name, _)| vec![
-                    words(name),
-                    td(figure(throughput(row))),
-                    td(figure((row.cpu_server_us_per_job, row.cpu_server_us_per_job_low, row.cpu_server_us_per_job_high))),
-                    td(row.runs.to_string()),
+                    plain(name),
+                    plain(figure(throughput(row))),
+                    plain(figure((row.cpu_server_us_per_job, row.cpu_server_us_per_job_low, row.cpu_server_us_per_job_high))),
+                    plain(row.runs.to_string()),
                     valid(row),
-                    words(class(row)),
+                    plain(class(row)),
                 ]).collect()))
         }
     }
@@ -137,15 +112,15 @@ pub(super) fn latency(of: &Material) -> Markup {
         p { "From the instant at which the schedule wanted a job to its ack. A figure is the median over runs; brackets hold its 95 % interval, dots are single runs." }
         @for scenario in scenarios(of, |row| !is_flat_out(row)) {
             h3 { "Scenario " (scenario) }
-            (table(&format!("Latency in ms, scenario {scenario}"), &["queue", "offered, jobs/s", "p50", "p95", "p99", "p99.9", "n", "valid", "steady", "class"],
+            (table(&format!("Latency in ms, scenario {scenario}"), &[Head::words("queue"), Head::figures("offered, jobs/s"), Head::figures("p50"), Head::figures("p95"), Head::figures("p99"), Head::figures("p99.9"), Head::figures("n"), Head::words("valid"), Head::words("steady"), Head::words("class")],
                 of.cells().filter(|(row, ..)| row.scenario == scenario).map(|(row, name, _)| {
-                    let mut cells = vec![words(name), td(number(row.offered_jobs_s))];
-                    cells.extend(PERCENTILES.iter().map(|(_, value, _)| td(if row.runs == 0 { "-".to_owned() } else { figure(value(row)) })));
+                    let mut cells = vec![plain(name), plain(number(row.offered_jobs_s))];
+                    cells.extend(PERCENTILES.iter().map(|(_, value, _)| plain(if row.runs == 0 { "-".to_owned() } else { figure(value(row)) })));
                     cells.extend([
-                        td(row.runs.to_string()),
+                        plain(row.runs.to_string()),
                         valid(row),
-                        words(match row.steady { Some(true) => "yes", Some(false) => "no", None => "too short to tell" }),
-                        words(class(row)),
+                        plain(match row.steady { Some(true) => "yes", Some(false) => "no", None => "too short to tell" }),
+                        plain(class(row)),
                     ]);
                     cells
                 }).collect()))
@@ -169,16 +144,16 @@ pub(super) fn ratios(of: &Material) -> Markup {
             @let rows = of_figure(column);
             @if !rows.is_empty() {
                 @if let Some(drawing) = charts::forest(&rows, title) { (drawing) }
-                (table(&format!("{title}: ratios"), &["queue", "scenario", "against", "ratio", "95 % interval", "n", "p", "word", "why"], rows.iter().map(|row| vec![
-                    words(named(&row.backend, &row.variant)),
-                    words(&row.scenario),
-                    words(&row.reference),
-                    td(row.ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.3}"))),
-                    td(row.low.zip(row.high).map_or("-".to_owned(), |(low, high)| format!("[{low:.3}, {high:.3}]"))),
-                    td(row.n.to_string()),
-                    td(row.p_adjusted.map_or("-".to_owned(), |p| format!("{p:.3}"))),
-                    html! { td.text { span class=(verdict_word(row)) { (verdict_word(row)) } } },
-                    prose(match row.verdict {
+                (table(&format!("{title}: ratios"), &[Head::words("queue"), Head::words("scenario"), Head::words("against"), Head::figures("ratio"), Head::figures("95 % interval"), Head::figures("n"), Head::figures("p"), Head::words("word"), Head::prose("why")], rows.iter().map(|row| vec![
+                    plain(named(&row.backend, &row.variant)),
+                    plain(&row.scenario),
+                    plain(&row.reference),
+                    plain(row.ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.3}"))),
+                    plain(row.low.zip(row.high).map_or("-".to_owned(), |(low, high)| format!("[{low:.3}, {high:.3}]"))),
+                    plain(row.n.to_string()),
+                    plain(row.p_adjusted.map_or("-".to_owned(), |p| format!("{p:.3}"))),
+                    html! { span class=(verdict_word(row)) { (verdict_word(row)) } },
+                    plain(match row.verdict {
                         Verdict::Undecided => match row.detectable_ratio {
                             Some(ratio) => format!("{}; such blocks find a ratio of {ratio:.2} in four of five studies", row.reason),
                             None => row.reason.clone(),
@@ -192,19 +167,19 @@ pub(super) fn ratios(of: &Material) -> Markup {
 }
 
 pub(super) fn cost(of: &Material) -> Markup {
-    let optional = |value: Option<f64>| td(value.map_or("-".to_owned(), number));
+    let optional = |value: Option<f64>| plain(value.map_or("-".to_owned(), number));
     html! {
         @for scenario in scenarios(of, |row| !is_flat_out(row)) {
-            (table(&format!("Cost of one job, scenario {scenario}"), &["queue", "server CPU, us", "harness CPU, us", "round trips", "log, bytes", "fsyncs", "dead tuples", "connections per worker"],
+            (table(&format!("Cost of one job, scenario {scenario}"), &[Head::words("queue"), Head::figures("server CPU, us"), Head::figures("harness CPU, us"), Head::figures("round trips"), Head::figures("log, bytes"), Head::figures("fsyncs"), Head::figures("dead tuples"), Head::figures("connections per worker")],
                 of.cells().filter(|(row, ..)| row.scenario == scenario && row.runs > 0).map(|(row, name, _)| vec![
-                    words(name),
-                    td(figure((row.cpu_server_us_per_job, row.cpu_server_us_per_job_low, row.cpu_server_us_per_job_high))),
+                    plain(name),
+                    plain(figure((row.cpu_server_us_per_job, row.cpu_server_us_per_job_low, row.cpu_server_us_per_job_high))),
                     optional(row.cpu_harness_us_per_job),
                     optional(row.round_trips_per_job),
                     optional(row.log_bytes_per_job),
                     optional(row.fsyncs_per_job),
                     optional(row.dead_tuples_per_job),
-                    td(row.connections_per_worker.map_or("-".to_owned(), |count| count.to_string())),
+                    plain(row.connections_per_worker.map_or("-".to_owned(), |count| count.to_string())),
                 ]).collect()))
         }
     }
@@ -216,11 +191,11 @@ pub(super) fn background(of: &Material) -> Markup {
         .filter(|(row, ..)| row.background_tps.is_some())
         .map(|(row, name, _)| {
             vec![
-                words(name),
-                words(&row.scenario),
-                td(figure((row.background_tps, row.background_tps_low, row.background_tps_high))),
-                td(row.background_latency_ms.map_or("-".to_owned(), number)),
-                td(row.cpu_background_pct.map_or("-".to_owned(), number)),
+                plain(name),
+                plain(&row.scenario),
+                plain(figure((row.background_tps, row.background_tps_low, row.background_tps_high))),
+                plain(row.background_latency_ms.map_or("-".to_owned(), number)),
+                plain(row.cpu_background_pct.map_or("-".to_owned(), number)),
             ]
         })
         .collect();
@@ -228,7 +203,7 @@ pub(super) fn background(of: &Material) -> Markup {
         @if rows.is_empty() {
             p.note { "No run here had a background load (scenario load)." }
         } @else {
-            (table("What pgbench achieved beside each queue", &["queue", "scenario", "pgbench, transactions/s", "its latency, ms", "its CPU, % of a core"], rows))
+            (table("What pgbench achieved beside each queue", &[Head::words("queue"), Head::words("scenario"), Head::figures("pgbench, transactions/s"), Head::figures("its latency, ms"), Head::figures("its CPU, % of a core")], rows))
         }
     }
 }
@@ -248,14 +223,14 @@ pub(super) fn validity(of: &Material) -> Markup {
         @if told.is_empty() {
             p { "No gate tripped, and no run was unsteady." }
         } @else {
-            (table("Runs that a reader must know more about", &["run", "block", "audit", "lost", "doubled", "valid", "why"], told.iter().map(|run| vec![
-                words(format!("{} {}", run.backend, run.scenario)),
-                td(run.block.to_string()),
-                words(word(run.verdict)),
-                td(run.lost.to_string()),
-                td(run.duplicated.to_string()),
-                html! { td.text { @if run.valid { "yes" } @else { span.invalid { "NO" } } } },
-                prose([run.reasons.as_str(), run.unsteady.as_str()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")),
+            (table("Runs that a reader must know more about", &[Head::words("run"), Head::figures("block"), Head::words("audit"), Head::figures("lost"), Head::figures("doubled"), Head::words("valid"), Head::prose("why")], told.iter().map(|run| vec![
+                plain(format!("{} {}", run.backend, run.scenario)),
+                plain(run.block.to_string()),
+                plain(word(run.verdict)),
+                plain(run.lost.to_string()),
+                plain(run.duplicated.to_string()),
+                yes_or_no(run.valid),
+                plain([run.reasons.as_str(), run.unsteady.as_str()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")),
             ]).collect()))
         }
     }
@@ -275,26 +250,26 @@ pub(super) fn machines(of: &Material) -> Markup {
                         b { (second) } " and " b { (first) } " are not alike, so ratios across them are withheld."
                     }
                 }
-                (table(&format!("{second} over {first}"), &["figure", "ratio", "90 % interval", "limit", "n", "word"], apart.iter().map(|figure| vec![
-                    words(&figure.figure),
-                    td(figure.ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.3}"))),
-                    td(figure.low.zip(figure.high).map_or("-".to_owned(), |(low, high)| format!("[{low:.3}, {high:.3}]"))),
-                    td(percent(figure.alike_within)),
-                    td(figure.n.to_string()),
-                    words(if figure.alike { "alike" } else { "not alike" }),
+                (table(&format!("{second} over {first}"), &[Head::words("figure"), Head::figures("ratio"), Head::figures("90 % interval"), Head::figures("limit"), Head::figures("n"), Head::words("word")], apart.iter().map(|figure| vec![
+                    plain(&figure.figure),
+                    plain(figure.ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.3}"))),
+                    plain(figure.low.zip(figure.high).map_or("-".to_owned(), |(low, high)| format!("[{low:.3}, {high:.3}]"))),
+                    plain(percent(figure.alike_within)),
+                    plain(figure.n.to_string()),
+                    plain(if figure.alike { "alike" } else { "not alike" }),
                 ]).collect()))
             }
-            (table("Calibrations, in the order of time", &["machine", "when", "CPU, one core", "all cores", "memory, MB/s", "fdatasync, us", "fsync, us", "loopback, us", "timer late at p99, us", "steal, %"], calibrations.iter().map(|one| vec![
-                words(format!("{} {}", one.host, one.host_id)),
-                words(one.started_at.get(..16).unwrap_or(&one.started_at)),
-                td(number(one.cpu_one_core)),
-                td(number(one.cpu_all_cores)),
-                td(number(one.memory_mb_s)),
-                td(number(one.fdatasync_us.p50)),
-                td(number(one.fsync_us.p50)),
-                td(number(one.loopback_us.p50)),
-                td(number(one.hiccup_us.p99)),
-                td(number(one.steal_pct)),
+            (table("Calibrations, in the order of time", &[Head::words("machine"), Head::words("when"), Head::figures("CPU, one core"), Head::figures("all cores"), Head::figures("memory, MB/s"), Head::figures("fdatasync, us"), Head::figures("fsync, us"), Head::figures("loopback, us"), Head::figures("timer late at p99, us"), Head::figures("steal, %")], calibrations.iter().map(|one| vec![
+                plain(format!("{} {}", one.host, one.host_id)),
+                plain(one.started_at.get(..16).unwrap_or(&one.started_at)),
+                plain(number(one.cpu_one_core)),
+                plain(number(one.cpu_all_cores)),
+                plain(number(one.memory_mb_s)),
+                plain(number(one.fdatasync_us.p50)),
+                plain(number(one.fsync_us.p50)),
+                plain(number(one.loopback_us.p50)),
+                plain(number(one.hiccup_us.p99)),
+                plain(number(one.steal_pct)),
             ]).collect()))
         }
     }
@@ -310,7 +285,7 @@ pub(super) fn aa(of: &Material) -> Markup {
             }
         } @else {
             p { "Standard deviation of runs that do the same, both arms together. Between hours: what they have apart beyond the scatter within them." }
-            (table("Runs of the same against each other", &Scatter::HEAD, spread.iter().map(|line| line.cells().iter().map(words).collect()).collect()))
+            (table("Runs of the same against each other", &Scatter::HEAD.map(Head::words), spread.iter().map(|line| line.cells().iter().map(plain).collect()).collect()))
         }
     }
 }
@@ -395,8 +370,9 @@ fn side_by_side(caption: &str, columns: &[Column]) -> Markup {
         }
     }
     keys.sort_by_key(|key| columns.windows(2).all(|pair| pair[0].value(key) == pair[1].value(key)));
-    let head: Vec<&str> = ["setting"].into_iter().chain(columns.iter().map(|column| column.title.as_str())).collect();
+    let of_columns = columns.iter().map(|column| Head::prose(&column.title));
+    let heads: Vec<Head> = [Head::words("setting")].into_iter().chain(of_columns).collect();
     let row =
-        |key: &&str| [words(key)].into_iter().chain(columns.iter().map(|column| prose(column.value(key)))).collect();
-    table(caption, &head, keys.iter().map(row).collect())
+        |key: &&str| [plain(key)].into_iter().chain(columns.iter().map(|column| plain(column.value(key)))).collect();
+    table(caption, &heads, keys.iter().map(row).collect())
 }
