@@ -159,6 +159,21 @@ fn figures(row: &SummaryRow) -> Vec<String> {
 }
 
 #[test]
+fn percentiles_can_be_explored_where_no_run_has_its_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    Run::new("skip_locked", "warm").write(folder.path());
+    let page = folder.path().join("report.html");
+    report(folder.path(), &page, &Asked::default(), &common::palette()).unwrap();
+    let opened = open(&page);
+    assert!(opened.console.is_empty(), "{:?}", opened.console);
+    assert!(
+        opened.dom.contains("<section id=\"explorer\">") && opened.dom.contains("<canvas"),
+        "it is shown and drawn"
+    );
+    assert!(opened.dom.contains("<div id=\"seconds\" hidden=\"\">"), "without a list of runs that is empty");
+}
+
+#[test]
 fn a_page_that_asks_and_complains_is_seen() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("asks.html");

@@ -9,7 +9,7 @@ use std::path::Path;
 use common::{QUICK, Run, SCENARIOS, seconds};
 use qbench_analysis::{Asked, analyze, report};
 use qbench_schema::files::RunFiles;
-use qbench_schema::result::TimelineRow;
+use qbench_schema::result::{LoadMode, TimelineRow};
 
 /// Largest page for twelve cells of ten blocks.
 const MOST_BYTES: usize = 2_000_000;
@@ -78,6 +78,39 @@ fn it_begins_with_answers_and_its_figures_are_those_of_the_summary() {
         assert!(page.contains(&format!("id=\"{section}\"")), "{section}");
     }
     assert!(page.matches("<svg").count() >= 9 && page.matches("role=\"img\"").count() == page.matches("<svg").count());
+}
+
+/// What the page's script is given.
+fn data(page: &str) -> serde_json::Value {
+    let text = page.split_once("id=\"data\">").unwrap().1;
+    serde_json::from_str(text.split_once("</script>").unwrap().0).unwrap()
+}
+
+#[test]
+fn the_largest_latency_is_no_percentile_and_runs_flat_out_have_no_latencies_to_explore() {
+    let folder = tempfile::tempdir().unwrap();
+    Run::new("skip_locked", "warm").with(|result| result.timeline = seconds(5, 10.0)).write(folder.path());
+    let flat_out = Run::new("skip_locked", "flat_out").with(|result| {
+        result.identity.mode = LoadMode::Saturation;
+        result.timeline = seconds(5, 10.0);
+    });
+    flat_out.write(folder.path());
+    let data = data(&page(folder.path()));
+
+    let percentiles = data["percentiles"].as_array().unwrap();
+    assert_eq!(percentiles.iter().map(|of| of["scenario"].as_str().unwrap()).collect::<Vec<_>>(), ["warm"]);
+    let nines = percentiles[0]["curves"][0]["nines"].as_array().unwrap();
+    let [.., last, largest] = nines.as_slice() else { panic!("{nines:?}") };
+    assert_eq!(largest, &percentiles[0]["largest"], "it stands at the place that is called so");
+    assert!(largest.as_f64() > last.as_f64(), "{nines:?}");
+
+    for run in data["runs"].as_array().unwrap() {
+        let is_flat_out = run["name"].as_str().unwrap().contains("flat_out");
+        for key in ["p50", "p99", "max"] {
+            assert!(run[key].as_array().unwrap().iter().all(|value| value.is_null() == is_flat_out), "{key}: {run}");
+        }
+        assert_eq!(run["completed"][0], 500);
+    }
 }
 
 #[test]

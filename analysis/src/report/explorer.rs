@@ -1,5 +1,6 @@
 //! What the page's script draws: the seconds of every run, and the latencies of every cell by percentile.
 
+use qbench_schema::result::LoadMode;
 use serde::Serialize;
 
 use super::{Curve, Material};
@@ -17,6 +18,8 @@ struct Data<'a> {
 struct Percentiles<'a> {
     scenario: &'a str,
     curves: Vec<Line<'a>>,
+    /// Where the largest latencies stand, of which no number of nines is known: behind the last nine that any jobs can tell.
+    largest: f64,
 }
 
 /// One of them.
@@ -29,17 +32,27 @@ struct Line<'a> {
     ms: Vec<f64>,
 }
 
-/// Where the largest stands, of which no number of nines is known: behind the last nine that its jobs can tell.
-const STEP_TO_MAX: f64 = 0.2;
+/// How far behind the last nine the largest stands.
+const STEP_TO_LARGEST: f64 = 0.2;
 
-fn line<'a>((name, colour, curve): Curve<'a>) -> Line<'a> {
-    let nines = |quantile: f64| -(1.0 - quantile).log10();
-    let last =
-        curve.iter().filter(|(quantile, _)| *quantile < 1.0).map(|(quantile, _)| nines(*quantile)).fold(0.0, f64::max);
-    let place = |quantile: f64| if quantile < 1.0 { nines(quantile) } else { last + STEP_TO_MAX };
-    let short = |value: f64| (value * 1e3).round() / 1e3;
-    let (nines, ms) = curve.iter().map(|(quantile, ms)| (short(place(*quantile)), short(*ms))).unzip();
-    Line { name, colour, nines, ms }
+fn nines(quantile: f64) -> f64 {
+    -(1.0 - quantile).log10()
+}
+
+/// Three digits behind the point: a picture shows no more.
+fn short(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
+fn percentiles<'a>(scenario: &'a str, curves: &[Curve<'a>]) -> Percentiles<'a> {
+    let known = curves.iter().flat_map(|(.., curve)| curve.iter()).filter(|(quantile, _)| *quantile < 1.0);
+    let largest = short(known.map(|(quantile, _)| nines(*quantile)).fold(0.0, f64::max) + STEP_TO_LARGEST);
+    let line = |&(name, colour, curve): &Curve<'a>| {
+        let place = |quantile: f64| if quantile < 1.0 { short(nines(quantile)) } else { largest };
+        let (nines, ms) = curve.iter().map(|(quantile, ms)| (place(*quantile), short(*ms))).unzip();
+        Line { name, colour, nines, ms }
+    };
+    Percentiles { scenario, curves: curves.iter().map(line).collect(), largest }
 }
 
 /// Columns of one run, a value per second.
@@ -72,12 +85,15 @@ pub(super) fn data(of: &Material) -> Result<String> {
         let identity = &run.result.identity;
         let variant = identity.variant.as_ref().map(|variant| format!(" {}", variant.name)).unwrap_or_default();
         let of = &run.result.timeline;
+        // Flat out a latency is only what the length of the queue makes it.
+        let is_told = identity.mode != LoadMode::Saturation;
+        let latency = |ms: f64| rounded(ms).filter(|_| is_told);
         Seconds {
             name: format!("{} in {}{variant}, block {}", identity.backend, identity.scenario, identity.block),
             second: of.iter().map(|second| second.at_s).collect(),
-            p50: of.iter().map(|second| rounded(second.end_to_end_p50_ms)).collect(),
-            p99: of.iter().map(|second| rounded(second.end_to_end_p99_ms)).collect(),
-            max: of.iter().map(|second| rounded(second.end_to_end_max_ms)).collect(),
+            p50: of.iter().map(|second| latency(second.end_to_end_p50_ms)).collect(),
+            p99: of.iter().map(|second| latency(second.end_to_end_p99_ms)).collect(),
+            max: of.iter().map(|second| latency(second.end_to_end_max_ms)).collect(),
             hiccup: of.iter().map(|second| second.hiccup_host_max_ms.and_then(rounded)).collect(),
             intended: of.iter().map(|second| second.intended).collect(),
             completed: of.iter().map(|second| second.completed).collect(),
@@ -87,9 +103,9 @@ pub(super) fn data(of: &Material) -> Result<String> {
     let scenarios = distinct_scenarios(of.summary.cells.iter().map(|row| row.scenario.as_str()));
     let percentiles = scenarios
         .into_iter()
-        .map(|scenario| Percentiles {
-            scenario,
-            curves: of.curves(scenario).filter(|(.., curve)| !curve.is_empty()).map(line).collect(),
+        .map(|scenario| {
+            let curves: Vec<Curve> = of.curves(scenario).filter(|(.., curve)| !curve.is_empty()).collect();
+            percentiles(scenario, &curves)
         })
         .filter(|percentiles| !percentiles.curves.is_empty());
     // `<` begins a tag even within a script.

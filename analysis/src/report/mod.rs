@@ -1,7 +1,7 @@
 //! One page that answers: `report.html`, without a request to anywhere.
 //!
 //! Everything on it is drawn here, so it reads the same without any script; with one, the seconds of single runs can be explored. It begins
-//! with the answers, and each figure on it is one of `summary.csv` or `comparison.csv`.
+//! with the answers, and each figure on it comes from a file of the folder that it is about.
 
 mod answers;
 mod charts;
@@ -16,7 +16,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use qbench_schema::capacity::CapacityRow;
 use qbench_schema::comparison::{ComparisonRow, SAME_WITHIN};
 use qbench_schema::files::CAPACITY_JSON;
-use qbench_schema::result::word;
+use qbench_schema::result::{LoadMode, word};
 use qbench_schema::study::Answer;
 use qbench_schema::summary::SummaryRow;
 
@@ -69,9 +69,11 @@ impl Material<'_> {
         self.summary.cells.iter().zip(looks).map(|(row, (name, colour))| (row, name.as_str(), colour.as_str()))
     }
 
-    /// The latency by percentile of every cell of `scenario` that has one.
+    /// The latency by percentile of every cell of `scenario` that has one; flat out a latency is only what the length of the queue makes it.
     fn curves<'a>(&'a self, scenario: &'a str) -> impl Iterator<Item = Curve<'a>> {
-        let is_here = move |(row, ..): &(&SummaryRow, &str, &str)| row.scenario == scenario && row.runs > 0;
+        let is_here = move |(row, ..): &(&SummaryRow, &str, &str)| {
+            row.scenario == scenario && row.runs > 0 && row.mode != LoadMode::Saturation
+        };
         let cells = self.cells().zip(&self.summary.curves).filter(move |(cell, _)| is_here(cell));
         cells.map(|((_, name, colour), curve)| (name, colour, curve.as_slice()))
     }
@@ -177,13 +179,22 @@ fn page(of: &Material) -> Result<Markup> {
                     section id="explorer" hidden {
                         h2 { "Explore" }
                         p.note { "Drag over a chart to zoom, double-click to go back, click a name to hide its line." }
-                        label for="scenario" { "Percentiles of all jobs in scenario " } select id="scenario" {}
-                        div id="chart-percentiles" {}
-                        label for="run" { "Second by second: run " } select id="run" {}
-                        div id="chart-latency" {} div id="chart-jobs" {} div id="chart-backlog" {}
+                        div id="percentiles" hidden {
+                            label for="scenario" { "Percentiles of all jobs in scenario " } select id="scenario" {}
+                            div id="chart-percentiles" {}
+                        }
+                        div id="seconds" hidden {
+                            label for="run" { "Second by second: run " } select id="run" {}
+                            div id="chart-latency" {} div id="chart-jobs" {} div id="chart-backlog" {}
+                        }
                     }
                 }
-                footer { p.faint { "Every figure is one of summary.csv or comparison.csv, which qbench analyze writes of the same folder." } }
+                footer {
+                    p.faint {
+                        "Every figure comes from files of the folder that this page is about: summary.csv, runs.csv and comparison.csv, which qbench "
+                        "analyze makes of it; the verdict and the latency log of each run; capacity.json and the calibrations, where these are."
+                    }
+                }
                 script type="application/json" id="data" { (PreEscaped(data)) }
                 script { (PreEscaped(PLOT_SCRIPT)) }
                 script { (PreEscaped(SCRIPT)) }
