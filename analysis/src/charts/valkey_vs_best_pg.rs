@@ -23,12 +23,13 @@ use crate::tables::runs_label;
 const VALKEY_ENGINES: [&str; 2] = ["valkey", "redis"];
 const POSTGRES_ENGINE: &str = "postgresql";
 
-/// A column: heading, unit, figure of a cell and of a run, whether less is better.
+/// A column: heading, unit, figure of a cell and of a run, what several runs make of it (as in `summary.csv`), whether less is better.
 struct Measure {
     title: &'static str,
     unit: &'static str,
     value: fn(&SummaryRow) -> f64,
     of_run: fn(&RunRow) -> f64,
+    over_runs: fn(&[f64]) -> Option<f64>,
     less_is_better: bool,
 }
 
@@ -53,6 +54,7 @@ const MEASURES: [Measure; 2] = [
         unit: "ms",
         value: |row| row.latency_p99_ms,
         of_run: |run| run.latency_p99_ms,
+        over_runs: |runs| cell_interval(runs, CONFIDENCE).map(|of_runs| of_runs.median),
         less_is_better: true,
     },
     Measure {
@@ -60,6 +62,7 @@ const MEASURES: [Measure; 2] = [
         unit: "jobs completed per second",
         value: |row| row.throughput_jobs_s,
         of_run: |run| run.throughput_jobs_s,
+        over_runs: |runs| (!runs.is_empty()).then(|| runs.iter().sum::<f64>() / runs.len() as f64),
         less_is_better: false,
     },
 ];
@@ -77,11 +80,11 @@ impl Measure {
         !self.less_is_better || row.mode != LoadMode::Saturation
     }
 
-    /// The figure of a row: of its runs in `half`, their median; without a half, or without runs in it, of all of them.
+    /// The figure of a row: of its runs in `half`; without a half, or without runs in it, of all of them.
     fn figure(&self, model: &Model, row: &SummaryRow, half: Option<Half>) -> f64 {
         let is_meant = |run: &&RunRow| run.valid && half.is_some_and(|half| half.has(run.block));
         let runs: Vec<f64> = model.runs_of(row).filter(is_meant).map(self.of_run).collect();
-        cell_interval(&runs, CONFIDENCE).map_or_else(|| (self.value)(row), |of_runs| of_runs.median)
+        (self.over_runs)(&runs).unwrap_or_else(|| (self.value)(row))
     }
 }
 
@@ -95,6 +98,19 @@ fn has_halves(model: &Model, scenario: &str) -> bool {
     let has = |row: &SummaryRow, half: Half| model.runs_of(row).any(|run| run.valid && half.has(run.block));
     let mut rivals = model.rows().iter().filter(is_rival).peekable();
     rivals.peek().is_some() && rivals.all(|row| has(row, Half::Choosing) && has(row, Half::Shown))
+}
+
+/// By what the best is chosen, scenario by scenario where these differ in it.
+fn how_chosen(model: &Model) -> String {
+    let (halved, whole): (Vec<&str>, Vec<&str>) =
+        model.scenarios.iter().copied().partition(|scenario| has_halves(model, scenario));
+    match (halved.is_empty(), whole.is_empty()) {
+        (_, true) => "chosen in odd blocks, shown in even ones".to_owned(),
+        (true, false) => "chosen by the runs that are shown".to_owned(),
+        (false, false) => {
+            format!("chosen in odd blocks, shown in even ones; in {} by the runs that are shown", whole.join(", "))
+        }
+    }
 }
 
 /// A row, and the figure that is shown of it.
@@ -182,14 +198,14 @@ pub(super) fn draw(canvas: &Canvas, model: &Model) -> Drawn {
     let is_ours = |row: &SummaryRow| VALKEY_ENGINES.contains(&row.engine.as_str());
     let has_mark = model.cells().any(|(_, _, state)| state.row().is_some_and(is_ours) && !state.mark().is_empty());
     let legend = if has_mark { frame::marks(model) } else { Vec::new() };
-    let chosen = match model.scenarios.iter().all(|scenario| has_halves(model, scenario)) {
-        true => "chosen in odd blocks, shown in even ones",
-        false => "chosen by the runs that are shown",
-    };
     let area = frame::surround(
         canvas,
         &format!("{ours} against the best PostgreSQL backend"),
-        &format!("best valid row of {ours}'s class, where it has one · {chosen} · {}", runs_label(model.rows().iter())),
+        &format!(
+            "best valid row of {ours}'s class, where it has one · {} · {}",
+            how_chosen(model),
+            runs_label(model.rows().iter())
+        ),
         &legend,
         &missing_sides(model),
     )?;
@@ -275,6 +291,11 @@ mod tests {
 
     /// A cell of `backend` whose blocks had these p99, in milliseconds.
     fn cell(engine: &str, backend: &str, p99_ms: &[f64]) -> (SummaryRow, Vec<RunRow>) {
+        cell_in("warm", engine, backend, p99_ms)
+    }
+
+    /// The same in a scenario; throughput is ten times the p99.
+    fn cell_in(scenario: &str, engine: &str, backend: &str, p99_ms: &[f64]) -> (SummaryRow, Vec<RunRow>) {
         let runs: Vec<RunRow> = p99_ms
             .iter()
             .zip(1..)
@@ -282,13 +303,14 @@ mod tests {
                 let identity = RunIdentity {
                     engine: engine.to_owned(),
                     backend: backend.to_owned(),
-                    scenario: "warm".to_owned(),
+                    scenario: scenario.to_owned(),
                     block,
                     ..RunIdentity::default()
                 };
                 let mut result = RunResult::without_figures(identity, RunStatus::Finished, "");
                 result.validity = Validity { valid: true, ..Validity::default() };
                 result.end_to_end_ms.p99 = *p99_ms;
+                result.throughput_jobs_s = 10.0 * p99_ms;
                 RunRow::of(&result)
             })
             .collect();
@@ -313,9 +335,40 @@ mod tests {
         assert_eq!(told(pair.valkey), Some(("valkey_streams".to_owned(), 5.0)));
         assert_eq!(pair.conclusion(), ("Valkey / PostgreSQL = 0.12".to_owned(), false));
 
+        assert_eq!(how_chosen(&model), "chosen in odd blocks, shown in even ones");
+
         // Without runs.csv there are no halves.
         let model = Model::new(&rows, &[], None, &palette);
         let pair = Pair::of(&model, "warm", &MEASURES[0]);
         assert_eq!(told(pair.postgres), Some(("skip_locked".to_owned(), 15.0)));
+        assert_eq!(how_chosen(&model), "chosen by the runs that are shown");
+    }
+
+    #[test]
+    fn what_the_runs_of_a_half_make_is_what_all_runs_make_in_the_tables() {
+        let blocks = [1.0, 10.0, 1.0, 10.0, 1.0, 40.0];
+        let cells = [cell("valkey", "valkey_streams", &blocks)];
+        let palette = Palette::default();
+        let model = Model::new(std::slice::from_ref(&cells[0].0), &cells[0].1, None, &palette);
+        let [latency, throughput] =
+            MEASURES.each_ref().map(|measure| measure.figure(&model, &cells[0].0, Some(Half::Shown)));
+        assert_eq!((latency, throughput), (10.0, 200.0), "the median of a percentile, the mean of a rate");
+    }
+
+    #[test]
+    fn scenarios_that_differ_in_how_the_best_is_chosen_are_told_apart() {
+        let cells = [
+            cell_in("warm", "postgresql", "skip_locked", &[20.0, 10.0]),
+            cell_in("warm", "valkey", "valkey_streams", &[9.0, 5.0]),
+            cell_in("load", "postgresql", "skip_locked", &[20.0]),
+            cell_in("load", "valkey", "valkey_streams", &[9.0]),
+        ];
+        let palette = Palette::default();
+        let rows: Vec<SummaryRow> = cells.iter().map(|(row, _)| row.clone()).collect();
+        let runs: Vec<RunRow> = cells.iter().flat_map(|(_, runs)| runs.clone()).collect();
+        assert_eq!(
+            how_chosen(&Model::new(&rows, &runs, None, &palette)),
+            "chosen in odd blocks, shown in even ones; in load by the runs that are shown"
+        );
     }
 }
