@@ -27,7 +27,7 @@ pub fn survey(plan: &MatrixPlan, resume: bool, configuration: &BTreeMap<String, 
             _ if !resume => {
                 return Err(Error::Occupied { dir: run.files.dir().to_path_buf(), run: run.files.run().to_owned() });
             }
-            // What the machine alone spoiled counts in no figure: it is as good as missing.
+            // What the machine alone spoiled says nothing about the queue: it is as good as missing.
             Some(result) if result.validity.is_spoiled_by_the_host_alone() => Action::Repeat,
             Some(result) if result.status == RunStatus::Finished => Action::Skip,
             _ => Action::Repeat,

@@ -323,7 +323,7 @@ columns! {
         run Option<u64> = |run| run.maintenance.log_rewrites;
         cell #[serde(default)] Option<u64> = sum;
     }
-    spoiled_runs, "runs", "Runs of the cell that this machine alone spoiled; they count in no figure." {
+    spoiled_runs, "runs", "Runs of the cell that this machine alone spoiled and that were left out, being fewer than half of all; half or more of them count, and the cell is not valid." {
         cell #[serde(default)] u32 = ("their number", |cell| cell.spoiled);
     }
     prefilled_jobs_s, "jobs/s", "Jobs put into the queue beforehand that were completed in the measured phase." {
