@@ -10,6 +10,7 @@ mod asked;
 pub mod charts;
 mod class;
 mod compare;
+mod curve;
 pub mod error;
 mod export;
 mod frame;

@@ -45,6 +45,17 @@ impl CapacityRow {
         let (percentile, limit) = self.slo.split_once('=')?;
         Some((percentile, limit.strip_suffix("ms")?.parse().ok()?))
     }
+
+    /// The rates between which probes did not agree: the lowest at which one failed, and the highest at which one passed, where that is not
+    /// lower. A machine that is not equally quiet all the time makes it wide; `None` on one that is.
+    pub fn contested_jobs_s(&self) -> Option<(f64, f64)> {
+        let rates = |passed: bool| {
+            self.probes.iter().filter(move |probe| probe.passed == passed).map(|probe| probe.rate_jobs_s)
+        };
+        let lowest_failed = rates(false).min_by(f64::total_cmp)?;
+        let highest_passed = rates(true).max_by(f64::total_cmp)?;
+        (lowest_failed <= highest_passed).then_some((lowest_failed, highest_passed))
+    }
 }
 
 /// One run at one rate.
@@ -70,4 +81,31 @@ pub struct Probe {
     pub valid: bool,
     /// What failed, in words; empty where it passed.
     pub because: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_contested_between_the_lowest_failure_and_the_highest_pass() {
+        let contested = |probes: &[(f64, bool)]| {
+            let probe = |(rate_jobs_s, passed): &(f64, bool)| {
+                serde_json::json!({
+                    "rate_jobs_s": rate_jobs_s, "achieved_jobs_s": rate_jobs_s, "p50_ms": 1, "p99_ms": 1, "p999_ms": 1,
+                    "passed": passed, "valid": true, "because": ""
+                })
+            };
+            let row = serde_json::json!({
+                "backend": "any", "scenario": "warm", "durability": "d1", "delivery": "at_least_once", "waiting": "push", "engine": "any",
+                "slo": "p99=50ms", "confirmed": true, "unfinished": "", "probe_s": 30.0,
+                "probes": probes.iter().map(probe).collect::<Vec<_>>()
+            });
+            serde_json::from_value::<CapacityRow>(row).unwrap().contested_jobs_s()
+        };
+        assert_eq!(contested(&[(100.0, true), (150.0, true), (225.0, false)]), None);
+        assert_eq!(contested(&[(100.0, true)]), None);
+        assert_eq!(contested(&[(100.0, true), (225.0, true), (150.0, false), (225.0, false)]), Some((150.0, 225.0)));
+        assert_eq!(contested(&[(100.0, true), (100.0, false)]), Some((100.0, 100.0)));
+    }
 }

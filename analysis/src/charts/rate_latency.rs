@@ -6,6 +6,7 @@ use super::canvas::{Canvas, Drawn, Rect};
 use super::frame::{self, Entry, Patch};
 use super::scale::Scale;
 use super::theme::{self, Align, Paint};
+use crate::curve::knots;
 use crate::palette::Palette;
 use crate::tables::number;
 
@@ -51,7 +52,8 @@ pub(super) fn draw(canvas: &Canvas, rows: &[CapacityRow], palette: &Palette) -> 
     let latencies = probes().flat_map(|probe| PANELS.map(|(_, _, value)| value(probe)));
     // One axis for all three, so that a distance means the same everywhere.
     let y = Scale::logarithmic(latencies.chain(rows.iter().filter_map(|row| Some(row.limit()?.1))));
-    let x = Scale::automatic(probes().map(|probe| probe.achieved_jobs_s));
+    // Queues differ by factors, and a knee looks alike at every rate.
+    let x = Scale::logarithmic(probes().map(|probe| probe.achieved_jobs_s));
     for ((title, percentile, value), panel) in PANELS.into_iter().zip(area.columns(3, 50.0)) {
         let plot = panel.inset(frame::AXIS_Y_WIDTH, HEADING, 20.0, frame::AXIS_X_HEIGHT);
         canvas.text(plot.centre_x(), panel.y0 + 35.0, title, theme::PANEL.align(Align::Centre))?;
@@ -74,24 +76,14 @@ pub(super) fn draw(canvas: &Canvas, rows: &[CapacityRow], palette: &Palette) -> 
     Ok(())
 }
 
-/// A line through the medians of each rate, and a point for each probe.
+/// A line through the knots of the curve, and a point for each probe.
 fn draw_curve(canvas: &Canvas, curve: &Curve, plot: Rect, (x, y): (&Scale, &Scale), value: fn(&Probe) -> f64) -> Drawn {
-    let mut rates: Vec<f64> = curve.row.probes.iter().map(|probe| probe.rate_jobs_s).collect();
-    rates.sort_by(f64::total_cmp);
-    rates.dedup();
-    let at = |probe: &Probe| (x.x(plot, probe.achieved_jobs_s), y.y(plot, value(probe)));
-    let drawn = || curve.row.probes.iter().filter(|probe| probe.achieved_jobs_s > 0.0);
-    let line: Vec<(f64, f64)> = rates
-        .iter()
-        .filter_map(|rate| {
-            let mut probes: Vec<&Probe> = drawn().filter(|probe| probe.rate_jobs_s == *rate).collect();
-            probes.sort_by(|a, b| value(a).total_cmp(&value(b)));
-            probes.get(probes.len() / 2).map(|probe| at(probe))
-        })
-        .collect();
+    let at = |(rate_jobs_s, latency_ms): (f64, f64)| (x.x(plot, rate_jobs_s), y.y(plot, latency_ms));
+    let line: Vec<(f64, f64)> = knots(curve.row, value).into_iter().map(at).collect();
     canvas.line(&line, curve.paint.colour, 6)?;
-    for probe in drawn() {
-        canvas.marker(curve.paint.marker, at(probe), POINT, curve.paint.colour, probe.valid)?;
+    for probe in curve.row.probes.iter().filter(|probe| probe.achieved_jobs_s > 0.0) {
+        let point = at((probe.achieved_jobs_s, value(probe)));
+        canvas.marker(curve.paint.marker, point, POINT, curve.paint.colour, probe.valid)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use qbench_schema::summary::{RunRow, SummaryRow};
 
 use super::svg::{Anchor, Axis, Svg};
 use super::{Curve, Material};
+use crate::curve::knots;
 use crate::tables::number;
 
 /// Width of every drawing, in its own units.
@@ -149,9 +150,14 @@ pub(super) fn rate_latency(rows: &[CapacityRow], colours: &[String]) -> Markup {
     let (left, right, top, bottom) = (70.0, WIDTH - 190.0, 30.0, height - AXIS);
     let probes = || rows.iter().flat_map(|row| &row.probes).filter(|probe| probe.achieved_jobs_s > 0.0);
     let limits: Vec<f64> = rows.iter().filter_map(|row| Some(row.limit()?.1)).collect();
-    let x = Axis::linear(probes().map(|probe| probe.achieved_jobs_s), left, right);
+    let x = Axis::logarithmic(probes().map(|probe| probe.achieved_jobs_s), left, right);
     let y = Axis::logarithmic(probes().map(|probe| probe.p99_ms).chain(limits.iter().copied()), bottom, top);
-    svg.text((left, 18.0), "p99, ms, over jobs completed per second", "head", Anchor::Start);
+    svg.text(
+        (left, 18.0),
+        "p99, ms, over jobs completed per second, both logarithmic; a line through medians",
+        "head",
+        Anchor::Start,
+    );
     draw_axis(&mut svg, &x, top, bottom);
     for tick in y.ticks() {
         svg.line((left, y.at(tick)), (right, y.at(tick)), "grid", None);
@@ -161,12 +167,11 @@ pub(super) fn rate_latency(rows: &[CapacityRow], colours: &[String]) -> Markup {
         svg.line((left, y.at(*limit)), (right, y.at(*limit)), "limit", None);
     }
     for (place, (row, colour)) in rows.iter().zip(colours).enumerate() {
-        let mut probes: Vec<_> = row.probes.iter().filter(|probe| probe.achieved_jobs_s > 0.0).collect();
-        probes.sort_by(|a, b| a.rate_jobs_s.total_cmp(&b.rate_jobs_s));
-        let points: Vec<(f64, f64)> =
-            probes.iter().map(|probe| (x.at(probe.achieved_jobs_s), y.at(probe.p99_ms))).collect();
-        svg.path(&points, colour);
-        for (probe, point) in probes.iter().zip(points) {
+        let at = |(rate_jobs_s, p99_ms): (f64, f64)| (x.at(rate_jobs_s), y.at(p99_ms));
+        let line: Vec<(f64, f64)> = knots(row, |probe| probe.p99_ms).into_iter().map(at).collect();
+        svg.path(&line, colour);
+        for probe in row.probes.iter().filter(|probe| probe.achieved_jobs_s > 0.0) {
+            let point = at((probe.achieved_jobs_s, probe.p99_ms));
             let title =
                 format!("{}: {} jobs/s, p99 {} ms", row.backend, number(probe.achieved_jobs_s), number(probe.p99_ms));
             svg.point(point, 4.0, colour, probe.valid, &title);

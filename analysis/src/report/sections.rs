@@ -79,11 +79,12 @@ pub(super) fn capacity(of: &Material) -> Markup {
             @if of.capacity.iter().any(|row| !row.probes.is_empty()) {
                 (charts::rate_latency(&of.capacity, &of.capacity_colours))
             }
-            (table("Brackets", &[Head::words("queue"), Head::words("scenario"), Head::figures("passed, jobs/s"), Head::figures("failed, jobs/s"), Head::words("limit"), Head::figures("server CPU, us/job"), Head::figures("probes"), Head::words("confirmed"), Head::prose("what failed")], of.capacity.iter().map(|row| vec![
+            (table("Brackets", &[Head::words("queue"), Head::words("scenario"), Head::figures("passed, jobs/s"), Head::figures("failed, jobs/s"), Head::figures("probes did not agree between, jobs/s"), Head::words("limit"), Head::figures("server CPU, us/job"), Head::figures("probes"), Head::words("confirmed"), Head::prose("what failed")], of.capacity.iter().map(|row| vec![
                 plain(&row.backend),
                 plain(&row.scenario),
                 plain(row.passed_jobs_s.map_or("-".to_owned(), number)),
                 plain(row.failed_jobs_s.map_or("-".to_owned(), number)),
+                plain(row.contested_jobs_s().map_or("-".to_owned(), |(low, high)| format!("{} and {}", number(low), number(high)))),
                 plain(&row.slo),
                 plain(row.cpu_server_us_per_job.map_or("-".to_owned(), number)),
                 plain(row.probes.len().to_string()),

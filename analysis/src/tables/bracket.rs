@@ -52,9 +52,19 @@ pub(crate) fn render(rows: &[CapacityRow]) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    let contested = rows.iter().filter_map(|row| {
+        let (lowest, highest) = row.contested_jobs_s()?;
+        Some(format!(
+            "{}: probes did not agree between {} and {} jobs/s, as where a machine is not equally quiet all the time\n",
+            row.backend,
+            number(lowest),
+            number(highest)
+        ))
+    });
+    let contested: String = contested.collect();
     format!(
         "Capacity in scenario {}: the highest rate with {} and no growing backlog; probes of {} s and more\n{}\
-         The first rate is the last one that passed, three times; the second the first one that failed, two times of three\n",
+         The first rate is the last one that passed, three times; the second the first one that failed, two times of three\n{contested}",
         first.scenario,
         first.slo,
         number(first.probe_s),
