@@ -1,9 +1,10 @@
 //! What somebody wants to know of a result set.
 
 use qbench_schema::comparison::{ComparisonRow, SAME_WITHIN};
+use qbench_schema::result::IN_PROCESS;
 use qbench_schema::study::{Answer, Question};
 
-use crate::compare::{Cell, across_scenarios, within};
+use crate::compare::{Cell, across_scenarios, crossed, within};
 use crate::error::Result;
 use crate::machines::Machines;
 use crate::summary::Summary;
@@ -30,14 +31,18 @@ impl Default for Asked {
 }
 
 impl Asked {
-    /// Every cell of `summary` against the reference, and what that says to the questions. Cells of two `machines` are compared where these are
+    /// Every cell of `summary` against the reference, and where queues ran on several hosts the mean over these and each host's part, and what that says to the questions. Cells of two `machines` are compared where these are
     /// alike.
     ///
     /// # Errors
     /// [`crate::Error::Reference`] when no cell is of the reference.
     pub(crate) fn of(&self, summary: &Summary, machines: &Machines) -> Result<(Vec<ComparisonRow>, Vec<Answer>)> {
         let cells = Cell::all(&summary.cells, &summary.runs_of_cells);
-        let comparison = within(&cells, self.reference.as_deref(), self.same_within, machines)?;
+        let mut comparison = within(&cells, self.reference.as_deref(), self.same_within, machines)?;
+        let first = || cells.iter().find(|cell| cell.row.engine != IN_PROCESS).map(|cell| cell.row.backend.as_str());
+        if let Some(reference) = self.reference.as_deref().or_else(first) {
+            comparison.extend(crossed(&cells, reference, self.same_within));
+        }
         let answer = |question: &Question| {
             let is_asked = |row: &ComparisonRow| {
                 question.figures.contains(&row.figure)

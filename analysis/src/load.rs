@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use qbench_schema::SCHEMA_VERSION;
 use qbench_schema::calibration::Calibration;
-use qbench_schema::files::{RESULT_SUFFIX, RunFiles, block_of, is_block_folder};
+use qbench_schema::files::{HOSTS_JSON, RESULT_SUFFIX, RunFiles, block_of, is_block_folder};
+use qbench_schema::hosts::HostsRecord;
 use qbench_schema::result::{RunResult, RunStatus};
 use qbench_schema::variant::is_variant_folder;
 use rayon::prelude::*;
@@ -101,7 +102,8 @@ pub fn load_verdicts(inputs: &[PathBuf]) -> Result<Loaded> {
                     continue;
                 }
             };
-            if !run_ids.insert(result.identity.run_id.clone()) {
+            // Two hosts may have made a run of one name in one second.
+            if !run_ids.insert((result.identity.run_id.clone(), result.identity.host_id.clone())) {
                 let message = format!("is a second copy of run {} and is left out", result.identity.run_id);
                 loaded.problems.push(Problem::new(path, message));
                 continue;
@@ -178,15 +180,29 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// `dir` and the folders below it that a matrix makes: one per block, and in each of these one per variant.
+/// `dir`, the folders of hosts below it where several made the matrix, and the folders below these that a matrix makes: one per block, and in each of
+/// these one per variant.
 fn run_dirs(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut blocks = Vec::new();
+    for set in [vec![dir.to_path_buf()], host_dirs(dir)].concat() {
+        let below = dirs_below(&set, is_block_folder)?;
+        blocks.push(set);
+        blocks.extend(below);
+    }
     let mut dirs = Vec::new();
-    for block in [vec![dir.to_path_buf()], dirs_below(dir, is_block_folder)?].concat() {
+    for block in blocks {
         let variants = dirs_below(&block, is_variant_folder)?;
         dirs.push(block);
         dirs.extend(variants);
     }
     Ok(dirs)
+}
+
+/// The folders of the hosts that made a matrix in `dir`; those of which nothing was collected yet are left out.
+fn host_dirs(dir: &Path) -> Vec<PathBuf> {
+    let record = fs::read(dir.join(HOSTS_JSON)).ok().and_then(|text| serde_json::from_slice::<HostsRecord>(&text).ok());
+    let folders = record.into_iter().flat_map(|record| record.hosts).map(|part| dir.join(part.folder));
+    folders.filter(|folder| folder.is_dir()).collect()
 }
 
 /// Folders directly below `dir` whose names are as asked.

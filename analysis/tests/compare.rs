@@ -410,3 +410,49 @@ fn cells_of_two_machines_are_compared_only_where_calibrations_say_that_these_are
     assert!(slower.reason.contains("cpu_one_core 0.80"), "{}", slower.reason);
     assert!(table.contains("withheld"), "{table}");
 }
+
+#[test]
+fn a_cross_over_tells_the_host_from_the_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    // The second host takes half as long again for everything, and the queue 0.8 times as long as the reference on either.
+    for (host, slower) in [("one", 1.0), ("two", 1.5)] {
+        for (backend, ratio) in [("skip_locked", 1.0), ("partitioned", 0.8)] {
+            write(&folder.path().join(host), backend, 8, ratio * slower, 1.0, &|result| {
+                result.identity.run_id = format!("{}-{host}", result.identity.run_id);
+                result.identity.host = host.to_owned();
+                result.identity.host_id = host.to_owned();
+            });
+        }
+    }
+    let dirs = ["one", "two"].map(|host| folder.path().join(host));
+    let analysis = |dirs: &[std::path::PathBuf]| {
+        analyze(dirs, &folder.path().join("analysis"), &asked(Some("skip_locked")), &common::palette()).unwrap()
+    };
+    let comparison = analysis(&dirs).comparison;
+    let of = |backend: &str, variant: &str| -> &ComparisonRow {
+        let rows: Vec<_> = comparison
+            .iter()
+            .filter(|row| row.figure == "latency_p99_ms" && row.backend == backend && row.variant == variant)
+            .collect();
+        rows.iter()
+            .find(|row| row.ratio.is_some())
+            .unwrap_or_else(|| panic!("{backend} {variant}: {rows:?} of {comparison:?}"))
+    };
+    let both = of("partitioned", "on 2 hosts");
+    assert_eq!((both.reference.as_str(), both.n, both.paired), ("skip_locked (on 2 hosts)", 8, true));
+    assert!((both.ratio.unwrap() - 0.8).abs() < 0.01 && both.verdict == Verdict::Faster, "{both:?}");
+    let alone = of("partitioned", "two");
+    assert_eq!(alone.reference, "skip_locked (two)");
+    // The mean over two hosts scatters less than one of them.
+    let width = |row: &ComparisonRow| row.high.unwrap() - row.low.unwrap();
+    assert!((alone.ratio.unwrap() - 0.8).abs() < 0.02 && width(both) <= width(alone) * 1.01, "{alone:?}");
+    for backend in ["skip_locked", "partitioned"] {
+        let host = of(backend, "on two");
+        assert_eq!(host.reference, format!("{backend} (on one)"));
+        assert!((host.ratio.unwrap() - 1.5).abs() < 0.02 && host.verdict == Verdict::Slower, "{host:?}");
+    }
+
+    // One host alone is no cross-over.
+    let comparison = analysis(&dirs[..1]).comparison;
+    assert!(comparison.iter().all(|row| !row.variant.contains("on ")), "{comparison:?}");
+}
