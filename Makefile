@@ -19,7 +19,7 @@ build: ## Build the program
 	@echo "the program is $(QBENCH)"
 
 test: ## Run the whole test suite against real servers that it starts and stops itself
-	@orchestration/install.sh --with all,chromium
+	@orchestration/install.sh --with all,chromium,sshd
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run --release --locked --workspace; \
 	else cargo test --release --locked --workspace; fi

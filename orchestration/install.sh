@@ -4,8 +4,10 @@
 # Says what it does line by line, asks nothing, and does nothing when nothing is missing. Rust is checked, not installed.
 #
 #   orchestration/install.sh                    installs
-#   orchestration/install.sh --with NAME,…      installs further servers, too; `all`: every server that there is. chromium is no server: the
-#                                               tests read the page of `qbench report` with it, and have it by --with all,chromium
+#   orchestration/install.sh --with NAME,…      installs further servers, too; `all`: every server that there is. Two are no servers of queues, and the
+#                                               tests have them by --with all,chromium,sshd: chromium reads the page of `qbench report`, sshd (with
+#                                               ip) makes hosts out of network namespaces
+#   orchestration/install.sh --servers          servers alone, for a host on which qbench is not built
 #   orchestration/install.sh --check            only says what is there and what is missing
 #
 # Exit status: 0 everything is there (now); 1 something is missing and could not be installed; 2 wrong usage.
@@ -25,7 +27,7 @@ set -euo pipefail
 
 readonly BASE=(postgres valkey)
 readonly TOOLS=(cc make python)
-readonly EXTRAS=(chromium)
+readonly EXTRAS=(chromium sshd)
 readonly POLICY=/usr/sbin/policy-rc.d
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -37,7 +39,7 @@ fail() {
     exit 1
 }
 usage() {
-    echo "usage: orchestration/install.sh [--check] [--with NAME[,NAME…]] (NAME: a server, all for every one, or chromium)" >&2
+    echo "usage: orchestration/install.sh [--check] [--servers] [--with NAME[,NAME…]] (NAME: a server, all for every one, chromium or sshd)" >&2
     exit 2
 }
 
@@ -80,6 +82,21 @@ chromium_find() {
 chromium_wanted() { echo "Chromium (chromium)"; }
 chromium_by_hand() { echo "chromium"; }
 chromium_packages() { add_package chromium; }
+
+# Both are in folders that an ordinary user's PATH may lack.
+sshd_find() {
+    local path=$PATH:/usr/sbin:/sbin sshd ip
+    sshd=$(PATH=$path command -v sshd) && ip=$(PATH=$path command -v ip) || return 1
+    printf '%s\n' "sshd as $sshd and ip as $ip"
+}
+sshd_wanted() { echo "sshd and ip, for hosts out of network namespaces"; }
+sshd_by_hand() { echo "openssh-server and iproute2"; }
+sshd_packages() {
+    # Where it is a server of this machine already, it stays one.
+    installed openssh-server || keep_off ssh
+    add_package openssh-server
+    add_package iproute2
+}
 
 rust_needed() { sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml"; }
 
@@ -297,10 +314,11 @@ engines_with_a_part() {
     done
 }
 
-check_only=false with=() more=()
+check_only=false servers_only=false with=() more=()
 while (($# > 0)); do
     case $1 in
     --check) check_only=true ;;
+    --servers) servers_only=true ;;
     --with)
         (($# > 1)) || usage
         IFS=, read -ra more <<<"$2"
@@ -315,7 +333,7 @@ done
 for engine in "${BASE[@]}"; do
     add_part "$engine" || fail "$PARTS/$engine/install.sh is missing"
 done
-things+=("${TOOLS[@]}")
+$servers_only || things+=("${TOOLS[@]}")
 # The names that were given, each `all` replaced by those of all servers.
 wanted=()
 for name in "${with[@]}"; do
@@ -334,7 +352,7 @@ done
 
 rust_is_there=true
 look
-look_for_rust || rust_is_there=false
+$servers_only || look_for_rust || rust_is_there=false
 
 if ((${#missing[@]} > 0)); then
     $check_only && explain_and_fail "--check installs nothing"

@@ -4,6 +4,8 @@
 //! not be overwritten), [`mod@execute`] (a child process per run), [`progress`] (what the user sees meanwhile), [`outcome`]
 //! (what came of it).
 //!
+//! [`hosts`] has all of it done on several machines, over ssh.
+//!
 //! [`capacity`] runs one queue at rate after rate instead, to find the highest that it carries.
 //!
 //! This crate starts `qbench run` and reads `result.json`; it never links the driver, so that no run can warm up, slow
@@ -13,6 +15,7 @@ pub mod capacity;
 mod child;
 pub mod error;
 pub mod execute;
+pub mod hosts;
 pub mod outcome;
 pub mod plan;
 pub mod progress;

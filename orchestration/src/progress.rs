@@ -1,10 +1,11 @@
-//! What the user sees while a matrix runs: bars on a terminal, a line per start and end elsewhere.
+//! What the user sees while a matrix runs: bars on a terminal, a line per start and end elsewhere, and for the agent of a host what it shows of
+//! them far away.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
-use qbench_schema::progress::ProgressLine;
+use qbench_schema::progress::{MatrixLine, PROGRESS_JSON, PROGRESS_VARIABLE, ProgressLine};
 
 use crate::plan::PlannedRun;
 
@@ -20,9 +21,20 @@ pub struct Progress {
 }
 
 enum Output {
-    Bars { all: MultiProgress, overall: ProgressBar, run: ProgressBar },
-    Lines(Box<dyn Write + Send>),
+    Bars {
+        all: MultiProgress,
+        overall: ProgressBar,
+        run: ProgressBar,
+    },
+    Lines {
+        writer: Box<dyn Write + Send>,
+        /// When the last [`MatrixLine`] was written; `None` where nobody asked for them.
+        told: Option<Instant>,
+    },
 }
+
+/// How often a [`MatrixLine`] is written at most.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// The run that is being made.
 struct Present {
@@ -32,10 +44,13 @@ struct Present {
 }
 
 impl Progress {
-    /// On standard error: bars when it is a terminal, lines when it is not.
+    /// On standard error: bars when it is a terminal, lines when it is not. Where [`PROGRESS_VARIABLE`] asks for them, a [`MatrixLine`] a second is
+    /// among the lines.
     pub fn on_stderr() -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Progress::lines(Box::new(std::io::stderr()));
+        let is_asked = std::env::var_os(PROGRESS_VARIABLE).is_some_and(|value| value == PROGRESS_JSON);
+        if is_asked || !std::io::stderr().is_terminal() {
+            let told = is_asked.then(Instant::now);
+            return Progress::new(Output::Lines { writer: Box::new(std::io::stderr()), told });
         }
         let all = MultiProgress::new();
         let style = |template: &str| {
@@ -50,7 +65,7 @@ impl Progress {
 
     /// A line per start and end of a run, to any writer. A writer that fails is ignored: progress is not worth a matrix.
     pub fn lines(writer: Box<dyn Write + Send>) -> Self {
-        Progress::new(Output::Lines(writer))
+        Progress::new(Output::Lines { writer, told: None })
     }
 
     fn new(output: Output) -> Self {
@@ -79,7 +94,7 @@ impl Progress {
                 run.set_position(0);
                 run.set_message(name.clone());
             }
-            Output::Lines(writer) => {
+            Output::Lines { writer, .. } => {
                 let _ = writeln!(writer, "{name}: started, about {}", HumanDuration(planned.cell.estimate));
             }
         }
@@ -95,15 +110,18 @@ impl Progress {
 
     /// The present run told how far it is.
     pub(crate) fn advanced(&mut self, line: &ProgressLine) {
-        if let (Output::Bars { run, .. }, Some(present)) = (&self.output, &self.present) {
+        let Some(present) = &self.present else { return };
+        let of = if line.total_s > 0.0 { format!(" of {:.0}", line.total_s) } else { String::new() };
+        let note = line.note.as_deref().map(|note| format!(", {note}")).unwrap_or_default();
+        let text = format!("{}: {} {:.0}{of} s{note}", present.name, line.phase, line.done_s);
+        if let Output::Bars { run, .. } = &self.output {
             // The bar counts milliseconds of the phase; a phase of unknown length shows its seconds only.
             let total_ms = (line.total_s.max(0.0) * 1000.0) as u64;
             run.set_length(total_ms.max(1));
             run.set_position(((line.done_s.max(0.0) * 1000.0) as u64).min(total_ms));
-            let of = if total_ms > 0 { format!(" of {:.0}", line.total_s) } else { String::new() };
-            let note = line.note.as_deref().map(|note| format!(", {note}")).unwrap_or_default();
-            run.set_message(format!("{}: {} {:.0}{of} s{note}", present.name, line.phase, line.done_s));
+            run.set_message(text.clone());
         }
+        self.tell(text);
         self.show_remaining();
     }
 
@@ -123,7 +141,7 @@ impl Progress {
                 overall.inc(1);
                 let _ = all.println(text);
             }
-            Output::Lines(writer) => {
+            Output::Lines { writer, .. } => {
                 let _ = writeln!(writer, "{text}");
             }
         }
@@ -136,7 +154,7 @@ impl Progress {
             Output::Bars { all, .. } => {
                 let _ = all.println(text);
             }
-            Output::Lines(writer) => {
+            Output::Lines { writer, .. } => {
                 let _ = writeln!(writer, "{text}");
             }
         }
@@ -149,14 +167,29 @@ impl Progress {
         }
     }
 
+    /// For whoever asked for them, at most one a second.
+    fn tell(&mut self, present: String) {
+        let left_s = self.left().as_secs_f64();
+        let Output::Lines { writer, told: Some(told) } = &mut self.output else { return };
+        if told.elapsed() < TELL_EVERY {
+            return;
+        }
+        *told = Instant::now();
+        let line = MatrixLine { runs_done: self.begun.saturating_sub(1), runs: self.runs, left_s, present };
+        if let Ok(line) = serde_json::to_string(&line) {
+            let _ = writeln!(writer, "{line}");
+        }
+    }
+
+    /// Time that everything will take from now on.
+    fn left(&self) -> Duration {
+        let present = |present: &Present| present.estimate.saturating_sub(present.began.elapsed());
+        self.ahead + self.present.as_ref().map(present).unwrap_or_default()
+    }
+
     fn show_remaining(&self) {
         if let Output::Bars { overall, .. } = &self.output {
-            let present = self
-                .present
-                .as_ref()
-                .map(|present| present.estimate.saturating_sub(present.began.elapsed()))
-                .unwrap_or_default();
-            overall.set_message(format!("about {} left", HumanDuration(self.ahead + present)));
+            overall.set_message(format!("about {} left", HumanDuration(self.left())));
         }
     }
 }

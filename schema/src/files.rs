@@ -28,6 +28,9 @@ pub const CAPACITY_JSON: &str = "capacity.json";
 /// What a matrix was started with, in its output folder.
 pub const MATRIX_JSON: &str = "matrix.json";
 
+/// Which hosts a matrix runs on, in its output folder.
+pub const HOSTS_JSON: &str = "hosts.json";
+
 /// Last part of a verdict's file name; a file that ends so is a run.
 pub const RESULT_SUFFIX: &str = "_result.json";
 

@@ -11,6 +11,7 @@ pub mod calibration;
 pub mod capacity;
 pub mod comparison;
 pub mod files;
+pub mod hosts;
 pub mod latency;
 pub mod load;
 pub mod manifest;

@@ -23,6 +23,15 @@ pub struct UrlFlag {
     pub help: &'static str,
 }
 
+/// What `orchestration/install.sh` sources to install a product; sent along to a host that has no checkout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InstallPart {
+    /// The folder that it lies in, below `harness/engines/src`: the product's name for `--with`.
+    pub folder: &'static str,
+    /// The script.
+    pub text: &'static str,
+}
+
 /// A product that queues are built on, as the harness deals with it: found, started, watched and ended.
 #[async_trait]
 pub trait Engine: Send + Sync {
@@ -34,6 +43,11 @@ pub trait Engine: Send + Sync {
 
     /// How the address of a server is given; `None` for a product without servers.
     fn url_flag(&self) -> Option<&'static UrlFlag> {
+        None
+    }
+
+    /// How the product is installed; `None` where there is nothing to install.
+    fn install_part(&self) -> Option<InstallPart> {
         None
     }
 

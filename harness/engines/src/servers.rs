@@ -16,6 +16,11 @@ impl GivenServers {
     pub fn of(&self, engine: EngineKind) -> Option<&ServerUrl> {
         self.0.iter().find(|(known, _)| *known == engine).map(|(_, url)| url)
     }
+
+    /// Whether none was given.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl FromIterator<(EngineKind, ServerUrl)> for GivenServers {

@@ -105,22 +105,28 @@ fn read(path: &Path) -> anyhow::Result<Calibration> {
 fn compare(first: &Path, second: &Path, json: bool) -> anyhow::Result<Status> {
     let (a, b) = (read(first)?, read(second)?);
     let apart = machines_apart(std::slice::from_ref(&a), std::slice::from_ref(&b));
-    let alike = apart.iter().all(|figure| figure.alike);
     if json {
         println!("{}", serde_json::to_string_pretty(&apart)?);
     } else {
-        println!("{} over {}", second.display(), first.display());
-        apart.iter().for_each(|figure| println!("{}", line(figure)));
-        println!(
-            "{}",
-            if alike {
-                "The machines are alike."
-            } else {
-                "The machines are not alike: what they have apart is in every ratio of their runs."
-            }
-        );
+        show(&first.display().to_string(), &second.display().to_string(), &apart);
     }
-    Ok(if alike { Status::Done } else { Status::Found })
+    Ok(if are_alike(&apart) { Status::Done } else { Status::Found })
+}
+
+/// Whether two machines are alike in everything.
+pub(super) fn are_alike(apart: &[Apart]) -> bool {
+    apart.iter().all(|figure| figure.alike)
+}
+
+/// What the second of two machines has apart from the first, for people.
+pub(super) fn show(first: &str, second: &str, apart: &[Apart]) {
+    println!("{second} over {first}");
+    apart.iter().for_each(|figure| println!("{}", line(figure)));
+    let word = match are_alike(apart) {
+        true => "The machines are alike.",
+        false => "The machines are not alike: what they have apart is in every ratio of their runs.",
+    };
+    println!("{word}");
 }
 
 fn line(apart: &Apart) -> String {

@@ -16,6 +16,7 @@ use super::Status;
 use super::layers::{SettingsArgs, prepare_out};
 use super::matrix;
 use super::palette::palette;
+use super::selection;
 use super::variation::SettledVariant;
 use crate::run;
 
@@ -144,7 +145,7 @@ impl CapacitySearch {
         }
         let mut candidates = Vec::new();
         let nothing_varies = Pairs::new();
-        for entry in matrix::select_backends(&self.backends)? {
+        for entry in selection::select_backends(&self.backends)? {
             let variant = SettledVariant { identity: None, pairs: &nothing_varies, settings: settings.clone() };
             let mut cell = matrix::cell(entry, &self.scenario, &scenario, &run_plan, &variant)?;
             cell.estimate = cell.estimate.saturating_sub(run_plan.workload.duration);

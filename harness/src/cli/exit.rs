@@ -7,6 +7,7 @@ use qbench_backends::ErrorKind;
 use super::output;
 use qbench_engines::{background, services};
 use qbench_ground::usage::Usage;
+use qbench_orchestration::hosts;
 
 /// How a command ended when it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
             || cause.downcast_ref::<services::Error>().is_some_and(|error| matches!(error, services::Error::Config(_)))
             || cause.downcast_ref::<background::Error>().is_some_and(background::Error::is_config)
             || cause.downcast_ref::<qbench_orchestration::Error>().is_some_and(is_usage_of_a_matrix)
+            || cause.downcast_ref::<hosts::Error>().is_some_and(hosts::Error::is_usage)
     })
 }
 

@@ -237,16 +237,42 @@ impl SettingsArgs {
         arguments
     }
 
+    /// The flags of a whole matrix elsewhere, options of backends included. Addresses of servers are not among them.
+    pub fn to_matrix_arguments(&self) -> Vec<String> {
+        let mut args = self.clone();
+        args.servers.urls = UrlArgs::default();
+        let options = self.set.iter().filter(|pair| pair.split_once('=').is_some_and(|(key, _)| is_option(key)));
+        let options = options.flat_map(|pair| ["--set".to_owned(), pair.clone()]);
+        args.to_arguments().into_iter().chain(options).collect()
+    }
+
+    /// The settings file that is read: the one that was named, or the one that stands here.
+    pub fn settings_file(&self) -> Option<&Path> {
+        match &self.config {
+            Some(path) => Some(path.as_path()),
+            None => Some(Path::new(SETTINGS_FILE)).filter(|path| path.exists()),
+        }
+    }
+
     fn read_file(&self) -> anyhow::Result<Option<Layer>> {
-        let path = match &self.config {
-            Some(path) => path.as_path(),
-            None if Path::new(SETTINGS_FILE).exists() => Path::new(SETTINGS_FILE),
-            None => return Ok(None),
-        };
+        let Some(path) = self.settings_file() else { return Ok(None) };
         let text = std::fs::read_to_string(path)
             .map_err(|error| Usage(format!("cannot read the settings file {}: {error}", path.display())))?;
         Ok(Some(Overrides::from_toml(&text, &path.display().to_string(), &other_names())?))
     }
+}
+
+/// Settings in the environment that a matrix elsewhere is given, too: what is not of this machine alone, and no address of a server.
+pub fn settings_in_environment() -> BTreeMap<String, String> {
+    const PREFIX: &str = "QBENCH_";
+    let of_this_machine: Vec<String> = (ONLY_VARIABLES.iter().copied())
+        .chain(server_engines().map(|(_, flag)| flag.name))
+        .chain(["out"])
+        .map(|name| format!("{PREFIX}{}", name.replace('-', "_").to_uppercase()))
+        .collect();
+    let variables =
+        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    variables.filter(|(key, _)| key.starts_with(PREFIX) && !of_this_machine.contains(key)).collect()
 }
 
 /// The setting that is no one backend's option and yet the server's.

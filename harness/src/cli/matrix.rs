@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use qbench_backends::external;
-use qbench_backends::registry::backends;
-use qbench_backends::{EngineKind, Entry};
-use qbench_engines::engine::{Engine, UrlFlag};
+use qbench_backends::Entry;
 use qbench_orchestration::{Action, Cell, MatrixOutcome, MatrixPlan, Progress, RunCommand, execute, survey};
 use qbench_scenarios::Scenario;
+use qbench_schema::progress::PROGRESS_VARIABLE;
 use qbench_schema::result::RunIdentity;
 
 use super::Status;
-use super::layers::{Settings, SettingsArgs, find_backend, option_keys, prepare_out};
-use super::url_args::server_engines;
+use super::layers::{Settings, SettingsArgs, option_keys, prepare_out};
+use super::matrix_on_hosts::{OnHosts, OnHostsArgs};
+use super::selection::{ALL, backends_help, select_backends};
 use super::variation::{SettledVariant, Variation, VariationArgs};
 use crate::run::{self, RunRequest};
 use qbench_ground::usage::Usage;
@@ -26,9 +25,6 @@ const SETUP_ESTIMATE: Duration = Duration::from_secs(5);
 
 /// Time for filling pgbench's tables; likewise.
 const BACKGROUND_ESTIMATE: Duration = Duration::from_secs(8);
-
-/// Name of all backends on servers that belong to every installation.
-const ALL: &str = "all";
 
 /// What is run where neither a flag nor a plan says.
 const DEFAULT_BACKENDS: [&str; 1] = [ALL];
@@ -59,6 +55,8 @@ pub struct MatrixArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
+    on_hosts: OnHostsArgs,
+    #[command(flatten)]
     settings: SettingsArgs,
 }
 
@@ -84,17 +82,6 @@ pub struct CellArgs {
     pub scenarios: Option<Vec<String>>,
 }
 
-fn backends_help() -> String {
-    let names: Vec<&str> = server_engines().map(|(_, flag)| flag.short).collect();
-    let standard: Vec<&str> =
-        server_engines().filter(|(engine, _)| engine.is_standard()).map(|(_, flag)| flag.short).collect();
-    format!(
-        "{}, {ALL} ({}), or backends by id, separated by commas (default: those of the plan, else {ALL})",
-        names.join(", "),
-        standard.join(" and ")
-    )
-}
-
 pub fn main(args: MatrixArgs, revision: &str) -> anyhow::Result<Status> {
     let settings = args.settings.read()?;
     let out = args.out.or(settings.out.clone()).ok_or_else(|| {
@@ -102,6 +89,23 @@ pub fn main(args: MatrixArgs, revision: &str) -> anyhow::Result<Status> {
     })?;
     let variation = args.variation.read(&args.settings)?;
     let matrix = Matrix::new(&args.cells, &variation, &args.settings, settings, args.repeat, &out, revision)?;
+    if args.on_hosts.is_asked() && !args.dry_run {
+        let backends = selected(&args.cells, &variation)?;
+        let (arguments, may_be_files) =
+            on_host_arguments(&args.cells, &args.variation, args.repeat, args.machine, &variation);
+        let on_hosts = OnHosts {
+            args: &args.on_hosts,
+            settings: &args.settings,
+            backends,
+            arguments,
+            may_be_files,
+            out: &out,
+            resume: args.resume,
+            revision,
+        };
+        return on_hosts.run();
+    }
+    args.on_hosts.refuse_without_hosts()?;
     if args.dry_run {
         let survey = survey(&matrix.plan, args.resume, &matrix.configuration)?;
         print!("{}", matrix.plan.render(&survey));
@@ -112,10 +116,43 @@ pub fn main(args: MatrixArgs, revision: &str) -> anyhow::Result<Status> {
     println!("{outcome}");
     if outcome.interrupted {
         eprintln!("Interrupted; the same command with --resume goes on from here.");
-    } else {
+    } else if std::env::var_os(PROGRESS_VARIABLE).is_none() {
+        // Another program goes on with them where one listens.
         eprintln!("The files are in {0}; next: qbench analyze {0} --output {0}/analysis", out.display());
     }
     Ok(status(&outcome))
+}
+
+/// The backends that are asked for, by flags or by a plan.
+fn selected(cells: &CellArgs, variation: &Variation) -> anyhow::Result<Vec<&'static Entry>> {
+    Ok(select_backends(&given_or(&cells.backends, variation.backends(), &DEFAULT_BACKENDS))?)
+}
+
+/// What is given, else what a plan says, else the default.
+fn given_or(given: &Option<Vec<String>>, planned: Option<Vec<String>>, default: &[&str]) -> Vec<String> {
+    given.clone().or(planned).unwrap_or_else(|| default.iter().map(|name| (*name).to_owned()).collect())
+}
+
+/// Arguments of the same matrix on a host, but for backends and settings, and the names among them that may be files.
+fn on_host_arguments(
+    cells: &CellArgs,
+    variation_args: &VariationArgs,
+    repeat: NonZeroU32,
+    machine: MachineArgs,
+    variation: &Variation,
+) -> (Vec<String>, Vec<String>) {
+    let mut arguments = variation_args.to_arguments();
+    let mut may_be_files: Vec<String> =
+        variation_args.plan().into_iter().chain(variation.scenarios().into_iter().flatten()).collect();
+    if let Some(scenarios) = &cells.scenarios {
+        arguments.extend(["--scenarios".to_owned(), scenarios.join(",")]);
+        may_be_files.extend(scenarios.iter().cloned());
+    }
+    arguments.extend(["--repeat".to_owned(), repeat.to_string(), "--retries".to_owned(), machine.retries.to_string()]);
+    if machine.calibrate {
+        arguments.push("--calibrate".to_owned());
+    }
+    (arguments, may_be_files)
 }
 
 /// Exit status of a matrix.
@@ -147,11 +184,8 @@ impl Matrix {
         out: &Path,
         revision: &str,
     ) -> anyhow::Result<Self> {
-        let of = |given: &Option<Vec<String>>, planned: Option<Vec<String>>, default: &[&str]| {
-            given.clone().or(planned).unwrap_or_else(|| default.iter().map(|name| (*name).to_owned()).collect())
-        };
-        let entries = select_backends(&of(&cells.backends, variation.backends(), &DEFAULT_BACKENDS))?;
-        let names = of(&cells.scenarios, variation.scenarios(), &DEFAULT_SCENARIOS);
+        let entries = selected(cells, variation)?;
+        let names = given_or(&cells.scenarios, variation.scenarios(), &DEFAULT_SCENARIOS);
         let scenarios =
             names.iter().map(|name| Ok((name, Scenario::load(name)?))).collect::<anyhow::Result<Vec<_>>>()?;
         refuse_unknown_options(variation, &entries)?;
@@ -218,31 +252,6 @@ impl Matrix {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(runtime.block_on(execute(&self.plan, &survey, &command, &mut Progress::on_stderr()))?)
     }
-}
-
-pub(super) fn select_backends(names: &[String]) -> Result<Vec<&'static Entry>, Usage> {
-    // A product by its short name, or all that belong to every installation.
-    let engines = |name: &str| {
-        let means = |engine: &dyn Engine, flag: &UrlFlag| flag.short == name || (name == ALL && engine.is_standard());
-        server_engines().filter(|(engine, flag)| means(*engine, flag)).map(|(engine, _)| engine.kind()).collect()
-    };
-    let mut selected: Vec<&'static Entry> = Vec::new();
-    for name in names {
-        let named: Vec<EngineKind> = engines(name);
-        let group: Vec<&'static Entry> = if named.is_empty() {
-            let entry = find_backend(name)?;
-            external::require_findable(name, entry).map_err(|error| Usage(error.to_string()))?;
-            vec![entry]
-        } else {
-            backends().filter(|entry| named.contains(&entry.engine)).collect()
-        };
-        for entry in group {
-            if !selected.iter().any(|known| known.id == entry.id) {
-                selected.push(entry);
-            }
-        }
-    }
-    Ok(selected)
 }
 
 /// An option that is varied must be one of every backend: the runs of the others would be the same one over and over.

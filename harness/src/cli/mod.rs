@@ -12,16 +12,20 @@ mod exit;
 mod export;
 mod graph;
 mod hiccup_meter;
+mod host_agent;
+mod hosts;
 mod layers;
 mod list;
 mod logging;
 mod matrix;
+mod matrix_on_hosts;
 mod palette;
 mod progress;
 mod quick;
 mod report;
 mod run;
 mod secrets;
+mod selection;
 mod services;
 mod signals;
 mod study;
@@ -37,6 +41,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::run::METER_COMMAND;
 use exit::Status;
+use qbench_orchestration::hosts::agent::AGENT_COMMAND;
 
 /// Measures job queues under one identical open-loop load and audits every job.
 ///
@@ -73,6 +78,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Calibrate(calibrate::CalibrateArgs),
     Services(services::ServicesArgs),
+    Hosts(hosts::HostsArgs),
+    #[command(name = AGENT_COMMAND, hide = true)]
+    HostAgent(host_agent::HostAgentArgs),
     /// Measure how late this machine wakes up somebody who sleeps; a run starts it
     #[command(name = METER_COMMAND, hide = true)]
     HiccupMeter,
@@ -103,6 +111,8 @@ pub fn main(revision: &str) -> ExitCode {
         Command::Doctor(args) => doctor::main(args),
         Command::Calibrate(args) => calibrate::main(args),
         Command::Services(args) => services::main(args),
+        Command::Hosts(args) => hosts::main(args, revision),
+        Command::HostAgent(args) => host_agent::main(args, revision),
         Command::HiccupMeter => hiccup_meter::main(),
     };
     exit::code(result)

@@ -11,6 +11,7 @@ use super::Status;
 use super::layers::{SettingsArgs, prepare_out};
 use super::matrix::{self, CellArgs, MachineArgs, Matrix};
 use super::palette::palette;
+use super::selection;
 use super::variation::VariationArgs;
 use qbench_engines::background;
 use qbench_engines::postgres::PostgresPrograms;
@@ -99,7 +100,7 @@ pub fn main(args: QuickArgs, revision: &str) -> anyhow::Result<Status> {
 
 /// Whether a backend has its jobs in a PostgreSQL, so that nothing works without one.
 fn needs_postgres(backends: &[String]) -> anyhow::Result<bool> {
-    Ok(matrix::select_backends(backends)?.iter().any(|entry| entry.engine == background::ENGINE.kind()))
+    Ok(selection::select_backends(backends)?.iter().any(|entry| entry.engine == background::ENGINE.kind()))
 }
 
 /// Leaves out the scenarios whose background load has no PostgreSQL to run on here, and says so: queues that need nothing

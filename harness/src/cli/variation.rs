@@ -27,6 +27,18 @@ pub struct Variation {
 }
 
 impl VariationArgs {
+    /// The plan that was named.
+    pub fn plan(&self) -> Option<String> {
+        self.plan.clone()
+    }
+
+    /// The same flags for a matrix elsewhere.
+    pub fn to_arguments(&self) -> Vec<String> {
+        let vary = self.vary.iter().flat_map(|axis| ["--vary".to_owned(), axis.clone()]);
+        let plan = self.plan.iter().flat_map(|plan| ["--plan".to_owned(), plan.clone()]);
+        vary.chain(plan).collect()
+    }
+
     /// Reads the flags and the plan file.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use qbench_backends::{EngineKind, ServerUrl};
 use qbench_schema::result::Durability;
 
-use crate::engine::{Engine, UrlFlag};
+use crate::engine::{Engine, InstallPart, UrlFlag};
 use crate::monitor::server::{Sampler, SamplerContext, WindowReader};
 use crate::services::lock::Taken;
 use crate::services::{Result, Server, StartOptions};
@@ -36,6 +36,10 @@ impl Engine for NatsEngine {
 
     fn url_flag(&self) -> Option<&'static UrlFlag> {
         Some(&flag::URL_FLAG)
+    }
+
+    fn install_part(&self) -> Option<InstallPart> {
+        Some(InstallPart { folder: "nats", text: include_str!("install.sh") })
     }
 
     /// It is a third server, for who wants it.

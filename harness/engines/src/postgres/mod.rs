@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use qbench_backends::{EngineKind, ServerUrl};
 use qbench_schema::result::Durability;
 
-use crate::engine::{Engine, UrlFlag};
+use crate::engine::{Engine, InstallPart, UrlFlag};
 use crate::monitor::server::{Sampler, SamplerContext, WindowReader};
 use crate::services::given::said;
 use crate::services::lock::Taken;
@@ -38,6 +38,10 @@ impl Engine for PostgresEngine {
 
     fn url_flag(&self) -> Option<&'static UrlFlag> {
         Some(&flag::URL_FLAG)
+    }
+
+    fn install_part(&self) -> Option<InstallPart> {
+        Some(InstallPart { folder: "postgres", text: include_str!("install.sh") })
     }
 
     fn default_durability(&self) -> Durability {
