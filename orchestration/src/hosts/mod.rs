@@ -1,6 +1,6 @@
 //! A matrix on several hosts, over ssh.
 //!
-//! Reading order: [`file`] (`hosts.toml`: which hosts there are), [`connection`] (a command on one of them), [`probe`] (what a host is and what it
+//! Reading order: [`mod@file`] (`hosts.toml`: which hosts there are), [`connection`] (a command on one of them), [`probe`] (what a host is and what it
 //! lacks), [`prepare`] (this very program there, and what it needs), [`agent`] (what this program does over there, where it is called with
 //! `host-agent`), [`parts`] (which host makes which part of a matrix), [`remote`] (one host's part from start to end, however often the connection
 //! breaks), [`collect`] (the files come here), [`board`] (what the user sees meanwhile). [`namespaces`] makes hosts of network namespaces, for trying

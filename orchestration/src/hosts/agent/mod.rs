@@ -1,7 +1,7 @@
 //! What this program does on a host, where it is called as `qbench host-agent`.
 //!
-//! [`start`] makes a matrix go on there detached from everything: a supervisor in a session of its own holds a lock on a pid file for as long as it
-//! lives, runs `qbench matrix`, keeps what it says in a log, and writes down how it ended. [`follow`] tells from afar what is in that log and
+//! [`start()`] makes a matrix go on there detached from everything: a supervisor in a session of its own holds a lock on a pid file for as long as it
+//! lives, runs `qbench matrix`, keeps what it says in a log, and writes down how it ended. [`follow()`] tells from afar what is in that log and
 //! whether the supervisor lives. So a connection that breaks costs nothing: the next one asks again from where it was.
 //! [`transfer`] hands files over. Both sides are the same program, which [`Hello`] makes sure of.
 
