@@ -16,6 +16,7 @@ mod layers;
 mod list;
 mod logging;
 mod matrix;
+mod merge;
 mod palette;
 mod progress;
 mod quick;
@@ -67,6 +68,7 @@ enum Command {
     Graph(graph::GraphArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
+    Merge(merge::MergeArgs),
     Study(study::StudyArgs),
     Verify(verify::VerifyArgs),
     List(list::ListArgs),
@@ -97,6 +99,7 @@ pub fn main(revision: &str) -> ExitCode {
         Command::Graph(args) => graph::main(args),
         Command::Report(args) => report::main(args),
         Command::Export(args) => export::main(args),
+        Command::Merge(args) => merge::main(args),
         Command::Study(args) => study::main(args, revision),
         Command::Verify(args) => verify::main(args),
         Command::List(args) => list::main(args),
