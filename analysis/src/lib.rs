@@ -15,7 +15,7 @@ pub mod error;
 mod export;
 mod frame;
 mod headline;
-mod latency_log;
+pub mod latency_log;
 pub mod load;
 mod machines;
 pub mod metrics;

@@ -78,8 +78,45 @@ pub fn load(inputs: &[PathBuf]) -> Result<Loaded> {
 /// # Errors
 /// Those of [`load`].
 pub fn load_verdicts(inputs: &[PathBuf]) -> Result<Loaded> {
-    let mut loaded = Loaded::default();
+    let mut loaded = find(inputs)?;
     let mut run_ids = HashSet::new();
+    let Loaded { runs, problems, .. } = &mut loaded;
+    runs.retain(|run| {
+        let identity = &run.result.identity;
+        let message = match &identity.shard {
+            Some(shard) => format!(
+                "is shard {} of a run, and no run by itself; put the shards together: qbench merge",
+                shard.which()
+            ),
+            // Two hosts may have made a run of one name in one second.
+            None if !run_ids.insert((identity.run_id.clone(), identity.host_id.clone())) => {
+                format!("is a second copy of run {} and is left out", identity.run_id)
+            }
+            None => return true,
+        };
+        problems.push(Problem::new(run.files.result(), message));
+        false
+    });
+    if loaded.runs.is_empty() {
+        let hint = inputs.iter().flat_map(|input| result_dirs_below(input)).collect();
+        return Err(Error::NothingToAnalyze { looked_in: inputs.to_vec(), problems: loaded.problems, hint });
+    }
+    Ok(loaded)
+}
+
+/// The shards in `inputs`, in the order of the folders, copies included, for whoever puts them together. Runs of one generator are left out.
+///
+/// # Errors
+/// [`Error::Input`] when a folder cannot be read.
+pub fn load_shards(inputs: &[PathBuf]) -> Result<Loaded> {
+    let mut loaded = find(inputs)?;
+    loaded.runs.retain(|run| run.result.identity.shard.is_some());
+    Ok(loaded)
+}
+
+/// Every verdict that can be read. A folder that is given twice counts once.
+fn find(inputs: &[PathBuf]) -> Result<Loaded> {
+    let mut loaded = Loaded::default();
     let mut visited = HashSet::new();
     let mut calibrated: BTreeMap<PathBuf, OfBlock> = BTreeMap::new();
     for input in inputs {
@@ -102,21 +139,11 @@ pub fn load_verdicts(inputs: &[PathBuf]) -> Result<Loaded> {
                     continue;
                 }
             };
-            // Two hosts may have made a run of one name in one second.
-            if !run_ids.insert((result.identity.run_id.clone(), result.identity.host_id.clone())) {
-                let message = format!("is a second copy of run {} and is left out", result.identity.run_id);
-                loaded.problems.push(Problem::new(path, message));
-                continue;
-            }
             let Some(files) = RunFiles::of_result(&path) else { continue };
             loaded.runs.push(Run { files, result, metrics: None });
         }
     }
     loaded.problems.extend(not_surrounded(&loaded.runs, &calibrated));
-    if loaded.runs.is_empty() {
-        let hint = inputs.iter().flat_map(|input| result_dirs_below(input)).collect();
-        return Err(Error::NothingToAnalyze { looked_in: inputs.to_vec(), problems: loaded.problems, hint });
-    }
     Ok(loaded)
 }
 

@@ -80,7 +80,7 @@ fn read_from(reader: impl BufRead) -> Result<Metrics, MetricsError> {
 ///
 /// # Errors
 /// When the system cannot.
-pub(crate) fn open(path: &Path) -> io::Result<BufReader<File>> {
+pub fn open(path: &Path) -> io::Result<BufReader<File>> {
     Ok(BufReader::with_capacity(BUFFER_BYTES, File::open(path)?))
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn open(path: &Path) -> io::Result<BufReader<File>> {
 /// # Errors
 /// That of the system, of `take`, and [`MetricsError::Damaged`] for a line within the file that is not a job record. It is an error of
 /// any kind that a [`MetricsError`] can become.
-pub(crate) fn for_each<E: From<MetricsError>>(
+pub fn for_each<E: From<MetricsError>>(
     mut reader: impl BufRead,
     mut take: impl FnMut(u64, JobRecord) -> Result<(), E>,
 ) -> Result<bool, E> {

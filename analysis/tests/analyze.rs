@@ -19,6 +19,7 @@ use common::{QUICK, Run, SCENARIOS, exact_quantile_ms, sorted_us, write_matrix};
 use qbench_analysis::{Analysis, Asked, Error, analyze};
 use qbench_schema::record::Stage;
 use qbench_schema::result::{Durability, RunStatus};
+use qbench_schema::shard::ShardIdentity;
 use qbench_schema::summary::{DistributionRow, OrMixed, RunRow, SummaryRow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -408,4 +409,22 @@ fn a_latency_log_that_was_cut_off_is_told_and_the_job_records_are_read() {
     assert!(analysis.problems[0].to_string().contains("the job records are read instead"));
     let exact = exact_quantile_ms(&sorted_us(&run.records(), Stage::EndToEnd), 0.99);
     assert!((cell(&analysis, "skip_locked", "warm").latency_p99_ms / exact - 1.0).abs() < 0.01);
+}
+
+#[test]
+fn a_shard_is_no_run_by_itself_and_one_that_was_merged_is() {
+    let shard = ShardIdentity { number: 2, of: 4, ..ShardIdentity::default() };
+    let of_a_shard = |run: Run| run.with(|result| result.identity.shard = Some(shard.clone()));
+    let folder = Folder::new();
+    of_a_shard(Run::new("skip_locked", "warm")).write(&folder.results());
+    let nothing = analyze(&[folder.results()], &folder.output(), &Asked::default(), &common::palette()).unwrap_err();
+    let said = nothing.to_string();
+    assert!(said.contains("is shard 2/4 of a run") && said.contains("qbench merge"), "{said}");
+
+    Run::new("valkey_streams", "warm").write(&folder.results());
+    let analysis = folder.analyze();
+    assert_eq!((analysis.runs.len(), analysis.problems.len()), (1, 1), "{:?}", analysis.problems);
+    assert_eq!(analysis.runs[0].backend, "valkey_streams");
+    let shards = qbench_analysis::load::load_shards(&[folder.results()]).unwrap();
+    assert_eq!(shards.runs.len(), 1);
 }

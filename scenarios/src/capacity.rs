@@ -1,5 +1,6 @@
 //! What the workers can carry, and what to expect of a load (METHODOLOGY L5, Little's law).
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use qbench_schema::result::Regime;
@@ -14,7 +15,9 @@ pub const OVERLOAD_UTILISATION: f64 = 0.9;
 /// Capacity of the workers against the load asked of them. The queue's own capacity is what the run is to find out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Capacity {
-    /// `workers x concurrency / work`; `None` where the work takes no time.
+    /// Generators that share the load out between them, each with as many workers.
+    pub generators: NonZeroU32,
+    /// `generators x workers x concurrency / work`; `None` where the work takes no time.
     pub capacity_jobs_s: Option<f64>,
     /// Measured rate over capacity.
     pub utilisation: Option<f64>,
@@ -36,9 +39,10 @@ fn is_below_overload(utilisation: f64) -> bool {
 }
 
 impl Capacity {
-    /// The arithmetic of `workload`.
-    pub fn of(workload: &Workload) -> Self {
-        let capacity_jobs_s = (!workload.work.is_zero()).then(|| workload.slots() as f64 / workload.work.as_secs_f64());
+    /// The arithmetic of `workload` where so many generators share it.
+    pub fn of(workload: &Workload, generators: NonZeroU32) -> Self {
+        let slots = workload.slots() as f64 * f64::from(generators.get());
+        let capacity_jobs_s = (!workload.work.is_zero()).then(|| slots / workload.work.as_secs_f64());
         let over = |rate: JobsPerSecond| capacity_jobs_s.map(|capacity| rate.get() / capacity);
         // Flat out, the offered load is what the queue takes: the run is to find it out.
         let utilisation = if workload.saturate { None } else { over(workload.rate) };
@@ -64,7 +68,7 @@ impl Capacity {
             }
         };
         let wall = workload.warmup + workload.duration + drain.min(workload.drain_deadline);
-        Capacity { capacity_jobs_s, utilisation, warmup_utilisation, regime, backlog_end_jobs, drain, wall }
+        Capacity { generators, capacity_jobs_s, utilisation, warmup_utilisation, regime, backlog_end_jobs, drain, wall }
     }
 
     /// Refuses an overload that nobody asked for.
@@ -151,6 +155,10 @@ impl Capacity {
         let workers = match workload.workers.get() {
             1 => "1 worker".to_owned(),
             workers => format!("{} workers", grouped(f64::from(workers))),
+        };
+        let workers = match self.generators.get() {
+            1 => workers,
+            generators => format!("{generators} shards x {workers}"),
         };
         match self.capacity_jobs_s {
             Some(capacity) => format!(

@@ -33,7 +33,7 @@ pub use nearest::{did_you_mean, nearest};
 pub use overrides::{Layer, Origin, Overrides};
 pub use profile::Profile;
 pub use scenario::{Pgbench, Scenario, ServerState, Warmup};
-pub use settings::{RunPlan, resolve};
+pub use settings::{RunPlan, resolve, resolve_shared};
 pub use source::Source;
 pub use study::{CapacityPart, Study};
 pub use sweep::Sweep;

@@ -1,6 +1,7 @@
 //! The layers of settings laid over each other: flag > environment > file > plan > scenario > profile > default.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use qbench_schema::manifest::ConfiguredValue;
@@ -40,6 +41,19 @@ pub struct RunPlan {
 /// [`crate::Error::Together`] when values exclude each other, [`crate::Error::Overload`] when the load exceeds what the
 /// workers can carry and `allow-overload` is not set.
 pub fn resolve(profile: &Profile, scenario: &Scenario, layers: &[Overrides]) -> Result<RunPlan> {
+    resolve_shared(profile, scenario, layers, NonZeroU32::MIN)
+}
+
+/// The same where so many generators share the load: rate and schedule are those of all of them, workers and producers those of each.
+///
+/// # Errors
+/// Those of [`resolve`].
+pub fn resolve_shared(
+    profile: &Profile,
+    scenario: &Scenario,
+    layers: &[Overrides],
+    generators: NonZeroU32,
+) -> Result<RunPlan> {
     let mut workload = Workload::default();
     let mut sources: BTreeMap<&'static str, Source> = BTreeMap::new();
 
@@ -56,7 +70,7 @@ pub fn resolve(profile: &Profile, scenario: &Scenario, layers: &[Overrides]) -> 
 
     workload.check()?;
     check_activity(scenario, &workload)?;
-    let capacity = Capacity::of(&workload);
+    let capacity = Capacity::of(&workload, generators);
     capacity.check(&workload)?;
     let configuration = KEYS
         .iter()

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::shard::ShardNumber;
+
 /// A row per run, in the output folder of an analysis, as are the four below.
 pub const RUNS_CSV: &str = "runs.csv";
 /// A row per backend x scenario.
@@ -50,6 +52,13 @@ impl RunFiles {
         RunFiles { dir: dir.to_path_buf(), run: format!("{}_{scenario}", backend.replace(':', "-")) }
     }
 
+    /// The files of one shard of the run, which may stand in one folder with those of the others.
+    #[must_use]
+    pub fn of_shard(mut self, shard: ShardNumber) -> Self {
+        self.run.push_str(&format!("_shard-{}-of-{}", shard.number, shard.of));
+        self
+    }
+
     /// The set that a verdict's path belongs to, or `None` when the path does not name a verdict.
     pub fn of_result(path: &Path) -> Option<Self> {
         let run = path.file_name()?.to_str()?.strip_suffix(RESULT_SUFFIX)?;
@@ -69,6 +78,16 @@ impl RunFiles {
     /// A line per completed delivery of the measured phase.
     pub fn metrics(&self) -> PathBuf {
         self.with("_metrics.jsonl")
+    }
+
+    /// A line per job of a shard.
+    pub fn account(&self) -> PathBuf {
+        self.with("_account.jsonl")
+    }
+
+    /// A line per delivery of another shard's job, in the set of a shard.
+    pub fn foreign(&self) -> PathBuf {
+        self.with("_foreign.jsonl")
     }
 
     /// A row a second of the host and the roles.
@@ -92,6 +111,15 @@ impl RunFiles {
         })
     }
 
+    /// The statistics of servers that are there, each with what it is called in the set `other`.
+    pub fn server_stats_as(&self, other: &RunFiles) -> Vec<(PathBuf, PathBuf)> {
+        let renamed = |path: PathBuf| {
+            let name = path.file_name()?.to_str()?.strip_prefix(&self.run)?.to_owned();
+            Some((path, other.with(&name)))
+        };
+        self.all_server_stats().filter_map(renamed).collect()
+    }
+
     /// Histograms of every stage, an interval a second.
     pub fn latency_log(&self) -> PathBuf {
         self.with("_latency.hlog")
@@ -110,7 +138,8 @@ impl RunFiles {
     /// Every file that the set can have; statistics of servers only where they are there.
     pub fn all(&self) -> Vec<PathBuf> {
         let fixed = [self.metrics(), self.latency_log(), self.system(), self.result(), self.manifest()];
-        fixed.into_iter().chain(self.all_server_stats()).collect()
+        let of_a_shard = [self.account(), self.foreign()].into_iter().filter(|path| path.exists());
+        fixed.into_iter().chain(of_a_shard).chain(self.all_server_stats()).collect()
     }
 
     fn with(&self, suffix: &str) -> PathBuf {

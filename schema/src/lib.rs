@@ -20,6 +20,7 @@ pub mod progress;
 pub mod record;
 pub mod result;
 pub mod server_stats;
+pub mod shard;
 pub mod sql;
 pub mod study;
 pub mod summary;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::shard::ShardIdentity;
+
 /// What ran, with what, on what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -29,6 +31,12 @@ pub struct Manifest {
     /// Hash of the study that the run belongs to, written down before it; absent outside of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub study: Option<String>,
+    /// Which shard of a run it is; absent in a run of one generator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardIdentity>,
+    /// Ids of the shards that a merged run was made of; all else is what the first of them says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged_from: Vec<String>,
     /// Delivery contract, wake-ups and limits that the backend declared.
     pub capabilities: BTreeMap<String, String>,
     /// Servers, as they describe themselves.

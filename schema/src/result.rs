@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use figures::*;
 pub use words::*;
 
+use crate::shard::{MergedRun, ShardFigures, ShardIdentity};
 use crate::variant::RunVariant;
 
 /// The verdict of one run; also what `qbench run --json` prints.
@@ -129,6 +130,12 @@ pub struct RunResult {
     /// Whose p99.9 and maximum of `end_to_end` are, where a pause makes them somebody else's than the queue's.
     #[serde(default)]
     pub tail_spoiled: Option<SpoiledTail>,
+    /// In the verdict of a shard: what merging needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard_figures: Option<ShardFigures>,
+    /// In the verdict of a merged run: what it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<MergedRun>,
 }
 
 /// What a run is: known before anything of it is measured, but for what the live server corrects.
@@ -203,6 +210,9 @@ pub struct RunIdentity {
     /// Which variant of its matrix the run is; absent outside a matrix that varies settings.
     #[serde(default)]
     pub variant: Option<RunVariant>,
+    /// Which shard of a run it is; absent in a run of one generator, and in one that was merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardIdentity>,
     /// Block (repeat) of the matrix, counted from 1.
     #[serde(default)]
     pub block: u32,

@@ -116,6 +116,7 @@ impl Run {
                     configuration_hash: "1f2e3d4c".to_owned(),
                     configuration: "rate=500 workers=20".to_owned(),
                     variant: None,
+                    shard: None,
                     block: 1,
                     started_at: "2026-01-02T03:04:05Z".to_owned(),
                     measured_s: 10.0,

@@ -20,21 +20,8 @@ pub fn judge(
     end: End,
     capabilities: &Capabilities,
 ) -> Audit {
-    let corrupted = incidents.corrupted.load(Ordering::Relaxed);
-    let overclaimed = incidents.overclaimed.load(Ordering::Relaxed);
-    let mut violations = Vec::new();
-    let mut violation = |count: u64, what: &str| {
-        if count > 0 {
-            violations.push(format!("{count} {what}"));
-        }
-    };
-    violation(totals.unexpected, "deliveries of jobs that were never attempted");
-    violation(totals.duplicated, "jobs settled more than once, without any crash");
-    violation(corrupted, "deliveries with a payload other than the one enqueued");
-    violation(overclaimed, "claims that returned more jobs than their limit");
-    if capabilities.delivery == Delivery::AtMostOnce {
-        violation(totals.redelivered, "redeliveries, though the backend declares at-most-once");
-    }
+    let mut violations = certain_violations(totals, incidents, capabilities.delivery);
+    let mut violation = |count: u64, what: &str| violations.extend(counted(count, what));
     let mut doubts = Vec::new();
     let mut reconciliation = Vec::new();
     let mut lost = totals.lost;
@@ -83,6 +70,47 @@ pub fn judge(
             }
         }
     }
+    Audit { lost, ..conclude(totals, incidents, violations, reconciliation, doubts) }
+}
+
+/// What one of several generators that work on one queue can say by itself: what is wrong whatever the others did. Whether its jobs were settled, only
+/// all of them together can say, so the best verdict is `inconclusive`.
+pub fn judge_share(totals: &Totals, incidents: &Incidents, delivery: Delivery) -> Audit {
+    let violations = certain_violations(totals, incidents, delivery);
+    let elsewhere = format!(
+        "a shard on a queue of all shards: {} of its confirmed jobs were not settled here, and `qbench merge` looks for them with the others",
+        totals.lost + totals.unknown_acks
+    );
+    conclude(totals, incidents, violations, Vec::new(), vec![elsewhere])
+}
+
+/// What cannot become right by waiting, and what nobody else can put right.
+fn certain_violations(totals: &Totals, incidents: &Incidents, delivery: Delivery) -> Vec<String> {
+    let redelivered = if delivery == Delivery::AtMostOnce { totals.redelivered } else { 0 };
+    [
+        (totals.unexpected, "deliveries of jobs that were never attempted"),
+        (totals.duplicated, "jobs settled more than once, without any crash"),
+        (incidents.corrupted.load(Ordering::Relaxed), "deliveries with a payload other than the one enqueued"),
+        (incidents.overclaimed.load(Ordering::Relaxed), "claims that returned more jobs than their limit"),
+        (redelivered, "redeliveries, though the backend declares at-most-once"),
+    ]
+    .into_iter()
+    .filter_map(|(count, what)| counted(count, what))
+    .collect()
+}
+
+fn counted(count: u64, what: &str) -> Option<String> {
+    (count > 0).then(|| format!("{count} {what}"))
+}
+
+/// The verdict that follows, with the counts; nothing is called lost.
+fn conclude(
+    totals: &Totals,
+    incidents: &Incidents,
+    violations: Vec<String>,
+    reconciliation: Vec<String>,
+    doubts: Vec<String>,
+) -> Audit {
     let verdict = if !violations.is_empty() || !reconciliation.is_empty() {
         Verdict::Violated
     } else if !doubts.is_empty() {
@@ -92,13 +120,13 @@ pub fn judge(
     };
     Audit {
         verdict,
-        lost,
+        lost: 0,
         duplicated: totals.duplicated,
         unexpected: totals.unexpected,
         redelivered: totals.redelivered,
         unknown_outcome: totals.unknown,
-        corrupted,
-        overclaimed,
+        corrupted: incidents.corrupted.load(Ordering::Relaxed),
+        overclaimed: incidents.overclaimed.load(Ordering::Relaxed),
         stale_acks: incidents.stale_acks.load(Ordering::Relaxed),
         unknown_acks: totals.unknown_acks,
         refused: totals.refused,
@@ -299,6 +327,17 @@ mod tests {
             verdict(Totals { duplicated: 2, ..clean() }, clean_census(), End::Drained).verdict,
             Verdict::Violated
         );
+    }
+
+    #[test]
+    fn a_share_of_a_queue_is_never_ok_by_itself_and_calls_nothing_lost_that_another_may_have() {
+        let share = |totals| judge_share(&totals, &Incidents::default(), Delivery::AtLeastOnce);
+        let audit = share(Totals { completed: 25, lost: 75, ..clean() });
+        assert_eq!((audit.verdict, audit.lost), (Verdict::Inconclusive, 0));
+        assert!(audit.reasons[0].contains("75 of its confirmed jobs"), "{:?}", audit.reasons);
+        for damaged in [Totals { unexpected: 1, ..clean() }, Totals { duplicated: 1, ..clean() }] {
+            assert_eq!(share(damaged).verdict, Verdict::Violated);
+        }
     }
 
     #[test]

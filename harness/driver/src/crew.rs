@@ -49,7 +49,8 @@ impl LoadRun<'_> {
     /// Opens every connection and starts every task, before anything is measured.
     pub(super) async fn start_crew(&self, recorder: &Recorder) -> anyhow::Result<(Shared, Crew)> {
         let plan = self.plan;
-        let ledger = Arc::new(Ledger::new(Arc::clone(&plan.schedule)));
+        let ledger = Ledger::new(Arc::clone(&plan.schedule));
+        let ledger = Arc::new(if self.shares_queue() { ledger.in_company() } else { ledger });
         let gate = Arc::new(ReleaseGate::new());
         let valve = Arc::new(Valve::open());
         let stop = Arc::new(AtomicBool::new(false));
@@ -59,6 +60,7 @@ impl LoadRun<'_> {
             gate: Arc::clone(&gate),
             ledger: Arc::clone(&ledger),
             incidents: Arc::clone(&self.incidents),
+            share: plan.schedule.share(),
             payload: plan.payload.clone(),
             enqueue_batch: AtomicU32::new(plan.enqueue_batch),
         });
@@ -84,10 +86,12 @@ impl LoadRun<'_> {
             producers.push(shards.spawn(id as usize, async move { backend.producer(ProducerId(id)).await }).await??);
         }
         let mut consumers = Vec::with_capacity((plan.workers * consumers_per_worker) as usize);
+        let first_worker = self.company.as_ref().map_or(0, |company| company.first_worker());
         for worker in 0..plan.workers {
             for _ in 0..consumers_per_worker {
                 let backend = Arc::clone(&self.backend);
-                let opened = shards.spawn(worker as usize, async move { backend.consumer(WorkerId(worker)).await });
+                let opened = shards
+                    .spawn(worker as usize, async move { backend.consumer(WorkerId(first_worker + worker)).await });
                 consumers.push((worker, opened.await??));
             }
         }

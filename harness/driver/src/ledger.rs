@@ -10,6 +10,7 @@ use qbench_backends::Lease;
 use qbench_schema::latency::LatencyHistogram;
 use qbench_schema::record::Phase;
 use qbench_schema::result::ClaimOrder;
+use qbench_schema::shard::{AccountRecord, EnqueueEnd};
 
 use super::order::OrderWatch;
 use super::schedule::Schedule;
@@ -68,6 +69,8 @@ pub struct Ledger {
     order: OrderWatch,
     counts: Counters,
     unexpected: AtomicU64,
+    /// Whether other generators put their jobs into the same queue.
+    has_company: bool,
 }
 
 #[derive(Debug, Default)]
@@ -82,7 +85,7 @@ struct Counters {
     failed: AtomicU64,
 }
 
-/// How far the jobs of a run are, over all phases.
+/// How far the jobs of a run are, over all phases. What workers did counts for jobs of other generators, too, where these share the queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Handed to the backend.
@@ -134,6 +137,13 @@ pub struct SentJob {
     pub confirmed_us: Option<u64>,
 }
 
+impl SentJob {
+    /// What is known here of a job that another generator sent.
+    fn elsewhere(phase: Phase) -> Self {
+        SentJob { phase, intended_us: 0, released_us: 0, sent_us: 0, confirmed_us: None }
+    }
+}
+
 impl Ledger {
     /// An empty account of every job in `schedule`. All memory for jobs whose number is known is taken (and touched) here.
     pub fn new(schedule: Arc<Schedule>) -> Self {
@@ -144,6 +154,7 @@ impl Ledger {
             order: OrderWatch::default(),
             counts: Counters::default(),
             unexpected: AtomicU64::new(0),
+            has_company: false,
         };
         let measured = ledger.schedule.measured();
         let known = if measured.is_flat_out() { measured.first_job() } else { measured.end_job() };
@@ -151,6 +162,13 @@ impl Ledger {
             ledger.chunk(chunk);
         }
         ledger
+    }
+
+    /// The same where other generators put the rest of the schedule into the same queue: their jobs are worked on here, counted, and accounted for by
+    /// them.
+    #[must_use]
+    pub fn in_company(self) -> Self {
+        Ledger { has_company: true, ..self }
     }
 
     fn chunk(&self, chunk: usize) -> &[Slot] {
@@ -180,6 +198,17 @@ impl Ledger {
             let first = (chunk * CHUNK_SLOTS) as u64;
             slots.get().into_iter().flatten().enumerate().map(move |(index, slot)| (first + index as u64, slot))
         })
+    }
+
+    /// The slot of the job that has this number in the whole schedule.
+    fn slot_of(&self, job: u64) -> Option<&Slot> {
+        self.slot(self.schedule.share().own_of(job)?)
+    }
+
+    /// Phase of a job that another generator put into the same queue; `None` where it is ours, and where there cannot be such a one.
+    fn phase_elsewhere(&self, job: u64) -> Option<Phase> {
+        let elsewhere = self.has_company && self.schedule.share().own_of(job).is_none();
+        elsewhere.then(|| self.schedule.phase_in_whole(job)).flatten()
     }
 
     /// Jobs are about to be released to the producers.
@@ -223,16 +252,22 @@ impl Ledger {
         self.counts.answered.fetch_add(jobs.end - jobs.start, Ordering::AcqRel);
     }
 
-    /// A worker was handed `lease`. `None` when no such job was ever attempted: it is counted as unexpected.
+    /// A worker was handed `lease`. `None` when no such job was ever attempted: it is counted as unexpected. Of a job of another generator only the
+    /// phase is known, and whether it was attempted is for that one to say.
     pub fn delivered(&self, lease: &Lease) -> Option<SentJob> {
-        let job = lease.job.0;
-        let slot = self.slot(job).filter(|slot| {
-            let state = slot.enqueue.load(Ordering::Acquire);
-            state != Enqueue::NotAttempted as u8 && state != Enqueue::Refused as u8
+        let found = self.schedule.share().own_of(lease.job.0).and_then(|job| {
+            let slot = self.slot(job).filter(|slot| {
+                let state = slot.enqueue.load(Ordering::Acquire);
+                state != Enqueue::NotAttempted as u8 && state != Enqueue::Refused as u8
+            });
+            Some((job, slot?, self.schedule.of_job(job)?))
         });
-        let (Some(slot), Some((phase, intended_us))) = (slot, self.schedule.of_job(job)) else {
-            self.unexpected.fetch_add(1, Ordering::AcqRel);
-            return None;
+        let Some((job, slot, (phase, intended_us))) = found else {
+            let foreign = self.phase_elsewhere(lease.job.0).map(SentJob::elsewhere);
+            if foreign.is_none() {
+                self.unexpected.fetch_add(1, Ordering::AcqRel);
+            }
+            return foreign;
         };
         if saturating_increment(&slot.deliveries) == 0 && phase == Phase::Measured {
             self.order.saw(job);
@@ -254,26 +289,36 @@ impl Ledger {
 
     /// A delivery was given back before its work began: whoever gets the job next is the first to have it.
     pub fn handed_back(&self, lease: &Lease) {
-        if let Some(slot) = self.slot(lease.job.0) {
+        if let Some(slot) = self.slot_of(lease.job.0) {
             saturating_increment(&slot.handed_back);
         }
     }
 
     /// A job's ack was confirmed.
     pub fn completed(&self, job: u64) {
-        if let Some(slot) = self.slot(job)
-            && saturating_increment(&slot.completions) == 0
-        {
-            if job >= self.schedule.measured().first_job() {
-                self.counts.measured_completed.fetch_add(1, Ordering::AcqRel);
+        let is_measured = match self.slot_of(job) {
+            Some(slot) if saturating_increment(&slot.completions) > 0 => return,
+            Some(_) => {
+                let own = self.schedule.share().own_of(job);
+                own.is_some_and(|own| own >= self.schedule.measured().first_job())
             }
-            self.counts.completed.fetch_add(1, Ordering::AcqRel);
+            None => match self.phase_elsewhere(job) {
+                Some(phase) => phase == Phase::Measured,
+                None => return,
+            },
+        };
+        if is_measured {
+            self.counts.measured_completed.fetch_add(1, Ordering::AcqRel);
         }
+        self.counts.completed.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A job's ack as failed was confirmed; its work returned an error, or `panicked`.
     pub fn failed(&self, job: u64, panicked: bool) {
-        let Some(slot) = self.slot(job) else { return };
+        let Some(slot) = self.slot_of(job) else {
+            self.counts.failed.fetch_add(u64::from(self.phase_elsewhere(job).is_some()), Ordering::AcqRel);
+            return;
+        };
         if panicked {
             saturating_increment(&slot.panics);
         }
@@ -284,7 +329,7 @@ impl Ledger {
 
     /// A job's ack ended without an answer: it may have happened or not.
     pub fn ack_unknown(&self, job: u64) {
-        if let Some(slot) = self.slot(job) {
+        if let Some(slot) = self.slot_of(job) {
             saturating_increment(&slot.unknown_acks);
         }
     }
@@ -307,7 +352,8 @@ impl Ledger {
         }
     }
 
-    /// Jobs in the system now: confirmed and not settled. An estimate while jobs move; exact when they rest.
+    /// Jobs in the system now: confirmed and not settled. An estimate while jobs move; exact when they rest. Says nothing where other generators share
+    /// the queue.
     pub fn backlog(&self) -> u64 {
         let counts = self.counts();
         counts.confirmed.saturating_sub(counts.settled())
@@ -360,6 +406,37 @@ impl Ledger {
             seconds[second] += 1;
         }
         seconds
+    }
+
+    /// What is known of each job here, in the order of their numbers. Exact once all is quiet.
+    pub fn account(&self) -> impl Iterator<Item = AccountRecord> {
+        let known = self.all_slots().take_while(|(job, _)| *job < self.schedule.end_job());
+        known.filter_map(|(job, slot)| {
+            let (phase, intended_us) = self.schedule.of_job(job)?;
+            let (sent_us, state) = (slot.sent_us.load(Ordering::Relaxed), slot.enqueue.load(Ordering::Acquire));
+            let count = |counter: &AtomicU8| counter.load(Ordering::Acquire);
+            Some(AccountRecord {
+                job: self.schedule.share().job_of(job),
+                phase,
+                enqueue: match state {
+                    state if state == Enqueue::NotAttempted as u8 => EnqueueEnd::NotAttempted,
+                    state if state == Enqueue::Confirmed as u8 => EnqueueEnd::Confirmed,
+                    state if state == Enqueue::Refused as u8 => EnqueueEnd::Refused,
+                    _ => EnqueueEnd::Unknown,
+                },
+                intended_us: intended_us.unwrap_or(sent_us),
+                released_us: slot.released_us.load(Ordering::Relaxed),
+                sent_us,
+                confirmed_us: slot.enqueued_us.load(Ordering::Relaxed),
+                deliveries: count(&slot.deliveries),
+                attempts: count(&slot.attempts),
+                handed_back: count(&slot.handed_back),
+                completions: count(&slot.completions),
+                failures: count(&slot.failures),
+                panics: count(&slot.panics),
+                unknown_acks: count(&slot.unknown_acks),
+            })
+        })
     }
 
     /// The account of everything up to now.

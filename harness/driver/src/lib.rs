@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod backlog;
 mod buffer;
+pub mod company;
 mod crew;
 pub mod gate;
 pub mod incidents;
@@ -21,6 +22,7 @@ pub mod record;
 mod run;
 pub mod schedule;
 pub mod shards;
+pub mod share;
 pub mod valve;
 pub mod work;
 pub mod worker;

@@ -1,5 +1,7 @@
 //! One run of the load: connect, warm up, fill, measure, drain, stop.
 
+mod agreed;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -14,7 +16,7 @@ use super::outcome::LoadOutcome;
 use super::pacer::{self, FlatOutLimit};
 pub use super::run::LoadRun;
 use super::schedule::Segment;
-use crate::record::{RecordFiles, Recorder};
+use crate::record::{RecordFiles, Recorder, account};
 use qbench_ground::clock::RunPhase;
 
 /// How often the driver looks at backlog, interruption and fatal errors.
@@ -70,13 +72,24 @@ impl LoadRun<'_> {
         observer: &mut dyn Observer,
     ) -> anyhow::Result<LoadOutcome> {
         let plan = self.plan;
+        let account = files.account;
         let clock_start = SystemTime::now() - Duration::from_micros(self.clock.now_us());
         let recorder =
             Recorder::start(files, clock_start, Arc::clone(&plan.schedule), plan.workers, Arc::clone(&self.incidents))?;
         let (mut shared, crew) = self.start_crew(&recorder).await?;
 
         let measured = plan.schedule.measured();
-        let mut ended = self.prepare(&mut shared, admin, observer).await?;
+        let mut ended = match self.gather().await {
+            Ok(ended) => ended,
+            Err(refused) => {
+                shared.gate.close(0);
+                self.dismiss(crew).await;
+                return Err(refused);
+            }
+        };
+        if ended == Ended::AsPlanned {
+            ended = self.prepare(&mut shared, admin, observer).await?;
+        }
         let mut window = Window::default();
         if ended == Ended::AsPlanned {
             (ended, window) = self.measure(&mut shared, admin, observer).await?;
@@ -94,7 +107,12 @@ impl LoadRun<'_> {
             drained = self.come_to_rest(&mut shared, admin, observer, RunPhase::Drain).await == Ended::AsPlanned;
         }
         self.dismiss(crew).await;
-        let recording = recorder.finish();
+        let mut recording = recorder.finish();
+        if let Some(path) = account
+            && let Err(reason) = account::write(path, shared.ledger.account())
+        {
+            recording.error = Some(reason);
+        }
         // A backlog was worked off when its last job was acked, and that is noticed only later.
         let measured_end_us = if window.emptied { recording.last_settled_us } else { measured_end_us };
         let ledger = &shared.ledger;
@@ -147,7 +165,8 @@ impl LoadRun<'_> {
         let mut ended = Ended::AsPlanned;
         if let Some(warmup) = plan.schedule.warmup() {
             self.phase.enter(RunPhase::Warmup);
-            ended = self.release(warmup, shared, observer).await?;
+            let begin_us = self.company.as_ref().map(|company| company.start_us());
+            ended = self.release(warmup, begin_us, shared, observer).await?;
             if ended == Ended::AsPlanned {
                 ended = self.come_to_rest(shared, admin, observer, RunPhase::Warmup).await;
                 if ended == Ended::DeadlinePassed {
@@ -168,8 +187,10 @@ impl LoadRun<'_> {
             ended = self.fill(beforehand, shared, observer).await;
         }
         let changed_something = plan.schedule.warmup().is_some() || beforehand > 0;
+        let settles = self.company.as_ref().is_none_or(|company| company.settles());
         if ended == Ended::AsPlanned
             && changed_something
+            && settles
             && let Err(error) = admin.settle().await
         {
             self.incidents.fail(format!("settling the server before the measured phase failed: {error}"));
@@ -186,6 +207,10 @@ impl LoadRun<'_> {
         observer: &mut dyn Observer,
     ) -> anyhow::Result<(Ended, Window)> {
         let measured = self.plan.schedule.measured();
+        let begin_us = match self.agreed_start().await {
+            Ok(begin_us) => begin_us,
+            Err(ended) => return Ok((ended, Window::default())),
+        };
         self.phase.enter(RunPhase::Measured);
         self.sample(shared);
         observer.measured_start();
@@ -204,9 +229,9 @@ impl LoadRun<'_> {
             }
             Activity::Both => {
                 shared.valve.reopen();
-                self.release(measured, shared, observer).await?
+                self.release(measured, begin_us, shared, observer).await?
             }
-            Activity::Enqueue => self.release(measured, shared, observer).await?,
+            Activity::Enqueue => self.release(measured, begin_us, shared, observer).await?,
         };
         let after = shared.ledger.counts();
         let busiest_thread_pct = busiest_pct(cpu_before, shared.shards.cpu_s(), begun.elapsed());
@@ -218,14 +243,16 @@ impl LoadRun<'_> {
         Ok((ended, Window { jobs: after.since(before), round_trips, wake, busiest_thread_pct, emptied }))
     }
 
-    /// Releases the jobs of `segment`, on its schedule or flat out, and waits for the end of its duration.
+    /// Releases the jobs of `segment`, on its schedule or flat out, and waits for the end of its duration. It begins at the instant that was agreed
+    /// on, else now.
     async fn release(
         &self,
         segment: &Segment,
+        begin_us: Option<u64>,
         shared: &mut Shared,
         observer: &mut dyn Observer,
     ) -> anyhow::Result<Ended> {
-        let start_us = self.clock.now_us();
+        let start_us = begin_us.unwrap_or_else(|| self.clock.now_us());
         segment.begin(start_us);
         shared.pacer.go_on();
         let pacer = self.spawn_pacer(segment, shared)?;
@@ -318,7 +345,8 @@ impl LoadRun<'_> {
     }
 
     fn sample(&self, shared: &mut Shared) {
-        if self.phase.current() != RunPhase::Warmup {
+        // Where others put jobs into the queue and take them out, what this one sent less what it settled is no backlog.
+        if self.phase.current() != RunPhase::Warmup && !self.shares_queue() {
             shared.samples.add(self.clock.now_us(), shared.ledger.backlog());
         }
     }
@@ -354,7 +382,9 @@ impl LoadRun<'_> {
                 last_progress = (counts.settled(), Instant::now());
             }
             let all_answered = counts.answered >= shared.pacer.released();
-            if all_answered && (shared.ledger.drained() || last_progress.1.elapsed() >= quiet) {
+            // On a queue with others our own account is never complete: then only quiet counts, after everybody has sent everything.
+            let may_be_empty = (!self.shares_queue() && shared.ledger.drained()) || last_progress.1.elapsed() >= quiet;
+            if all_answered && self.all_have_sent(phase).await && may_be_empty {
                 // Asked even when every confirmed job is done: one whose enqueue got no answer may still surface.
                 match admin.depth().await {
                     // An empty queue in which nothing moves any more is drained, whatever is missing: that is lost.

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::gate::ReleaseGate;
 use super::incidents::{Advice, Incidents, Patience};
 use super::ledger::Ledger;
+use super::share::Share;
 use qbench_ground::clock::RunClock;
 
 /// What all producers of a run share.
@@ -23,6 +24,8 @@ pub struct ProducerContext {
     pub ledger: Arc<Ledger>,
     /// What went wrong.
     pub incidents: Arc<Incidents>,
+    /// Which jobs of the schedule are sent here.
+    pub share: Share,
     /// Payload of every job; shared, never copied.
     pub payload: Bytes,
     /// Most jobs in one enqueue call; larger while a queue is filled beforehand.
@@ -32,7 +35,7 @@ pub struct ProducerContext {
 /// Sends jobs one call after the other until the gate is closed and empty. One producer has one call in flight; the run
 /// has as many as it has producers (METHODOLOGY L7).
 pub async fn run(context: Arc<ProducerContext>, mut producer: Box<dyn Producer>) {
-    let ProducerContext { clock, gate, ledger, incidents, payload, enqueue_batch } = &*context;
+    let ProducerContext { clock, gate, ledger, incidents, share, payload, enqueue_batch } = &*context;
     let mut jobs = Vec::with_capacity(enqueue_batch.load(Ordering::Acquire) as usize);
     let mut patience = Patience::default();
     loop {
@@ -40,7 +43,7 @@ pub async fn run(context: Arc<ProducerContext>, mut producer: Box<dyn Producer>)
         tokio::task::consume_budget().await;
         let Some(range) = gate.take(enqueue_batch.load(Ordering::Acquire)).await else { return };
         jobs.clear();
-        jobs.extend(range.clone().map(|job| NewJob { job: JobId(job), payload: payload.clone() }));
+        jobs.extend(range.clone().map(|own| NewJob { job: JobId(share.job_of(own)), payload: payload.clone() }));
         ledger.sent(&range, clock.now_us());
         loop {
             match producer.enqueue(&jobs).await {

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use qbench_backends::{Backend, Capabilities, ClientCounters};
 use qbench_ground::clock::{PhaseCell, RunClock};
 
+use crate::company::Company;
 use crate::incidents::Incidents;
 use crate::plan::LoadPlan;
 
@@ -31,4 +32,13 @@ pub struct LoadRun<'a> {
     pub incidents: Arc<Incidents>,
     /// Set from outside to stop gracefully.
     pub interrupt: Arc<AtomicBool>,
+    /// Other generators that drive the rest of the schedule at the same time; `None` in a run alone.
+    pub company: Option<Arc<dyn Company>>,
+}
+
+impl LoadRun<'_> {
+    /// Whether jobs of others come to the workers here.
+    pub(super) fn shares_queue(&self) -> bool {
+        self.company.as_ref().is_some_and(|company| company.shares_queue())
+    }
 }

@@ -9,11 +9,13 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp};
 
+use super::share::Share;
+
 /// When the jobs of one segment are due, as offsets from the segment's start in microseconds.
 #[derive(Debug)]
 enum Offsets {
-    /// Job `i` at `i / rate`; computed, never accumulated, so no rounding error builds up.
-    Constant { rate_jobs_s: f64 },
+    /// Arrival `first + i * step` of the whole at its number over the rate; computed, never accumulated, so no rounding error builds up.
+    Constant { rate_jobs_s: f64, first: u64, step: u64 },
     /// One offset per job, non-decreasing.
     Trace(Box<[u64]>),
     /// None: jobs are sent as fast as they are taken, and a job's intended instant is the one at which it was sent.
@@ -68,7 +70,7 @@ impl Segment {
         let (offsets, jobs) = match arrivals {
             Arrivals::Constant => {
                 let jobs = (rate_jobs_s * duration.as_secs_f64()).floor() as u64;
-                (Offsets::Constant { rate_jobs_s }, jobs)
+                (Offsets::Constant { rate_jobs_s, first: 0, step: 1 }, jobs)
             }
             Arrivals::Poisson => {
                 let trace = poisson_trace(rate_jobs_s, duration, seed ^ phase as u64);
@@ -81,6 +83,22 @@ impl Segment {
 
     fn flat_out(phase: Phase, first_job: u64, jobs: u64, duration: Duration) -> Self {
         Segment { phase, first_job, jobs, offsets: Offsets::FlatOut, duration, start_us: AtomicU64::new(NOT_BEGUN) }
+    }
+
+    /// The part of it that `share` has, at the instants that it has in the whole.
+    fn shared(self, share: Share) -> Self {
+        let first_job = share.among_first(self.first_job);
+        let jobs = share.among_first(self.end_job()) - first_job;
+        // Where its first arrival stands among those of the whole segment.
+        let first = share.job_of(first_job) - self.first_job;
+        let offsets = match self.offsets {
+            Offsets::Constant { rate_jobs_s, .. } => Offsets::Constant { rate_jobs_s, first, step: share.step() },
+            Offsets::Trace(trace) => {
+                Offsets::Trace(trace.iter().skip(first as usize).step_by(share.step() as usize).copied().collect())
+            }
+            Offsets::FlatOut => Offsets::FlatOut,
+        };
+        Segment { first_job, jobs, offsets, ..self }
     }
 
     /// Whether its jobs have no instants of their own.
@@ -130,7 +148,9 @@ impl Segment {
     /// instants of their own.
     pub fn intended_us(&self, index: u64) -> u64 {
         let offset_us = match &self.offsets {
-            Offsets::Constant { rate_jobs_s } => (index as f64 * 1e6 / rate_jobs_s) as u64,
+            Offsets::Constant { rate_jobs_s, first, step } => {
+                ((first + index * step) as f64 * 1e6 / rate_jobs_s) as u64
+            }
             Offsets::Trace(trace) => trace[index as usize],
             Offsets::FlatOut => 0,
         };
@@ -154,11 +174,16 @@ fn poisson_trace(rate_jobs_s: f64, duration: Duration, seed: u64) -> Box<[u64]> 
 
 /// Every arrival of a run: an optional warm-up, jobs that are put into the queue beforehand, then the measured phase. Jobs
 /// are numbered densely over all of them.
+///
+/// Where several generators drive one schedule, each has its [`Share`] of it, and all numbers here are its own ones.
 #[derive(Debug)]
 pub struct Schedule {
     warmup: Option<Segment>,
     prefill: Option<Segment>,
     measured: Segment,
+    share: Share,
+    /// First number of the whole schedule that is of no such phase any more, phase by phase.
+    whole: [(Phase, u64); 3],
 }
 
 impl Schedule {
@@ -181,7 +206,31 @@ impl Schedule {
                 Segment::flat_out(Phase::Measured, first_job, jobs_max, duration)
             }
         };
-        Schedule { warmup, prefill, measured }
+        let whole = [(Phase::Warmup, warmup_end), (Phase::Prefill, first_job), (Phase::Measured, measured.end_job())];
+        Schedule { warmup, prefill, measured, share: Share::WHOLE, whole }
+    }
+
+    /// The part of it that `share` has. All parts together are the whole, job by job and instant by instant.
+    #[must_use]
+    pub fn shared(self, share: Share) -> Self {
+        let part = |segment: Segment| segment.shared(share);
+        Schedule {
+            warmup: self.warmup.map(part),
+            prefill: self.prefill.map(part),
+            measured: part(self.measured),
+            share,
+            whole: self.whole,
+        }
+    }
+
+    /// Which part of the whole it is.
+    pub fn share(&self) -> Share {
+        self.share
+    }
+
+    /// Phase of the job with this number in the whole schedule; `None` for a number that nobody can have.
+    pub fn phase_in_whole(&self, job: u64) -> Option<Phase> {
+        self.whole.iter().find(|(_, end)| job < *end).map(|(phase, _)| *phase)
     }
 
     /// The warm-up, if there is one.
@@ -227,6 +276,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use qbench_schema::shard::ShardNumber;
 
     use super::*;
 
@@ -281,7 +331,48 @@ mod tests {
         assert!((variance.sqrt() / mean - 1.0).abs() < 0.05, "an exponential gap's deviation equals its mean");
     }
 
+    /// Number in the whole schedule, phase and instant of every job.
+    fn jobs(schedule: &Schedule) -> Vec<(u64, Phase, Option<u64>)> {
+        for (segment, start_us) in [(schedule.warmup(), 10), (Some(schedule.measured()), 60_000_000)] {
+            segment.into_iter().for_each(|segment| segment.begin(start_us));
+        }
+        let numbered = |own| {
+            let (phase, at_us) = schedule.of_job(own).unwrap();
+            (schedule.share().job_of(own), phase, at_us)
+        };
+        (0..schedule.end_job()).map(numbered).collect()
+    }
+
+    #[test]
+    fn a_shard_s_jobs_keep_their_phase_in_the_whole_and_beyond_the_whole_there_is_none() {
+        let measured = MeasuredLoad::FlatOut { duration: Duration::from_secs(1), jobs_max: 10 };
+        let schedule = Schedule::new(Some((4.0, Duration::from_secs(1))), 3, measured);
+        let phases: Vec<_> = (0..18).map(|job| schedule.phase_in_whole(job)).collect();
+        assert!(phases[..4].iter().all(|phase| *phase == Some(Phase::Warmup)));
+        assert!(phases[4..7].iter().all(|phase| *phase == Some(Phase::Prefill)));
+        assert!(phases[7..17].iter().all(|phase| *phase == Some(Phase::Measured)));
+        assert_eq!(phases[17], None);
+    }
+
     proptest! {
+        #[test]
+        fn the_shards_together_are_the_whole_schedule_job_by_job(
+            of in 1_u32..9, rate in 1.0f64..300.0, prefill in 0_u64..50, warmup in any::<bool>(), poisson in any::<bool>(),
+            seed in any::<u64>(),
+        ) {
+            let arrivals = if poisson { Arrivals::Poisson } else { Arrivals::Constant };
+            let whole = || Schedule::new(
+                warmup.then_some((170.0, Duration::from_secs(1))),
+                prefill,
+                MeasuredLoad::OnSchedule { rate_jobs_s: rate, duration: Duration::from_secs(2), arrivals, seed },
+            );
+            let mut together: Vec<_> = (1..=of)
+                .flat_map(|number| jobs(&whole().shared(Share::of_shard(ShardNumber { number, of }))))
+                .collect();
+            together.sort_unstable_by_key(|(job, ..)| *job);
+            prop_assert_eq!(together, jobs(&whole()));
+        }
+
         #[test]
         fn a_constant_schedule_never_drifts(rate in 1.0f64..50_000.0, seconds in 1u64..30) {
             let schedule = measured(rate, Duration::from_secs(seconds), Arrivals::Constant, 0);

@@ -6,6 +6,7 @@ use qbench_schema::result::Durability;
 
 use crate::monitor::server::{Sampler, SamplerContext, WindowReader};
 use crate::services::lock::Taken;
+use crate::services::meeting::{Joined, Party};
 use crate::services::{Result, Server, StartOptions};
 
 /// How the user gives the address of a server, and what the command line calls the product.
@@ -91,6 +92,19 @@ pub trait Engine: Send + Sync {
     /// What the server or its driver said.
     async fn try_lock(&self, _url: &ServerUrl, _namespace: &str) -> Result<Taken, String> {
         Ok(Taken::NotNeeded)
+    }
+
+    /// Whether shards of one run can meet on a server of it ([`Engine::join`]).
+    fn has_meetings(&self) -> bool {
+        false
+    }
+
+    /// Joins the other shards of one run on the server at `url`, where all of them work on `namespace`: instead of the lock, which keeps two runs apart.
+    ///
+    /// # Errors
+    /// What the server or its driver said; that shards cannot meet there.
+    async fn join(&self, _url: &ServerUrl, _namespace: &str, _party: &Party) -> Result<Joined, String> {
+        Err(format!("shards of one run cannot meet on {}", self.title()))
     }
 
     /// The word in the name of the file with the server's statistics, `<run>_<word>_stats.csv`; `None` where there is no server

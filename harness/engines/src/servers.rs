@@ -5,6 +5,7 @@ use qbench_backends::{EngineKind, ServerUrl};
 
 use crate::engine::Engine;
 use crate::services::lock::{ServerLock, release, take};
+use crate::services::meeting::{Meeting, Party, join};
 use crate::services::{GivenServer, Result, Server, StartOptions};
 
 /// Servers that the user gave: at most one of each product.
@@ -74,8 +75,32 @@ impl Servers {
     /// # Errors
     /// [`crate::services::Error::Busy`] when another run works there.
     pub async fn lock_given(&mut self, namespace: &str) -> Result<()> {
+        self.lock_given_but(namespace, None).await
+    }
+
+    /// The same but for the server of one product, on which shards of one run meet; returns this one's seat there. `None` where that server is not
+    /// given, so that nobody else can come.
+    ///
+    /// # Errors
+    /// Those of [`Servers::lock_given`], [`crate::services::Error::Refused`] when the server cannot be asked.
+    pub async fn meet(
+        &mut self,
+        engine: &'static dyn Engine,
+        namespace: &str,
+        party: &Party,
+    ) -> Result<Option<Box<dyn Meeting>>> {
+        let given = self.of(engine.kind()).filter(|server| server.private().is_none() && engine.has_meetings());
+        let seat = match given.map(|server| server.url().clone()) {
+            None => None,
+            Some(url) => Some(join(&url, party, engine.join(&url, namespace, party)).await?),
+        };
+        self.lock_given_but(namespace, Some(engine.kind()).filter(|_| seat.is_some())).await?;
+        Ok(seat)
+    }
+
+    async fn lock_given_but(&mut self, namespace: &str, but: Option<EngineKind>) -> Result<()> {
         for (engine, server) in &self.servers {
-            if server.private().is_none() {
+            if server.private().is_none() && Some(engine.kind()) != but {
                 let url = server.url();
                 self.locks.extend(take(url, engine.try_lock(url, namespace)).await?);
             }

@@ -1,6 +1,7 @@
 //! Collects what flags, variables and qbench.toml say, and makes a run's request of it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -11,7 +12,9 @@ use qbench_backends::{ServerUrl, external};
 use qbench_engines::ENGINES;
 use qbench_engines::engine::Engine;
 use qbench_engines::servers::GivenServers;
-use qbench_scenarios::{Layer, Origin, Overrides, Pairs, Profile, RunPlan, Scenario, Source, did_you_mean, resolve};
+use qbench_scenarios::{
+    Layer, Origin, Overrides, Pairs, Profile, RunPlan, Scenario, Source, did_you_mean, resolve_shared,
+};
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::{Durability, word};
 
@@ -389,7 +392,15 @@ impl Settings {
     /// # Errors
     /// [`Usage`] when values exclude each other or the load exceeds the capacity of the workers.
     pub fn plan(&self, scenario: &Scenario) -> anyhow::Result<RunPlan> {
-        Ok(resolve(&self.profile, scenario, &self.layers)?)
+        self.plan_shared(scenario, NonZeroU32::MIN)
+    }
+
+    /// The same where so many shards make the run.
+    ///
+    /// # Errors
+    /// Those of [`Settings::plan`].
+    pub fn plan_shared(&self, scenario: &Scenario, shards: NonZeroU32) -> anyhow::Result<RunPlan> {
+        Ok(resolve_shared(&self.profile, scenario, &self.layers, shards)?)
     }
 
     /// The given options that `entry` has. Options of other backends are left out: in a matrix they are meant for those.
@@ -426,6 +437,7 @@ impl Settings {
             plan,
             out: PathBuf::new(),
             block: 1,
+            shard: None,
             variant: None,
             study: None,
             command_line: Vec::new(),

@@ -19,6 +19,7 @@ mod list;
 mod logging;
 mod matrix;
 mod matrix_on_hosts;
+mod merge;
 mod palette;
 mod progress;
 mod quick;
@@ -72,6 +73,7 @@ enum Command {
     Graph(graph::GraphArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
+    Merge(merge::MergeArgs),
     Study(study::StudyArgs),
     Verify(verify::VerifyArgs),
     List(list::ListArgs),
@@ -105,6 +107,7 @@ pub fn main(revision: &str) -> ExitCode {
         Command::Graph(args) => graph::main(args),
         Command::Report(args) => report::main(args),
         Command::Export(args) => export::main(args),
+        Command::Merge(args) => merge::main(args),
         Command::Study(args) => study::main(args, revision),
         Command::Verify(args) => verify::main(args),
         Command::List(args) => list::main(args),

@@ -1,24 +1,31 @@
 //! `qbench run`: one cell, once.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use jiff::Timestamp;
 use qbench_scenarios::Scenario;
 use qbench_schema::result::{RunResult, RunStatus};
+use qbench_schema::shard::ShardNumber;
 use qbench_schema::variant::RunVariant;
 
 use super::layers::{SettingsArgs, find_backend, prepare_out};
 use super::signals::Interrupts;
 use super::{Status, progress, secrets, verdict};
-use crate::run::{self, RunRequest};
+use crate::run::{self, RunRequest, ShardRequest};
 use qbench_ground::priority;
+use qbench_ground::usage::Usage;
 
 /// Run one backend in one scenario, once, and leave its files
 ///
 /// For instance: qbench run --backend skip_locked --scenario warm --rate 1000 --duration 30s
+///
+/// With --shard it is one of several generators of one run, started with the same flags each, and `qbench merge` puts them together: rate and
+/// schedule are those of the whole run, producers and workers those of each shard.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Backend (see `qbench list backends`)
@@ -43,7 +50,43 @@ pub struct RunArgs {
     #[arg(long, value_name = "HASH", hide = true)]
     study: Option<String>,
     #[command(flatten)]
+    shard: ShardArgs,
+    #[command(flatten)]
     settings: SettingsArgs,
+}
+
+/// What makes a run one of several that are started together.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "More than one generator")]
+struct ShardArgs {
+    /// Be shard K of N: take every N-th arrival of the schedule, and write files of its own
+    #[arg(long, value_name = "K/N", requires = "start_at")]
+    shard: Option<ShardNumber>,
+    /// When all shards begin, for instance 2026-05-01T12:00:00Z; by the clock of the server where one is given. A shard that is not ready by then
+    /// does not run
+    #[arg(long, value_name = "TIME", requires = "shard")]
+    start_at: Option<Timestamp>,
+    /// Give each shard a queue of its own, under a name of its own
+    #[arg(long, requires = "shard")]
+    queue_per_shard: bool,
+}
+
+impl ShardArgs {
+    /// What was asked for; `None` for a run of one generator.
+    ///
+    /// # Errors
+    /// [`Usage`] for a start that is past.
+    fn read(&self) -> Result<Option<ShardRequest>, Usage> {
+        let (Some(which), Some(start_at)) = (self.shard, self.start_at) else { return Ok(None) };
+        let now = Timestamp::now();
+        if start_at <= now {
+            return Err(Usage(format!(
+                "--start-at {start_at} is past (it is {}); choose an instant that leaves all shards the time to connect, for instance 30 s from now",
+                now.strftime("%Y-%m-%dT%H:%M:%SZ")
+            )));
+        }
+        Ok(Some(ShardRequest { which, start_at, queue_per_shard: self.queue_per_shard }))
+    }
 }
 
 fn parse_variant(json: &str) -> Result<RunVariant, serde_json::Error> {
@@ -55,14 +98,18 @@ pub fn main(args: RunArgs, revision: &str) -> anyhow::Result<Status> {
     let scenario = Scenario::load(&args.scenario)?;
     let settings = args.settings.read_for(entry)?;
     settings.refuse_foreign_options(entry)?;
-    let plan = settings.plan(&scenario)?;
+    let shard = args.shard.read()?;
+    let shards = shard.and_then(|shard| NonZeroU32::new(shard.which.of)).unwrap_or(NonZeroU32::MIN);
+    let plan = settings.plan_shared(&scenario, shards)?;
     let out = args.out.or(settings.out.clone()).unwrap_or_else(|| {
-        let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S");
+        // All shards of a run have the same.
+        let time = shard.map_or_else(Timestamp::now, |shard| shard.start_at).strftime("%Y%m%dT%H%M%S");
         PathBuf::from(format!("results/{}_{}_{time}", entry.id, scenario.id))
     });
     let mut request = RunRequest {
         out,
         block: args.block,
+        shard,
         variant: args.variant,
         study: args.study,
         command_line: secrets::arguments_as_given(),
@@ -110,6 +157,9 @@ fn report(request: &RunRequest, result: &RunResult, json: bool) -> anyhow::Resul
         eprintln!("qbench: not valid: {reason}");
     }
     eprintln!("The files are in {}", request.out.display());
+    if let Some(shard) = request.shard {
+        eprintln!("This is shard {}; when all of them have ended: qbench merge DIR… --output DIR", shard.which);
+    }
     match result.status {
         RunStatus::Finished if result.validity.valid => Ok(Status::Done),
         RunStatus::Finished => Ok(Status::NotValid),

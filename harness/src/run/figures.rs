@@ -10,8 +10,9 @@ use qbench_engines::monitor::{MonitorSummary, WindowCost};
 use qbench_schema::record::Stage;
 use qbench_schema::result::{
     Activity, Audit, BackgroundLoad, Backlog, Blame, CostPerJob, CpuUsPerJob, Floor, LoadMode, Regime, RunIdentity,
-    RunResult, RunStatus, Skew, Validity, WireFloor, WorkerShare,
+    RunResult, RunStatus, Skew, Validity, Verdict, WireFloor, WorkerShare,
 };
+use qbench_schema::shard::{ServerAccount, ServerClock, ShardFigures};
 
 use super::hiccups;
 use super::measured::Measured;
@@ -23,23 +24,27 @@ use crate::validity::{self, Evidence, Reason};
 const ENOUGH_CEILING: f64 = 5.0;
 
 /// What the run left behind, once everything has stopped.
-pub(super) struct Evidences<'a> {
+pub(crate) struct Evidences<'a> {
     /// Whether the queue lives in this process, so that its cost is the harness's own.
-    pub(super) in_process: bool,
-    pub(super) capabilities: &'a Capabilities,
+    pub(crate) in_process: bool,
+    pub(crate) capabilities: &'a Capabilities,
     /// The harness's own floor, where it could be measured.
-    pub(super) ceiling_jobs_s: Option<f64>,
+    pub(crate) ceiling_jobs_s: Option<f64>,
     /// The floor of the wire, where there is one.
-    pub(super) wire_floor: Option<WireFloor>,
-    pub(super) notes: Vec<String>,
-    pub(super) measured: Measured,
+    pub(crate) wire_floor: Option<WireFloor>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) measured: Measured,
 }
 
 /// The verdict of a run whose load was driven, to its end or not.
-pub(super) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> RunResult {
+pub(crate) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> RunResult {
     let Evidences { in_process, capabilities, ceiling_jobs_s, wire_floor, mut notes, measured } = evidences;
-    let Measured { incidents, mut load, monitors, background } = measured;
-    let audit = audit::judge(&load.totals, &incidents, &load.census, load.end(), capabilities);
+    let Measured { incidents, mut load, monitors, background, server_clock } = measured;
+    let audit = match shares_queue(&identity) {
+        false => audit::judge(&load.totals, &incidents, &load.census, load.end(), capabilities),
+        true => audit::judge_share(&load.totals, &incidents, capabilities.delivery),
+    };
+    let shard_figures = identity.shard.is_some().then(|| shard_figures(&identity, &load, server_clock));
     identity.measured_s = measured_s(&load);
     identity.offered_jobs_s = offered_jobs_s(&identity, &load);
     let (status, error) = ending(&incidents, &load);
@@ -104,7 +109,35 @@ pub(super) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> R
         hiccup_ms: monitors.hiccups.host.map(|host| host.late_ms),
         hiccup_harness_ms: monitors.hiccups.harness.map(|harness| harness.late_ms),
         tail_spoiled: spoiled.tail,
+        shard_figures,
         ..RunResult::without_figures(identity, status, "")
+    }
+}
+
+/// Whether it is a shard to whose workers the jobs of others came.
+fn shares_queue(identity: &RunIdentity) -> bool {
+    identity.shard.as_ref().is_some_and(|shard| !shard.queue_per_shard)
+}
+
+/// What merging needs of a shard that was planned as `identity` says. The server's account counts only where the queue was emptied before it was
+/// taken. The end of the phase is the one that all shards have, and not when this one noticed it.
+fn shard_figures(identity: &RunIdentity, load: &LoadOutcome, server_clock: Option<ServerClock>) -> ShardFigures {
+    let measured_start_us = load.measured_start_us.unwrap_or(load.measured_end_us);
+    let planned_end_us = measured_start_us + (identity.measured_s * 1e6) as u64;
+    let census = load.census.as_ref().ok().filter(|_| load.drained);
+    ShardFigures {
+        measured_start_us,
+        measured_end_us: load.measured_end_us.min(planned_end_us),
+        drained: load.drained,
+        server_clock,
+        server_account: census.map(|census| ServerAccount {
+            enqueued: census.enqueued,
+            ready: census.ready,
+            in_flight: census.in_flight,
+            done: census.done,
+            dead: census.dead,
+        }),
+        foreign_completed: load.recording.foreign_completed,
     }
 }
 
@@ -186,9 +219,12 @@ impl Gates<'_> {
         // Flat out there is no schedule to fall behind, and a queue in this process is measured by the CPU that it takes.
         let on_schedule = self.identity.mode == LoadMode::OpenLoop;
         let may_be_bound = on_schedule || !self.in_process;
+        // Whether the jobs of a shard on a queue of all shards were settled is judged when they are together.
+        let waits_for_others = shares_queue(self.identity) && self.audit.verdict == Verdict::Inconclusive;
+        let not_yet_judged = Audit { verdict: Verdict::Ok, ..Audit::default() };
         validity::judge(
             &Evidence {
-                audit: self.audit,
+                audit: if waits_for_others && load.drained { &not_yet_judged } else { self.audit },
                 intended: load.totals.measured.intended,
                 // A backlog that is worked off was sent before the phase.
                 sent_in_phase: match self.identity.activity {

@@ -11,7 +11,7 @@ use super::request::RunRequest;
 use qbench_ground::usage::Usage;
 
 /// Writes `value` as indented JSON under a temporary name and renames it, so that a reader never sees half a file.
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
     let attempt = || -> anyhow::Result<()> {
         let dir = path.parent().context("the path has no folder")?;
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
@@ -30,7 +30,7 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<
 /// # Errors
 /// When the verdict cannot be read or written.
 pub fn record_stop(request: &RunRequest) -> anyhow::Result<()> {
-    let path = RunFiles::new(&request.out, request.entry.id, &request.plan.scenario.id).result();
+    let path = request.files().result();
     let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut verdict: RunResult =
         serde_json::from_slice(&text).with_context(|| format!("cannot read {}", path.display()))?;
@@ -55,7 +55,7 @@ struct Fate {
 ///
 /// # Errors
 /// When a finished recording of the same run stands in the folder, or leftovers cannot be removed.
-pub(super) fn refuse_to_overwrite(files: &RunFiles) -> anyhow::Result<()> {
+pub(crate) fn refuse_to_overwrite(files: &RunFiles) -> anyhow::Result<()> {
     let path = files.result();
     match std::fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

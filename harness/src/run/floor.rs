@@ -21,6 +21,7 @@ use qbench_driver::plan::LoadPlan;
 use qbench_driver::record::RecordFiles;
 use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::shards::Shards;
+use qbench_driver::share::Share;
 use qbench_engines::servers::GivenServers;
 use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
 
@@ -49,6 +50,7 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
         options: BTreeMap::new(),
         durability: Durability::D0,
         given: GivenServers::default(),
+        shard: None,
         ..request.clone()
     };
     // The floor is that of jobs which succeed, and null knows no others.
@@ -61,7 +63,7 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
         schedule: Arc::new(Schedule::new(None, 0, MeasuredLoad::FlatOut { duration: DURATION, jobs_max: JOBS_MAX })),
         activity: Activity::Both,
         work: Duration::ZERO,
-        ..load::plan_of(&floor.plan, floor.block, &capabilities)
+        ..load::plan_of(&floor.plan, floor.block, Share::WHOLE, &capabilities)
     };
     let mut admin = backend.admin().await?;
     admin.setup().await?;
@@ -76,8 +78,13 @@ async fn attempt(request: &RunRequest) -> anyhow::Result<f64> {
         phase: PhaseCell::default(),
         incidents: Arc::clone(&incidents),
         interrupt: Arc::new(AtomicBool::new(false)),
+        company: None,
     };
-    let files = RecordFiles { metrics: Some(Path::new(NOWHERE)), latency_log: Some(Path::new(NOWHERE)) };
+    let files = RecordFiles {
+        metrics: Some(Path::new(NOWHERE)),
+        latency_log: Some(Path::new(NOWHERE)),
+        ..RecordFiles::default()
+    };
     let outcome = run.drive(admin.as_mut(), files, &mut Nobody).await?;
     anyhow::ensure!(incidents.fatal().is_none(), "{}", incidents.fatal().unwrap_or_default());
     Ok(outcome.rates.completed_jobs_s)

@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use qbench_driver::plan::LoadPlan;
 use qbench_driver::schedule::{MeasuredLoad, Schedule};
+use qbench_driver::share::Share;
 use qbench_driver::work::Failures;
 
 /// Most jobs in one call where the size of the batch is not under test: filling a queue, and emptying it after a phase
@@ -23,14 +24,14 @@ const LARGE_BATCH: NonZeroU32 = NonZeroU32::new(500).expect("not zero");
 /// Jobs per second that no queue reaches: how many numbers a flat-out load may need.
 const FLAT_OUT_CEILING_JOBS_S: f64 = 4e6;
 
-/// The load of `plan` in one block of its matrix, against a backend of these `capabilities`.
-pub(super) fn plan_of(plan: &RunPlan, block: u32, capabilities: &Capabilities) -> LoadPlan {
+/// The part `share` of the load of `plan` in one block of its matrix, against a backend of these `capabilities`.
+pub(super) fn plan_of(plan: &RunPlan, block: u32, share: Share, capabilities: &Capabilities) -> LoadPlan {
     let workload = &plan.workload;
     let seed = block_seed(workload.seed, block);
     let activity = plan.scenario.activity;
     let own = capabilities.ack_buffer;
     let load = LoadPlan {
-        schedule: Arc::new(schedule(workload, activity, seed)),
+        schedule: Arc::new(schedule(workload, activity, seed).shared(share)),
         activity,
         max_backlog: workload.max_backlog,
         producers: workload.producers.get(),

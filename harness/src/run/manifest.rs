@@ -7,8 +7,8 @@ use qbench_backends::{Capabilities, ServerUrl};
 use qbench_schema::SCHEMA_VERSION;
 use qbench_schema::manifest::{Manifest, ServerDescription};
 
-use super::load;
 use super::request::RunRequest;
+use super::{company, load};
 use crate::machine;
 
 /// This program as precisely as it can be named, built from `revision`.
@@ -35,6 +35,8 @@ pub(super) fn build(
         seed: request.plan.workload.seed,
         block_seed: load::block_seed(request.plan.workload.seed, request.block),
         study: request.study.clone(),
+        shard: company::identity(request),
+        merged_from: Vec::new(),
         capabilities: describe_capabilities(capabilities),
         servers,
         host: machine::describe(data_dir),

@@ -6,12 +6,15 @@ use qbench_driver::incidents::Incidents;
 use qbench_driver::outcome::LoadOutcome;
 use qbench_engines::monitor::MonitorSummary;
 use qbench_schema::result::BackgroundLoad;
+use qbench_schema::shard::ServerClock;
 
 /// What was measured.
-pub(super) struct Measured {
-    pub(super) incidents: Arc<Incidents>,
-    pub(super) load: LoadOutcome,
-    pub(super) monitors: MonitorSummary,
+pub(crate) struct Measured {
+    pub(crate) incidents: Arc<Incidents>,
+    pub(crate) load: LoadOutcome,
+    pub(crate) monitors: MonitorSummary,
     /// For scenarios with background load: its report, or why there is none.
-    pub(super) background: Option<Result<BackgroundLoad, String>>,
+    pub(crate) background: Option<Result<BackgroundLoad, String>>,
+    /// Of a shard: its clock against the server's, where there is a server to ask.
+    pub(crate) server_clock: Option<ServerClock>,
 }

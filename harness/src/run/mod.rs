@@ -5,14 +5,15 @@
 //! `opening`, `background`, `load`, and `figures` for the verdict.
 
 mod background;
+mod company;
 mod configuration;
-mod figures;
-mod files;
+pub(crate) mod figures;
+pub(crate) mod files;
 mod floor;
 mod hiccups;
 mod load;
 mod manifest;
-mod measured;
+pub(crate) mod measured;
 mod opening;
 mod progress;
 mod request;
@@ -24,5 +25,5 @@ pub use files::record_stop;
 pub use hiccups::{METER_COMMAND, meter_program};
 pub use manifest::program;
 pub use progress::Progress;
-pub use request::RunRequest;
+pub use request::{RunRequest, ShardRequest};
 pub use session::{execute, identify};

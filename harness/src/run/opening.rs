@@ -8,6 +8,7 @@ use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, Clie
 use qbench_scenarios::Workload;
 use qbench_scenarios::workload::Percent;
 use qbench_schema::load::AskedWake;
+use qbench_schema::result::Activity;
 
 use super::request::RunRequest;
 use qbench_ground::pinning::Role;
@@ -33,14 +34,17 @@ fn config(request: &RunRequest, url: Option<ServerUrl>, wake: Wake, counters: &C
     let workload = &request.plan.workload;
     BackendConfig {
         url,
-        namespace: NAMESPACE.to_owned(),
+        namespace: match request.shard {
+            Some(shard) if shard.queue_per_shard => format!("{NAMESPACE}_shard_{}", shard.which.number),
+            _ => NAMESPACE.to_owned(),
+        },
         durability: request.durability,
         lease: workload.lease,
         wake,
         poll_interval: poll_interval(request, wake),
         notify_limit: workload.notify_limit,
         tuning: workload.tuning,
-        workers: workload.workers.get(),
+        workers: request.workers_on_queue(),
         timeout: ROUND_TRIP_LIMIT,
         options: BackendOptions::new(request.options.clone()),
         counters: counters.clone(),
@@ -62,6 +66,7 @@ pub(super) fn poll_interval(request: &RunRequest, wake: Wake) -> Duration {
 /// [`Usage`] and the backend's own refusals of its options.
 pub(super) fn check(request: &RunRequest) -> anyhow::Result<(Capabilities, Wake)> {
     refuse_to_bind_given(request)?;
+    refuse_to_shard(request)?;
     let (entry, workload) = (request.entry, &request.plan.workload);
     let capabilities = entry.capabilities(&BackendOptions::new(request.options.clone()))?;
     let wake = entry.wake(&capabilities, workload.wake).map_err(|error| Usage(error.to_string()))?;
@@ -129,6 +134,38 @@ fn check_limits(id: &str, workload: &Workload, capabilities: &Capabilities) -> R
         )));
     }
     Ok(())
+}
+
+/// Refuses a shard that cannot be one.
+///
+/// # Errors
+/// [`Usage`] with what to do instead.
+fn refuse_to_shard(request: &RunRequest) -> Result<(), Usage> {
+    let Some(shard) = request.shard else { return Ok(()) };
+    let (id, engine) = (request.entry.id, qbench_engines::of(request.entry.engine));
+    let refuse = |why: String| Err(Usage(format!("--shard {}: {why}", shard.which)));
+    if request.plan.workload.saturate || request.plan.scenario.activity != Activity::Both {
+        return refuse(
+            "a shard has its part of a schedule, and flat out there is none: leave out --saturate".to_owned(),
+        );
+    }
+    if request.plan.workload.prefill > 0 {
+        return refuse("shards put no jobs into the queue beforehand: leave --prefill at 0".to_owned());
+    }
+    match engine.url_flag() {
+        None if shard.queue_per_shard => Ok(()),
+        None => refuse(format!(
+            "the queue of {id} lives in the program's own process, where no other shard comes to it: give each a queue of its own with --queue-per-shard"
+        )),
+        Some(flag) if !engine.has_meetings() => {
+            refuse(format!("shards meet on the server, and they cannot on {} (given by {})", engine.title(), flag.flag))
+        }
+        Some(flag) if request.given_url().is_none() => refuse(format!(
+            "shards meet on a server, also where each has a queue of its own there: give the same one to all of them with {}",
+            flag.flag
+        )),
+        Some(_) => Ok(()),
+    }
 }
 
 /// Refuses to bind a server that the user gave: nothing of it is changed. pgbench can be bound wherever its server is.

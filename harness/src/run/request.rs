@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use qbench_backends::{Entry, ServerUrl};
 use qbench_driver::shards::threads_beside;
+use qbench_driver::share::Share;
 use qbench_engines::servers::GivenServers;
 use qbench_ground::pinning::{Pinning, Role};
-use qbench_scenarios::RunPlan;
+use qbench_scenarios::{Pgbench, RunPlan, Source};
+use qbench_schema::files::RunFiles;
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
+use qbench_schema::shard::ShardNumber;
 use qbench_schema::variant::RunVariant;
 
 /// A run, fully decided.
@@ -34,6 +38,8 @@ pub struct RunRequest {
     pub out: PathBuf,
     /// Block of the matrix, counted from 1.
     pub block: u32,
+    /// Which part of a run it is, where several generators make one.
+    pub shard: Option<ShardRequest>,
     /// Which variant of the matrix it is, where settings are varied.
     pub variant: Option<RunVariant>,
     /// Hash of the study that it belongs to, for the manifest.
@@ -46,12 +52,69 @@ pub struct RunRequest {
     pub scheduling: Vec<String>,
 }
 
+/// What makes a run a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardRequest {
+    /// Which one of how many.
+    pub which: ShardNumber,
+    /// Agreed start of the first phase.
+    pub start_at: Timestamp,
+    /// Whether each shard has a queue of its own.
+    pub queue_per_shard: bool,
+}
+
 impl RunRequest {
     /// Every setting of the run by its name, with where it came from.
     pub(super) fn all_settings(&self) -> BTreeMap<String, ConfiguredValue> {
         let mut settings = self.plan.configuration.clone();
         settings.extend(self.configuration.clone());
+        // Of a run of one generator nobody asked, and its settings are what they always were.
+        if let Some(shard) = self.shard {
+            let flag = |value: String| ConfiguredValue { value, source: Source::Flag.name().to_owned() };
+            settings.insert("shards".to_owned(), flag(shard.which.of.to_string()));
+            settings.insert("queue-per-shard".to_owned(), flag(shard.queue_per_shard.to_string()));
+        }
         settings
+    }
+
+    /// Its files.
+    pub(super) fn files(&self) -> RunFiles {
+        let files = RunFiles::new(&self.out, self.entry.id, &self.plan.scenario.id);
+        match self.shard {
+            None => files,
+            Some(shard) => files.of_shard(shard.which),
+        }
+    }
+
+    /// Whether it works on one queue with other shards.
+    pub(super) fn shares_queue(&self) -> bool {
+        self.shard.is_some_and(|shard| !shard.queue_per_shard)
+    }
+
+    /// Whether it does what is done once for all shards. A run alone does everything.
+    pub(super) fn is_first(&self) -> bool {
+        self.shard.is_none_or(|shard| shard.which.number == 1)
+    }
+
+    /// Which jobs of the schedule it drives.
+    pub(super) fn share(&self) -> Share {
+        self.shard.map_or(Share::WHOLE, |shard| Share::of_shard(shard.which))
+    }
+
+    /// Generators of the run.
+    pub(super) fn generators(&self) -> u32 {
+        self.shard.map_or(1, |shard| shard.which.of)
+    }
+
+    /// Workers on its queue, those of other shards included.
+    pub(super) fn workers_on_queue(&self) -> u32 {
+        let others = if self.shares_queue() { self.generators() } else { 1 };
+        self.plan.workload.workers.get().saturating_mul(others)
+    }
+
+    /// What runs beside the queue, of which there is one for all shards: the first one's.
+    pub(super) fn background(&self) -> Option<Pgbench> {
+        self.plan.scenario.background.filter(|_| self.is_first())
     }
 
     /// The user's own server of the backend's engine, if one was given.

@@ -8,10 +8,12 @@ use qbench_engines::background;
 use qbench_engines::engine::Engine;
 use qbench_engines::monitor::{Roles, ServerTarget};
 use qbench_engines::servers::{Servers, Wanted};
+use qbench_engines::services::meeting::{Meeting, Party};
 use qbench_engines::services::{self, Server, StartOptions, drop_page_cache};
 use qbench_ground::pinning::Role;
 use qbench_schema::manifest::ServerDescription;
 
+use super::company;
 use super::opening::NAMESPACE;
 use super::request::RunRequest;
 
@@ -20,6 +22,8 @@ pub(super) struct RunServers {
     /// The product under test.
     engine: &'static dyn Engine,
     servers: Servers,
+    /// Where the shards of one run meet.
+    seat: Option<Box<dyn Meeting>>,
 }
 
 impl RunServers {
@@ -47,8 +51,22 @@ impl RunServers {
             wanted.push(want(background::ENGINE, Role::Background, request.durability));
         }
         let mut servers = Servers::start(wanted).await?;
-        servers.lock_given(NAMESPACE).await?;
-        Ok(RunServers { engine, servers })
+        let seat = match request.shard {
+            None => {
+                servers.lock_given(NAMESPACE).await?;
+                None
+            }
+            Some(shard) => {
+                let party = Party { run_key: company::run_key(request, shard), shard: shard.which };
+                servers.meet(engine, NAMESPACE, &party).await?
+            }
+        };
+        Ok(RunServers { engine, servers, seat })
+    }
+
+    /// This shard's seat among the others, which whoever takes it has to leave.
+    pub(super) fn take_seat(&mut self) -> Option<Box<dyn Meeting>> {
+        self.seat.take()
     }
 
     /// The server under test; `None` where the queue lives in this process.
@@ -155,7 +173,7 @@ impl RunServers {
 
 /// Whether the background load needs a PostgreSQL of its own, beside the server under test.
 fn needs_background_server(request: &RunRequest) -> bool {
-    request.plan.scenario.background.is_some() && request.entry.engine != background::ENGINE.kind()
+    request.background().is_some() && request.entry.engine != background::ENGINE.kind()
 }
 
 /// Connections that the run has open at once to the server of `role`. To the one under test: one per producer, as many that measured
@@ -172,5 +190,5 @@ fn connections(request: &RunRequest, role: Role) -> u32 {
         }
         Role::Background | Role::Harness => 0,
     };
-    of_the_queue + OF_THE_RUN + request.plan.scenario.background.map_or(0, |pgbench| pgbench.clients.get())
+    of_the_queue + OF_THE_RUN + request.background().map_or(0, |pgbench| pgbench.clients.get())
 }

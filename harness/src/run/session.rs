@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use qbench_backends::{ClientCounters, Wake};
-use qbench_schema::files::RunFiles;
 use qbench_schema::result::{LoadMode, RunIdentity, RunResult, RunStatus};
 
 use super::progress::Progress;
 use super::request::RunRequest;
 use super::steps::{InterruptedEarly, carry_out};
-use super::{configuration, files, opening};
+use super::{company, configuration, files, opening};
 use crate::machine;
 
 /// Carries out `request` and leaves its files. The verdict stands in the folder from the first moment on, as `running`,
@@ -24,7 +23,7 @@ pub async fn execute(
     interrupt: Arc<AtomicBool>,
     progress: &mut dyn Progress,
 ) -> anyhow::Result<RunResult> {
-    let files = RunFiles::new(&request.out, request.entry.id, &request.plan.scenario.id);
+    let files = request.files();
     // Before anything is started, written or removed: options, limits and the user's address are checked by opening.
     let mut identity = identify(request)?;
     files::refuse_to_overwrite(&files)?;
@@ -61,13 +60,7 @@ pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
     let (configuration, configuration_hash) = configuration::describe(&request.all_settings());
     let now = jiff::Timestamp::now();
     Ok(RunIdentity {
-        run_id: format!(
-            "{}_{}_{}_{:x}",
-            request.entry.id.replace(':', "-"),
-            plan.scenario.id,
-            now.strftime("%Y%m%dT%H%M%SZ"),
-            std::process::id()
-        ),
+        run_id: format!("{}_{}_{:x}", request.files().run(), now.strftime("%Y%m%dT%H%M%SZ"), std::process::id()),
         backend: request.entry.id.to_owned(),
         engine: request.entry.engine.id.to_owned(),
         queue_type: request.entry.id.to_owned(),
@@ -88,10 +81,11 @@ pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
         configuration_hash,
         configuration,
         variant: request.variant.clone(),
+        shard: company::identity(request),
         block: request.block,
         started_at: now.to_string(),
         measured_s: plan.workload.duration.as_secs_f64(),
-        offered_jobs_s: plan.workload.rate.get(),
+        offered_jobs_s: plan.workload.rate.get() / f64::from(request.generators()),
         connections_per_worker: capabilities
             .connections
             .map(|connections| connections.of_worker(plan.workload.worker.concurrency.get()).into()),

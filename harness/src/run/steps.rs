@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use qbench_backends::{Admin, Backend, Capabilities, ClientCounters, Description};
+use qbench_driver::company::Company;
 use qbench_driver::incidents::Incidents;
 use qbench_driver::phases::{LoadRun, Observer};
 use qbench_driver::record::RecordFiles;
@@ -18,6 +19,7 @@ use qbench_schema::load::Tuning;
 use qbench_schema::result::{RunIdentity, RunResult, WireFloor};
 
 use super::background::{self, BackgroundRun};
+use super::company::ShardCompany;
 use super::measured::Measured;
 use super::progress::Progress;
 use super::request::RunRequest;
@@ -71,6 +73,8 @@ struct Queue<'a> {
     counters: ClientCounters,
     capabilities: Capabilities,
     description: Description,
+    /// The other shards of the run, where there are any.
+    company: Option<Arc<ShardCompany>>,
 }
 
 /// All steps, and the verdict. `identity` then says what the live server said.
@@ -106,29 +110,60 @@ pub(super) async fn carry_out(
 /// Starts the servers, and ends them.
 async fn with_servers(run: &mut RunContext<'_>) -> anyhow::Result<(Capabilities, Measured)> {
     run.begin("starting servers")?;
-    let servers = RunServers::start(run.request).await?;
-    let outcome = with_queue(run, &servers).await;
+    let mut servers = RunServers::start(run.request).await?;
+    let outcome = with_company(run, &mut servers).await;
     run.progress.step("stopping");
     let stopped = servers.stop().await;
     run.note_trouble("a private server made trouble when it was stopped", stopped);
     outcome
 }
 
-/// Makes the backend's objects on the server, and removes them.
-async fn with_queue(run: &mut RunContext<'_>, servers: &RunServers) -> anyhow::Result<(Capabilities, Measured)> {
+/// Meets the other shards, where there are any, and leaves them.
+async fn with_company(run: &mut RunContext<'_>, servers: &mut RunServers) -> anyhow::Result<(Capabilities, Measured)> {
+    let seat = servers.take_seat();
+    let company = ShardCompany::join(run.request, seat, run.clock).await?;
+    let outcome = with_queue(run, servers, company.as_ref()).await;
+    if let Some(company) = company {
+        run.notes.extend(company.leave().await);
+    }
+    outcome
+}
+
+/// Makes the backend's objects on the server, and removes them. Of shards on one queue the first one does both.
+async fn with_queue(
+    run: &mut RunContext<'_>,
+    servers: &RunServers,
+    company: Option<&Arc<ShardCompany>>,
+) -> anyhow::Result<(Capabilities, Measured)> {
     run.begin("creating tables")?;
+    let makes_queue = company.is_none_or(|company| company.makes_queue());
     let counters = ClientCounters::default();
     let (backend, capabilities) = opening::open(run.request, servers.url(), &counters)?;
     let mut admin = backend.admin().await?;
     admin.describe().await?;
-    admin.setup().await?;
-    let described = admin.describe().await;
+    if makes_queue {
+        admin.setup().await?;
+    }
+    let described = match describe_queue(admin.as_mut(), company, run.interrupt).await {
+        Ok(description) => Ok(Queue {
+            servers,
+            backend,
+            admin,
+            counters,
+            capabilities: capabilities.clone(),
+            description,
+            company: company.cloned(),
+        }),
+        Err(error) => Err((admin, error)),
+    };
     let mut queue = match described {
-        Ok(description) => Queue { servers, backend, admin, counters, capabilities: capabilities.clone(), description },
-        Err(error) => {
-            let removed = admin.teardown().await;
-            run.note_trouble("the run's objects could not be removed", removed);
-            return Err(error.into());
+        Ok(queue) => queue,
+        Err((mut admin, error)) => {
+            if makes_queue {
+                let removed = admin.teardown().await;
+                run.note_trouble("the run's objects could not be removed", removed);
+            }
+            return Err(error);
         }
     };
     match floor::measure_wire(run.request, &queue.backend).await {
@@ -136,16 +171,37 @@ async fn with_queue(run: &mut RunContext<'_>, servers: &RunServers) -> anyhow::R
         Err(error) => run.notes.push(format!("the floor of the wire could not be measured: {error:#}")),
     }
     let outcome = with_background(run, &mut queue).await;
-    let removed = queue.admin.teardown().await;
-    run.note_trouble("the run's objects could not be removed", removed);
+    if let Some(company) = company {
+        company.done_with_queue().await;
+        let went_well = outcome.as_ref().is_ok_and(|measured| measured.load.drained);
+        if makes_queue {
+            company.others_left(went_well).await;
+        }
+    }
+    if makes_queue {
+        let removed = queue.admin.teardown().await;
+        run.note_trouble("the run's objects could not be removed", removed);
+    }
     Ok((capabilities, outcome?))
+}
+
+/// What the live server says once the queue stands.
+async fn describe_queue(
+    admin: &mut dyn Admin,
+    company: Option<&Arc<ShardCompany>>,
+    interrupt: &AtomicBool,
+) -> anyhow::Result<Description> {
+    if let Some(company) = company {
+        company.queue_stands(interrupt).await?;
+    }
+    Ok(admin.describe().await?)
 }
 
 /// Prepares the scenario's background load, where there is one, and removes what an outcome in disorder left of it.
 async fn with_background(run: &mut RunContext<'_>, queue: &mut Queue<'_>) -> anyhow::Result<Measured> {
     correct_identity(run, &queue.description);
     let request = run.request;
-    let Some(size) = request.plan.scenario.background else { return drive(run, queue, None).await };
+    let Some(size) = request.background() else { return drive(run, queue, None).await };
     run.begin("preparing pgbench")?;
     let prepared = background::prepare(queue.servers, size, request.pinning.for_child(Role::Background)).await;
     let outcome = match prepared {
@@ -192,7 +248,7 @@ async fn drive(
     let manifest = manifest::build(request, &run.identity.run_id, &queue.capabilities, described, &servers.data_dir());
     files::write_json(&files.manifest(), &manifest)?;
 
-    if request.plan.scenario.server == ServerState::Fresh {
+    if request.plan.scenario.server == ServerState::Fresh && request.is_first() {
         run.notes.extend(servers.cool_down());
     }
     let background = match background {
@@ -214,7 +270,7 @@ async fn drive(
         meter: Some(hiccups::meter_program()),
     });
 
-    let plan = load::plan_of(&request.plan, request.block, &queue.capabilities);
+    let plan = load::plan_of(&request.plan, request.block, request.share(), &queue.capabilities);
     let incidents = Arc::new(Incidents::default());
     let load_run = LoadRun {
         plan: &plan,
@@ -226,11 +282,22 @@ async fn drive(
         phase,
         incidents: Arc::clone(&incidents),
         interrupt: Arc::clone(run.interrupt),
+        company: queue.company.clone().map(|company| company as Arc<dyn Company>),
     };
     let mut observer = RunObserver { monitors: &monitors, progress: &mut *run.progress };
     let (metrics, latency_log) = (files.metrics(), files.latency_log());
-    let records = RecordFiles { metrics: Some(&metrics), latency_log: Some(&latency_log) };
+    let (account, foreign) = (files.account(), files.foreign());
+    let records = RecordFiles {
+        metrics: Some(&metrics),
+        latency_log: Some(&latency_log),
+        account: Some(account.as_path()).filter(|_| request.shard.is_some()),
+        foreign: Some(foreign.as_path()).filter(|_| request.shares_queue()),
+    };
     let outcome = load_run.drive(queue.admin.as_mut(), records, &mut observer).await;
+    let server_clock = match &queue.company {
+        None => None,
+        Some(company) => company.server_clock().await,
+    };
     // First, so that the end of the background load is not noticed as a process that vanished.
     let monitors = monitors.finish();
     let background = match background {
@@ -242,7 +309,7 @@ async fn drive(
         }
     };
     run.notes.extend(servers.that_died());
-    Ok(Measured { incidents, load: outcome?, monitors, background })
+    Ok(Measured { incidents, load: outcome?, monitors, background, server_clock })
 }
 
 /// Tells monitors and user how far the load is.

@@ -5,7 +5,9 @@ use qbench_backends::{JobId, LeaseToken};
 
 use super::*;
 use crate::schedule::MeasuredLoad;
+use crate::share::Share;
 use qbench_schema::load::Arrivals;
+use qbench_schema::shard::ShardNumber;
 
 fn ledger(jobs: u64) -> Ledger {
     let measured = MeasuredLoad::OnSchedule {
@@ -62,6 +64,54 @@ fn a_number_that_was_never_attempted_is_unexpected() {
     assert!(ledger.delivered(&lease(10)).is_none(), "beyond the schedule");
     assert!(ledger.delivered(&lease(u64::MAX)).is_none());
     assert_eq!(ledger.totals().unexpected, 3);
+}
+
+/// Of the 10 jobs of the whole, the second of two shards has 1, 3, 5, 7 and 9: its own numbers 0 to 4.
+fn second_of_two(in_company: bool) -> Ledger {
+    let share = Share::of_shard(ShardNumber { number: 2, of: 2 });
+    let measured = MeasuredLoad::OnSchedule {
+        rate_jobs_s: 10.0,
+        duration: Duration::from_secs(1),
+        arrivals: Arrivals::Constant,
+        seed: 0,
+    };
+    let schedule = Schedule::new(None, 0, measured).shared(share);
+    schedule.measured().begin(1);
+    let ledger = Ledger::new(Arc::new(schedule));
+    if in_company { ledger.in_company() } else { ledger }
+}
+
+#[test]
+fn a_job_of_another_generator_is_worked_on_and_accounted_for_elsewhere() {
+    let ledger = second_of_two(true);
+    ledger.sent(&(0..5), 5);
+    ledger.confirmed(&(0..5), 6);
+    for job in [1, 4, 8] {
+        assert_eq!(ledger.delivered(&lease(job)).map(|sent| sent.phase), Some(Phase::Measured));
+        ledger.completed(job);
+    }
+    ledger.failed(6, false);
+    assert_eq!((ledger.counts().completed, ledger.counts().measured_completed, ledger.counts().failed), (3, 3, 1));
+    assert!(ledger.delivered(&lease(10)).is_none(), "a number that nobody has");
+    let totals = ledger.totals();
+    assert_eq!((totals.completed, totals.failed, totals.lost, totals.unexpected), (1, 0, 4, 1), "its own jobs alone");
+    let account: Vec<_> = ledger.account().collect();
+    let told: Vec<_> = account.iter().map(|job| (job.job, job.intended_us, job.deliveries, job.completions)).collect();
+    assert_eq!(
+        told,
+        [(1, 100_001, 1, 1), (3, 300_001, 0, 0), (5, 500_001, 0, 0), (7, 700_001, 0, 0), (9, 900_001, 0, 0)]
+    );
+    assert!(account.iter().all(|job| job.enqueue == EnqueueEnd::Confirmed && job.confirmed_us == 6));
+}
+
+#[test]
+fn where_each_generator_has_a_queue_of_its_own_the_job_of_another_one_is_unexpected() {
+    let ledger = second_of_two(false);
+    ledger.sent(&(0..5), 5);
+    ledger.confirmed(&(0..5), 6);
+    assert!(ledger.delivered(&lease(4)).is_none());
+    ledger.completed(4);
+    assert_eq!((ledger.totals().unexpected, ledger.counts().completed), (1, 0));
 }
 
 #[test]

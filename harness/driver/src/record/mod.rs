@@ -4,6 +4,7 @@
 //! job file and sends the empty buffer back. Nothing is sampled and nothing is thrown away: a record that cannot be kept
 //! is counted, and makes the run invalid.
 
+pub(crate) mod account;
 mod intervals;
 mod latency_log;
 mod timeline;

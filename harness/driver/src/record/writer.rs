@@ -11,6 +11,8 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use qbench_schema::latency::StageHistograms;
 use qbench_schema::record::{JobRecord, Outcome, Phase};
 use qbench_schema::result::TimelineRow;
+use qbench_schema::shard::ForeignRecord;
+use serde::Serialize;
 
 use super::intervals::{Interval, OpenIntervals};
 use super::latency_log::LatencyLog;
@@ -24,6 +26,10 @@ pub struct RecordFiles<'a> {
     pub metrics: Option<&'a Path>,
     /// `<run>_latency.hlog`.
     pub latency_log: Option<&'a Path>,
+    /// `<run>_account.jsonl`, of a shard.
+    pub account: Option<&'a Path>,
+    /// `<run>_foreign.jsonl`, of a shard.
+    pub foreign: Option<&'a Path>,
 }
 
 /// What was kept of a run.
@@ -32,10 +38,12 @@ pub struct Recording {
     pub histograms: StageHistograms,
     /// Latencies that were too large to be kept.
     pub overflows: u64,
-    /// Measured jobs acked by each worker.
+    /// Measured jobs acked by each worker, whoever sent them.
     pub completed_by_worker: Vec<u64>,
-    /// Last ack of a measured job, as done or as failed, in microseconds of the run's clock.
+    /// Last ack of a measured job, as done or as failed, in microseconds of the run's clock; whoever sent it.
     pub last_settled_us: u64,
+    /// Jobs of other generators that were completed here, in whatever phase. They are in no histogram.
+    pub foreign_completed: u64,
     /// Why records are missing, if they are.
     pub error: Option<String>,
     timeline: Timeline,
@@ -48,6 +56,7 @@ impl Recording {
             overflows: 0,
             completed_by_worker: vec![0; workers as usize],
             last_settled_us: 0,
+            foreign_completed: 0,
             error: None,
             timeline: Timeline::default(),
         }
@@ -78,6 +87,7 @@ impl Output {
 pub(super) struct Writer {
     metrics: Option<Output>,
     latency_log: Option<Output>,
+    foreign: Option<Output>,
     clock_start: SystemTime,
     schedule: Arc<Schedule>,
     recording: Recording,
@@ -93,6 +103,7 @@ impl Writer {
         Ok(Writer {
             metrics: Output::create(files.metrics)?,
             latency_log: Output::create(files.latency_log)?,
+            foreign: Output::create(files.foreign)?,
             clock_start,
             schedule,
             recording: Recording::new(workers),
@@ -101,7 +112,8 @@ impl Writer {
 
     /// Takes buffers until every sink is gone.
     pub(super) fn run(self, full: Receiver<Vec<JobRecord>>, give_back: Sender<Vec<JobRecord>>) -> Recording {
-        let Writer { mut metrics, latency_log, clock_start, schedule, mut recording } = self;
+        let Writer { mut metrics, latency_log, mut foreign, clock_start, schedule, mut recording } = self;
+        let share = schedule.share();
         let mut latency_log = latency_log;
         let mut serializer = V2DeflateSerializer::new();
         let mut log = match &mut latency_log {
@@ -115,14 +127,21 @@ impl Writer {
             },
         };
         let mut intervals = OpenIntervals::default();
-        let mut lines = Vec::new();
+        let (mut lines, mut foreign_lines) = (Vec::new(), Vec::new());
         while let Ok(mut records) = full.recv() {
             lines.clear();
-            for record in records.iter().filter(|record| record.phase == Phase::Measured) {
-                if metrics.is_some() {
-                    // Writing to memory cannot fail, and integers always have a JSON form.
-                    let _ = serde_json::to_writer(&mut lines, record);
-                    lines.push(b'\n');
+            foreign_lines.clear();
+            for record in &records {
+                let is_foreign = share.own_of(record.job).is_none();
+                if is_foreign {
+                    add_line(&mut foreign_lines, &of_another(record));
+                    recording.foreign_completed += u64::from(record.outcome == Outcome::Acked);
+                }
+                if record.phase != Phase::Measured {
+                    continue;
+                }
+                if metrics.is_some() && !is_foreign {
+                    add_line(&mut lines, record);
                 }
                 if matches!(record.outcome, Outcome::Acked | Outcome::Failed | Outcome::Panicked) {
                     recording.last_settled_us = recording.last_settled_us.max(record.acked_us);
@@ -133,6 +152,10 @@ impl Writer {
                 if let Some(completed) = recording.completed_by_worker.get_mut(record.worker as usize) {
                     *completed += 1;
                 }
+                // What it took from its intended instant on is for those to say who have that instant.
+                if is_foreign {
+                    continue;
+                }
                 if let Some(start_us) = schedule.measured().start_us() {
                     recording.timeline.add(record, start_us);
                 }
@@ -142,6 +165,7 @@ impl Writer {
                 }
             }
             write_lines(&mut metrics, &lines, &mut recording);
+            write_lines(&mut foreign, &foreign_lines, &mut recording);
             records.clear();
             // Nobody takes buffers back any more once the last sink is gone.
             let _ = give_back.send(records);
@@ -151,6 +175,19 @@ impl Writer {
         }
         recording
     }
+}
+
+/// Adds a line to what will be written.
+fn add_line(lines: &mut Vec<u8>, record: &impl Serialize) {
+    // Writing to memory cannot fail, and integers always have a JSON form.
+    let _ = serde_json::to_writer(&mut *lines, record);
+    lines.push(b'\n');
+}
+
+/// What is known here of a delivery of another generator's job.
+fn of_another(record: &JobRecord) -> ForeignRecord {
+    let JobRecord { job, worker, attempt, claimed_us, started_us, finished_us, acked_us, outcome, .. } = *record;
+    ForeignRecord { job, worker, attempt, claimed_us, started_us, finished_us, acked_us, outcome }
 }
 
 /// Adds a complete interval to the whole, and to the log.
@@ -166,11 +203,11 @@ fn settle(interval: &Interval, log: &mut Option<(LatencyLog<'_>, PathBuf)>, reco
 }
 
 /// Writes whole lines in one call, so that a harness that is killed leaves a file that parses.
-fn write_lines(metrics: &mut Option<Output>, lines: &[u8], recording: &mut Recording) {
-    if let Some(output) = metrics
+fn write_lines(file: &mut Option<Output>, lines: &[u8], recording: &mut Recording) {
+    if let Some(output) = file
         && let Err(error) = output.file.write_all(lines)
     {
         recording.error = Some(format!("writing {} failed: {error}", output.path.display()));
-        *metrics = None;
+        *file = None;
     }
 }

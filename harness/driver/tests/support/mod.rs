@@ -286,6 +286,7 @@ pub async fn drive(backend: Arc<dyn Backend>, plan: LoadPlan, interrupt_after: O
         phase: PhaseCell::default(),
         incidents: Arc::clone(&incidents),
         interrupt,
+        company: None,
     };
     let outcome = run.drive(admin.as_mut(), RecordFiles::default(), &mut Nobody).await.unwrap();
     let audit = audit::judge(&outcome.totals, &incidents, &outcome.census, outcome.end(), &capabilities);

@@ -33,15 +33,19 @@ pub(super) async fn take(url: &ServerUrl, namespace: &str) -> Result<Taken, sqlx
     if taken {
         return Ok(Taken::Ours(Box::new(SessionLock(connection))));
     }
-    let holder: Option<String> = sqlx::query_scalar(
-        "SELECT replace(activity.application_name, $2, '')
+    let holder = holders(&mut connection, namespace).await?.into_iter().next();
+    Ok(Taken::Other(holder.map_or_else(|| "which has just ended".to_owned(), |name| name.replace(PURPOSE, ""))))
+}
+
+/// Names of the sessions that hold the lock on `namespace`, alone or together.
+pub(super) async fn holders(connection: &mut PgConnection, namespace: &str) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT activity.application_name
          FROM pg_locks AS lock JOIN pg_stat_activity AS activity USING (pid)
          WHERE lock.locktype = 'advisory' AND lock.granted AND lock.objsubid = 1
            AND ((lock.classid::int8 << 32) | lock.objid::int8) = hashtextextended($1, 0)",
     )
     .bind(namespace)
-    .bind(PURPOSE)
-    .fetch_optional(&mut connection)
-    .await?;
-    Ok(Taken::Other(holder.unwrap_or_else(|| "which has just ended".to_owned())))
+    .fetch_all(connection)
+    .await
 }

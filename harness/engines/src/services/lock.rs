@@ -10,7 +10,7 @@ use sysinfo::System;
 use super::error::{Error, Result};
 
 /// Longest wait for a server on the way to a lock, or back.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// A lock on what qbench makes on one server. Dropping it releases it sooner or later; [`release`] does it at once.
 #[async_trait]

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`server`] (what a run asks of a server), [`private_server`] (one of our own: started, awaited, ended),
 //! [`private_dir`] (where its data is), then the two mechanisms that keep it from outliving the harness: [`child`] and
-//! `guard`. [`given`] is for servers that run already, and [`lock`] keeps a second run away from them. Which programs a product
+//! `guard`. [`given`] is for servers that run already, and [`lock`] keeps a second run away from them; where several generators make one run, [`meeting`] lets them in together. Which programs a product
 //! has, how they are started and what its durability class means stands in the product's own room.
 
 pub mod child;
@@ -10,6 +10,7 @@ pub mod error;
 pub mod given;
 mod guard;
 pub mod lock;
+pub mod meeting;
 pub mod page_cache;
 pub mod private_dir;
 pub mod private_server;

@@ -4,6 +4,7 @@ mod flag;
 mod info;
 mod locate;
 mod lock;
+mod meeting;
 mod monitor;
 mod process;
 mod start;
@@ -17,6 +18,7 @@ use crate::engine::{Engine, InstallPart, UrlFlag};
 use crate::monitor::server::{Sampler, SamplerContext, WindowReader};
 use crate::services::given::said;
 use crate::services::lock::Taken;
+use crate::services::meeting::{Joined, Party};
 use crate::services::{Result, Server, StartOptions};
 
 pub use locate::ValkeyProgram;
@@ -61,6 +63,14 @@ impl Engine for ValkeyEngine {
 
     async fn try_lock(&self, url: &ServerUrl, namespace: &str) -> Result<Taken, String> {
         lock::take(url, namespace).await.map_err(said)
+    }
+
+    async fn join(&self, url: &ServerUrl, namespace: &str, party: &Party) -> Result<Joined, String> {
+        meeting::join(url, namespace, party).await.map_err(said)
+    }
+
+    fn has_meetings(&self) -> bool {
+        true
     }
 
     fn statistics(&self) -> Option<&'static str> {

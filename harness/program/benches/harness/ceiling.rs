@@ -121,10 +121,11 @@ fn allocations_per_job(batch: u32) -> anyhow::Result<f64> {
             phase: PhaseCell::default(),
             incidents: Arc::new(Incidents::default()),
             interrupt: Arc::new(AtomicBool::new(false)),
+            company: None,
         };
         let before = allocations::so_far();
         let nowhere = Some(Path::new("/dev/null"));
-        let files = RecordFiles { metrics: nowhere, latency_log: nowhere };
+        let files = RecordFiles { metrics: nowhere, latency_log: nowhere, ..RecordFiles::default() };
         let outcome = run.drive(admin.as_mut(), files, &mut Nobody).await?;
         Ok((allocations::so_far() - before) as f64 / outcome.totals.completed as f64)
     })

@@ -126,7 +126,7 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
     };
     let (metrics, latency_log) = (files.metrics(), files.latency_log());
     let records = match is_full {
-        true => RecordFiles { metrics: Some(&metrics), latency_log: Some(&latency_log) },
+        true => RecordFiles { metrics: Some(&metrics), latency_log: Some(&latency_log), ..RecordFiles::default() },
         false => RecordFiles::default(),
     };
     let capabilities = peer::capabilities("skip_locked")?;
@@ -140,6 +140,7 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
         phase,
         incidents: Arc::new(Incidents::default()),
         interrupt: Arc::new(AtomicBool::new(false)),
+        company: None,
     };
     let outcome = run.drive(admin.as_mut(), records, &mut Nobody).await?;
     drop(monitors.map(Monitors::finish));
