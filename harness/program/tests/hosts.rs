@@ -301,7 +301,7 @@ fn a_full_disk_on_a_host_is_said_and_what_there_is_comes_here() {
     let other = Path::new(&two.local.hosts.hosts[1].work_dir).join("bin");
     fs::create_dir_all(&other).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_qbench"), other.join("qbench")).unwrap();
-    let (status, said) = two.start_matrix("--backends skip_locked,valkey_streams --rate 1000 --duration 5s").end();
+    let (status, said) = two.start_matrix("--backends skip_locked,valkey_streams --duration 25s").end();
     assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("No space left on device"), "{said}");
     assert_whole(&two.out().join("vm2_valkey"), "valkey_streams", "vm2");
