@@ -2,15 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
-
-use nix::sys::time::TimeSpec;
-use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 
 use super::gate::ReleaseGate;
 use super::ledger::Ledger;
 use super::schedule::Segment;
-use qbench_ground::clock::RunClock;
+use qbench_ground::clock::{RunClock, sleep_until};
 
 /// Shortest sleep. Jobs that fall due within one sleep are released together, each with its own intended instant; without
 /// this bound a rate of 50,000 jobs/s would cost the harness a core in timer interrupts.
@@ -27,8 +23,7 @@ pub trait PacerClock {
     fn sleep_until(&self, at_us: u64);
 }
 
-/// Sleeps on the kernel's monotonic clock to an absolute instant: a late wake-up is not added to the next one, and no
-/// 1 ms timer wheel rounds it up.
+/// The run's clock, and the kernel's sleep to an absolute instant of it.
 struct KernelClock {
     clock: RunClock,
 }
@@ -39,14 +34,8 @@ impl PacerClock for KernelClock {
     }
 
     fn sleep_until(&self, at_us: u64) {
-        let wait = Duration::from_micros(at_us.saturating_sub(self.clock.now_us()));
-        let Ok(now) = clock_gettime(ClockId::CLOCK_MONOTONIC) else {
-            thread::sleep(wait);
-            return;
-        };
-        let at = now + TimeSpec::from_duration(wait);
-        // EINTR only means an early return, and the caller looks at the clock again.
-        let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &at);
+        // One that returns early does no harm: the caller looks at the clock again.
+        sleep_until(self.clock.at(at_us));
     }
 }
 
@@ -164,6 +153,7 @@ pub fn spawn(
 mod tests {
     use std::cell::Cell;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
     use crate::schedule::{MeasuredLoad, Schedule};

@@ -7,6 +7,7 @@
 
 pub mod background;
 pub mod engine;
+pub mod helper;
 pub mod keeper;
 pub mod monitor;
 pub mod servers;

@@ -18,7 +18,7 @@ use qbench_backends::{
 };
 use qbench_engines::background::{Pgbench, PgbenchConfig};
 use qbench_engines::engine::Engine;
-use qbench_engines::monitor::{MonitorConfig, MonitorSummary, Monitors, Roles, ServerTarget};
+use qbench_engines::monitor::{MonitorConfig, MonitorSummary, Monitors, Roles, RowsTo, ServerTarget};
 use qbench_engines::nats::{NatsEngine, NatsServer};
 use qbench_engines::postgres::{PostgresEngine, PostgresServer};
 use qbench_engines::services::StartOptions;
@@ -55,7 +55,7 @@ fn watch(roles: Roles, target: Option<ServerTarget>, admin: Option<Box<dyn Admin
     let monitors = Monitors::start(MonitorConfig {
         clock: RunClock::start(),
         phase: phase.clone(),
-        files: files.clone(),
+        rows: RowsTo::Files(files.clone()),
         roles,
         target,
         admin,
@@ -262,7 +262,7 @@ async fn a_folder_that_cannot_be_written_is_a_note() {
     let monitors = Monitors::start(MonitorConfig {
         clock: RunClock::start(),
         phase: PhaseCell::default(),
-        files,
+        rows: RowsTo::Files(files),
         roles: Roles::default(),
         target: None,
         admin: None,

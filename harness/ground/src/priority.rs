@@ -20,10 +20,16 @@ pub fn raise_process() -> String {
 /// Gives the calling thread the lowest real-time priority and exact timers. It sleeps nearly always, so it cannot starve
 /// anybody. Returns whether it has real-time priority; [`pacer_priority`] says why not.
 pub fn make_pacer_thread() -> bool {
-    // SAFETY: plain integers and one struct that lives across the calls.
+    exact_timers();
+    // SAFETY: a struct that lives across the call.
+    unsafe { set_fifo() }
+}
+
+/// Gives the calling thread exact timers: by default the kernel may wake it up 50 us late, to serve two sleepers at once.
+pub fn exact_timers() {
+    // SAFETY: prctl takes plain integers here and touches no memory of ours.
     unsafe {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0);
-        set_fifo()
     }
 }
 

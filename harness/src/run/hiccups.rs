@@ -1,15 +1,16 @@
 //! The meters of hiccups in a run: how the process among them is started, and their seconds in the timeline.
 
+use qbench_engines::helper::HelperProgram;
+use qbench_engines::monitor::Hiccups;
 use qbench_engines::monitor::hiccups::Report;
-use qbench_engines::monitor::{Hiccups, MeterProgram};
 use qbench_schema::result::TimelineRow;
 
 /// The hidden command by which this program is a meter.
 pub const METER_COMMAND: &str = "hiccup-meter";
 
 /// This program as the meter that is a process of its own.
-pub fn meter_program() -> MeterProgram {
-    MeterProgram::this_one(METER_COMMAND)
+pub fn meter_program() -> HelperProgram {
+    HelperProgram::this_one(METER_COMMAND)
 }
 
 /// Adds the latest wake-up of each second to its row. Seconds of the meters begin with the measured phase, as those of the

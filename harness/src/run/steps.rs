@@ -9,7 +9,7 @@ use qbench_driver::incidents::Incidents;
 use qbench_driver::phases::{LoadRun, Observer};
 use qbench_driver::record::RecordFiles;
 use qbench_engines::background::PreparedPgbench;
-use qbench_engines::monitor::{MonitorConfig, Monitors};
+use qbench_engines::monitor::{MonitorConfig, Monitors, RowsTo};
 use qbench_ground::clock::{PhaseCell, RunClock, RunPhase};
 use qbench_ground::pinning::Role;
 use qbench_scenarios::ServerState;
@@ -206,7 +206,7 @@ async fn drive(
     let monitors = Monitors::start(MonitorConfig {
         clock,
         phase: phase.clone(),
-        files: files.clone(),
+        rows: RowsTo::Files(files.clone()),
         roles,
         target: servers.target(&queue.description.objects),
         admin: Some(queue.backend.admin().await?),

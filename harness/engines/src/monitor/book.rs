@@ -34,7 +34,7 @@ struct Accounts {
     server: RoleCpu,
     background: RoleCpu,
     adapter: RoleCpu,
-    /// The meter that is a process of its own.
+    /// The meter that is a process of its own, and other instruments.
     meter: RoleCpu,
     bystanders: BystanderCpu,
     server_footprint: FootprintReader,
@@ -47,7 +47,7 @@ impl RoleBook {
             server: RoleCpu::new(&roles.server),
             background: RoleCpu::new(&roles.background),
             adapter: RoleCpu::of_children(roles.adapter),
-            meter: RoleCpu::new(meters.pid().as_slice()),
+            meter: RoleCpu::new(&meters.pid().into_iter().chain(roles.instruments.iter().copied()).collect::<Vec<_>>()),
             bystanders: BystanderCpu::new(),
             server_footprint: FootprintReader::new(notes),
             background_footprint: FootprintReader::new(notes),

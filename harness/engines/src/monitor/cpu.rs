@@ -1,5 +1,7 @@
 //! CPU time of the host and of every role at one instant, and what lies between two of them.
 
+use serde::{Deserialize, Serialize};
+
 use super::host::HostCpu;
 
 /// Most CPU time that a core may have been awake for an interrupt beside what tasks used. Measured 3 to 12 us on virtual machines;
@@ -25,7 +27,7 @@ pub(crate) struct CpuSnapshot {
 }
 
 /// CPU time between two snapshots, in seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct CpuSeconds {
     /// All cores of the host: user, nice, system, irq and softirq.
     pub host: Option<f64>,

@@ -27,17 +27,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use qbench_backends::{Admin, ServerUrl};
-use qbench_schema::files::RunFiles;
 use qbench_schema::result::CpuPct;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::Engine;
+use crate::helper::HelperProgram;
 use qbench_ground::clock::{PhaseCell, RunClock};
 
 pub use cpu::CpuSeconds;
-pub use hiccups::{HiccupMeters, Hiccups, MeterProgram};
+pub use hiccups::{HiccupMeters, Hiccups};
 pub use host::HostCpu;
 pub use roles::Roles;
+pub use rows::{RowsOf, RowsTo};
 pub use window::WindowCost;
 
 use book::{RoleBook, Snapshot};
@@ -76,8 +78,8 @@ pub struct MonitorConfig {
     pub clock: RunClock,
     /// The phase that the run is in, for the rows.
     pub phase: PhaseCell,
-    /// The run's files. Its folder must exist.
-    pub files: RunFiles,
+    /// Where the rows go.
+    pub rows: RowsTo,
     /// Processes to account for.
     pub roles: Roles,
     /// The server to ask; `None` where the queue lives in this process.
@@ -88,12 +90,12 @@ pub struct MonitorConfig {
     /// Time between two rows; a second in every run.
     pub interval: Duration,
     /// The meter of hiccups that is a process of its own; without it only the thread's figures are there.
-    pub meter: Option<MeterProgram>,
+    pub meter: Option<HelperProgram>,
 }
 
 /// What the monitors say about a run. Everything of the measured window comes from two exact snapshots at its ends
 /// ([`Monitors::measured_start`], [`Monitors::measured_end`]), not from averaging rows.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MonitorSummary {
     /// Mean CPU over the measured window.
     pub cpu_pct: CpuPct,
@@ -272,15 +274,15 @@ fn watch_all(
             return Findings::default();
         }
     };
-    let MonitorConfig { clock, phase, files, target, admin, interval, roles: _, meter: _ } = config;
+    let MonitorConfig { clock, phase, rows, target, admin, interval, roles: _, meter: _ } = config;
     let ticks = || Ticks::new(clock, interval, stopped.clone());
     let findings = runtime.block_on(async {
         let reader = target.as_ref().and_then(|server| server.engine.window_reader(&server.url, &server.objects));
         let counters = tokio::spawn(WindowProbe::new(clock, reader, marked, notes).run(stopped.clone()));
-        let system = SystemMonitor::new(book.clone(), phase, &files, notes).run(ticks());
+        let system = SystemMonitor::new(book.clone(), phase, &rows, notes).run(ticks());
         let system = tokio::spawn(system);
         let sampler = target.and_then(|ServerTarget { engine, url, objects, .. }| {
-            let file = RowFile::create(&files.server_stats(engine.statistics()?), notes);
+            let file = RowFile::create(&rows, RowsOf::Server, engine.statistics()?, notes);
             let depth = DepthProbe::new(admin, notes);
             engine.sampler(SamplerContext { clock, url, objects, depth, book, notes: notes.clone(), file })
         });

@@ -16,6 +16,8 @@ pub struct Roles {
     pub server: Vec<u32>,
     /// pgbench, and the server it runs on where that is not the one under test.
     pub background: Vec<u32>,
+    /// Processes that belong to the measuring and not to the load, beside the meter of hiccups: a relay.
+    pub instruments: Vec<u32>,
     /// Whether children of this process that are in no other role do the queue's client work
     /// ([`qbench_backends::Backend::works_in_processes`]). They come and go with the connections that are opened.
     pub adapter: bool,

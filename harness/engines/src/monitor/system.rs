@@ -1,13 +1,12 @@
 //! `<run>_system.csv`: the host and the roles, a row per tick.
 
-use qbench_schema::files::RunFiles;
 use qbench_schema::system::SystemRow;
 
 use super::book::{RoleBook, Snapshot};
 use super::cpu::CpuSpan;
 use super::host::{HostReader, HostTraffic};
 use super::notes::Notes;
-use super::rows::{RowFile, two_digits};
+use super::rows::{RowFile, RowsOf, RowsTo, two_digits};
 use super::ticks::Ticks;
 use qbench_ground::clock::PhaseCell;
 
@@ -36,12 +35,12 @@ struct Sample {
 
 impl SystemMonitor {
     /// Creates the file and takes the sample that the first row starts from.
-    pub(crate) fn new(book: RoleBook, phase: PhaseCell, files: &RunFiles, notes: &Notes) -> Self {
+    pub(crate) fn new(book: RoleBook, phase: PhaseCell, rows: &RowsTo, notes: &Notes) -> Self {
         let mut monitor = SystemMonitor {
             book,
             phase,
             host: HostReader::new(notes),
-            file: RowFile::create(&files.system(), notes),
+            file: RowFile::create(rows, RowsOf::System, "", notes),
             last: Sample::default(),
         };
         monitor.last = monitor.sample();

@@ -3,6 +3,7 @@
 //! The server's own counters are read right after the two marks of the window, over a connection of their own, so that no
 //! sample of a second stands in their way: a round trip after the mark as a rule.
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use super::book::Snapshot;
@@ -18,7 +19,7 @@ const SUBJECT: &str = "read the server's counters at the ends of the measured wi
 /// PostgreSQL hands what a busy backend counted to its views once a second, so `fsyncs` and `dead_tuples` trail by up to a
 /// second at both ends. In a steady load the two cancel; a window without a warm-up before it lacks up to its last second.
 /// `pg_stat_force_next_flush` would not help: it speaks for the session that calls it alone. `wal_bytes` are exact.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct WindowCost {
     /// What the server wrote to its log: PostgreSQL to its WAL (`pg_current_wal_insert_lsn`), Valkey to its append-only file.
     /// Seconds in which a rewrite of the file ended are taken to have grown as much as the others. Empty beside a background

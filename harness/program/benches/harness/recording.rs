@@ -15,7 +15,8 @@ use qbench_driver::record::RecordFiles;
 use qbench_driver::schedule::{MeasuredLoad, Schedule};
 use qbench_driver::shards::threads_beside;
 use qbench_driver::work::Failures;
-use qbench_engines::monitor::{MeterProgram, MonitorConfig, Monitors, Roles, ServerTarget};
+use qbench_engines::helper::HelperProgram;
+use qbench_engines::monitor::{MonitorConfig, Monitors, Roles, RowsTo, ServerTarget};
 use qbench_engines::postgres::{PostgresEngine, PostgresServer};
 use qbench_engines::services::StartOptions;
 use qbench_ground::clock::{PhaseCell, RunClock};
@@ -111,7 +112,7 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
         true => Some(Monitors::start(MonitorConfig {
             clock,
             phase: phase.clone(),
-            files: files.clone(),
+            rows: RowsTo::Files(files.clone()),
             roles: Roles { server: vec![server.pid()], ..Roles::default() },
             target: Some(ServerTarget {
                 engine: &PostgresEngine,
@@ -121,7 +122,7 @@ async fn drive(server: &PostgresServer, measured: MeasuredLoad, is_full: bool) -
             }),
             admin: Some(backend.admin().await?),
             interval: Duration::from_secs(1),
-            meter: Some(MeterProgram::other(env!("CARGO_BIN_EXE_qbench"), &["hiccup-meter"])),
+            meter: Some(HelperProgram::other(env!("CARGO_BIN_EXE_qbench"), &["hiccup-meter"])),
         })),
     };
     let (metrics, latency_log) = (files.metrics(), files.latency_log());

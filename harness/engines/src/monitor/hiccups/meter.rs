@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+use qbench_ground::clock::monotonic_ns;
 use qbench_ground::pinning::Cores;
 use qbench_ground::priority;
 
@@ -61,7 +62,7 @@ fn tick(mut series: Series, control: &Control) -> Series {
         let at = TimeSpec::from_duration(Duration::from_nanos(next_ns));
         // EINTR only means an early return: the same tick is waited for again.
         let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &at);
-        control.woke_up(nanoseconds(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0));
+        control.woke_up(cpu_ns().unwrap_or(0));
         match monotonic_ns() {
             Some(now_ns) if now_ns >= next_ns => next_ns = series.woke_up(next_ns, now_ns),
             Some(_) => {}
@@ -71,13 +72,9 @@ fn tick(mut series: Series, control: &Control) -> Series {
     series
 }
 
-/// Nanoseconds of `CLOCK_MONOTONIC`.
-pub(super) fn monotonic_ns() -> Option<u64> {
-    nanoseconds(ClockId::CLOCK_MONOTONIC)
-}
-
-fn nanoseconds(clock: ClockId) -> Option<u64> {
-    let now = clock_gettime(clock).ok()?;
+/// CPU time of the calling thread.
+fn cpu_ns() -> Option<u64> {
+    let now = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok()?;
     Some(now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64)
 }
 

@@ -11,15 +11,19 @@ mod series;
 
 use std::sync::Arc;
 
-pub use process::MeterProgram;
+use qbench_ground::clock::monotonic_ns;
+use serde::{Deserialize, Serialize};
+
+use crate::helper::HelperProgram;
+
 pub use series::{Pause, Report};
 
-use meter::{Meter, cores, monotonic_ns};
+use meter::{Meter, cores};
 use process::MeterProcess;
 use series::{Control, Series};
 
 /// What both meters saw in the measured phase.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hiccups {
     /// The process of its own, which shares nothing with the harness but the machine. `None` where it did not run, which a note says.
     pub host: Option<Report>,
@@ -40,7 +44,7 @@ pub struct HiccupMeters {
 impl HiccupMeters {
     /// Starts both; what does not start becomes a note. Takes some hundredths of a second. `None` for `program` is a harness that
     /// has no program to be the process.
-    pub fn start(program: Option<MeterProgram>) -> Self {
+    pub fn start(program: Option<HelperProgram>) -> Self {
         let mut notes = Vec::new();
         let control = Arc::new(Control::default());
         let inner = Meter::start(&control, cores().into_iter().next(), 0)

@@ -4,11 +4,9 @@
 //! its report as a line of JSON when its input ends. So it ends with the harness, whatever becomes of that; the kernel's
 //! parent-death signal does the same at once.
 
-use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -20,6 +18,7 @@ use qbench_ground::priority;
 
 use super::meter::{Meter, cores};
 use super::series::{Control, Report, Series};
+use crate::helper::HelperProgram;
 
 /// Longest wait for the process to tick. It takes some hundredths of a second.
 const READY_LIMIT: Duration = Duration::from_secs(5);
@@ -31,45 +30,22 @@ const READY: &str = "ready";
 const FROM: &str = "from";
 const TO: &str = "to";
 
-/// How the process is started.
-#[derive(Debug, Clone)]
-pub struct MeterProgram {
-    program: PathBuf,
-    args: Vec<OsString>,
-}
-
-impl MeterProgram {
-    /// This very program, with `command` as its only argument, which must lead it to [`serve`]. The file may have been
-    /// replaced meanwhile.
-    pub fn this_one(command: &str) -> Self {
-        MeterProgram { program: PathBuf::from("/proc/self/exe"), args: vec![command.into()] }
+/// The command that starts the process, which the kernel ends with the harness.
+fn command(program: HelperProgram) -> Command {
+    let mut command = program.into_command();
+    let parent = std::process::id();
+    // SAFETY: the closure only makes async-signal-safe system calls and neither allocates nor locks.
+    unsafe {
+        command.pre_exec(move || {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            // The harness may have died before the line above.
+            if nix::unistd::getppid().as_raw() as u32 != parent {
+                return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            }
+            Ok(())
+        });
     }
-
-    /// Another program with these arguments.
-    pub fn other(program: impl Into<PathBuf>, args: &[&str]) -> Self {
-        MeterProgram { program: program.into(), args: args.iter().map(OsString::from).collect() }
-    }
-
-    fn into_command(self) -> Command {
-        let mut command = Command::new(self.program);
-        // Nothing of the user's environment is its concern, passwords least of all. In a process group of its own, what is
-        // sent to the harness from a terminal does not reach it.
-        command.arg0("qbench").args(self.args).env_clear().current_dir("/").process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let parent = std::process::id();
-        // SAFETY: the closure only makes async-signal-safe system calls and neither allocates nor locks.
-        unsafe {
-            command.pre_exec(move || {
-                nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-                // The harness may have died before the line above.
-                if nix::unistd::getppid().as_raw() as u32 != parent {
-                    return Err(io::Error::from_raw_os_error(libc::ESRCH));
-                }
-                Ok(())
-            });
-        }
-        command
-    }
+    command
 }
 
 /// What the process does: a thread on each core, until `input` ends.
@@ -119,12 +95,12 @@ impl MeterProcess {
     ///
     /// # Errors
     /// A sentence on why there is none.
-    pub(super) fn start(program: MeterProgram) -> Result<Self, String> {
+    pub(super) fn start(program: HelperProgram) -> Result<Self, String> {
         let (started, start) = mpsc::sync_channel(1);
         let (tell, heard) = mpsc::channel();
         // The parent-death signal is bound to the thread that starts the process, so that is one which ends after it.
         let keeper = std::thread::Builder::new().name("qbench-hiccup-child".to_owned()).spawn(move || {
-            let mut command = program.into_command();
+            let mut command = command(program);
             let mut child = match command.spawn() {
                 Ok(child) => child,
                 Err(error) => return drop(started.send(Err(error))),
@@ -219,7 +195,8 @@ fn keep(child: &Mutex<Child>, output: Option<BufReader<impl Read>>, tell: &Sende
 
 #[cfg(test)]
 mod tests {
-    use super::super::meter::monotonic_ns;
+    use qbench_ground::clock::monotonic_ns;
+
     use super::*;
 
     #[test]
@@ -243,20 +220,20 @@ mod tests {
 
     #[test]
     fn a_process_that_does_not_start_or_says_nothing_is_a_sentence() {
-        let started = |program, args: &[&str]| MeterProcess::start(MeterProgram::other(program, args)).err().unwrap();
+        let started = |program, args: &[&str]| MeterProcess::start(HelperProgram::other(program, args)).err().unwrap();
         assert_eq!(started("/nowhere/prog", &[]), "it does not start: No such file or directory (os error 2)");
         assert_eq!(started("/bin/sh", &["-c", "exit 7"]), "it ended without a report (exit status: 7)");
     }
 
     #[test]
     fn one_that_is_killed_says_so_and_one_that_is_dropped_is_gone() {
-        let program = || MeterProgram::other("/bin/sh", &["-c", "echo ready; read -r _; exec sleep 600"]);
+        let program = || HelperProgram::other("/bin/sh", &["-c", "echo ready; read -r _; exec sleep 600"]);
         let killed = MeterProcess::start(program()).unwrap();
         let pid = nix::unistd::Pid::from_raw(killed.pid() as i32);
         nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
         assert_eq!(killed.finish().unwrap_err(), "it ended without a report (signal: 9 (SIGKILL))");
         let dropped = MeterProcess::start(program()).unwrap();
-        let path = PathBuf::from(format!("/proc/{}", dropped.pid()));
+        let path = std::path::PathBuf::from(format!("/proc/{}", dropped.pid()));
         assert!(path.exists());
         drop(dropped);
         assert!(!path.exists());
