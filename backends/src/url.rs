@@ -54,6 +54,22 @@ impl ServerUrl {
         self.secrets().iter().fold(text, |text, secret| text.replace(secret, "***"))
     }
 
+    /// The same with its server at another place. Whether that is the place which counts is for the driver library to say: some take host
+    /// and port from elsewhere in an address, too.
+    #[must_use]
+    pub fn moved_to(&self, host: &str, port: u16) -> ServerUrl {
+        let (scheme, rest) = match self.0.split_once("://") {
+            Some((scheme, rest)) => (format!("{scheme}://"), rest),
+            None => (String::new(), self.0.as_str()),
+        };
+        let (user_info, place) = match rest.rsplit_once('@') {
+            Some((user_info, place)) => (format!("{user_info}@"), place),
+            None => (String::new(), rest),
+        };
+        let path = place.find(['/', '?', '#']).map_or("", |end| &place[end..]);
+        ServerUrl(format!("{scheme}{user_info}{host}:{port}{path}"))
+    }
+
     /// Every way to write the password, the longest first: one may be part of another.
     fn secrets(&self) -> Vec<String> {
         let (of_user, of_query) = (self.password_of_user(), self.password_of_query());
@@ -172,6 +188,21 @@ mod tests {
             assert!(!resolved_url.to_string().contains("p%40s"), "{resolved_url}");
         }
         assert_eq!(ServerUrl::new("postgres://ann@db/x").with_variables(|_| None).expose(), "postgres://ann@db/x");
+    }
+
+    #[test]
+    fn a_server_at_another_place_is_spoken_to_as_before() {
+        for (url, moved) in [
+            (
+                "postgres://ann:p@ss:w/o?rd@db:5432/x?sslmode=disable",
+                "postgres://ann:p@ss:w/o?rd@127.0.0.1:7/x?sslmode=disable",
+            ),
+            ("redis://:s3cret@db/0", "redis://:s3cret@127.0.0.1:7/0"),
+            ("nats://db?monitor=8222", "nats://127.0.0.1:7?monitor=8222"),
+            ("redis://[2001:db8::1]:6379", "redis://127.0.0.1:7"),
+        ] {
+            assert_eq!(ServerUrl::new(url).moved_to("127.0.0.1", 7).expose(), moved);
+        }
     }
 
     #[test]

@@ -23,6 +23,26 @@ pub struct UrlFlag {
     pub help: &'static str,
 }
 
+/// Where a server is reached over a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TcpPlace {
+    /// Name or address of its host.
+    pub host: String,
+    /// Its ports, that of its clients first.
+    pub ports: Vec<u16>,
+}
+
+impl TcpPlace {
+    /// Each port with the host, as `host:port`.
+    pub fn addresses(&self) -> impl Iterator<Item = String> {
+        let host = match self.host.contains(':') && !self.host.starts_with('[') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        };
+        self.ports.iter().map(move |port| format!("{host}:{port}"))
+    }
+}
+
 /// A product that queues are built on, as the harness deals with it: found, started, watched and ended.
 #[async_trait]
 pub trait Engine: Send + Sync {
@@ -69,6 +89,20 @@ pub trait Engine: Send + Sync {
     /// Whether the server at `url` is on this host, as far as its address tells.
     fn is_on_this_host(&self, _url: &ServerUrl) -> bool {
         true
+    }
+
+    /// Where the server at `url` is reached over a network.
+    ///
+    /// # Errors
+    /// Why there is no such place: it is reached in another way.
+    fn place_of(&self, _url: &ServerUrl) -> Result<TcpPlace, String> {
+        Err("it is not reached over a network".to_owned())
+    }
+
+    /// `url` with its server at another place, for one that is reached by way of something else. The ports of `place` are in the order of
+    /// [`Engine::place_of`].
+    fn moved(&self, url: &ServerUrl, place: &TcpPlace) -> ServerUrl {
+        url.moved_to(&place.host, place.ports.first().copied().unwrap_or_default())
     }
 
     /// Tries to lock the objects of `namespace` on a given server against other runs.

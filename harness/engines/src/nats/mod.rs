@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use qbench_backends::{EngineKind, ServerUrl};
 use qbench_schema::result::Durability;
 
-use crate::engine::{Engine, UrlFlag};
+use crate::engine::{Engine, TcpPlace, UrlFlag};
 use crate::monitor::server::{Sampler, SamplerContext, WindowReader};
 use crate::services::lock::Taken;
 use crate::services::{Result, Server, StartOptions};
@@ -58,6 +58,14 @@ impl Engine for NatsEngine {
 
     fn is_on_this_host(&self, url: &ServerUrl) -> bool {
         process::check_here(url).is_ok()
+    }
+
+    fn place_of(&self, url: &ServerUrl) -> Result<TcpPlace, String> {
+        process::place_of(url)
+    }
+
+    fn moved(&self, url: &ServerUrl, place: &TcpPlace) -> ServerUrl {
+        process::moved(url, place)
     }
 
     async fn try_lock(&self, url: &ServerUrl, namespace: &str) -> Result<Taken, String> {

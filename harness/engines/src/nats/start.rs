@@ -1,6 +1,7 @@
 //! A NATS server for one run.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -33,11 +34,11 @@ const RESERVED: &[(&str, &str)] = &[
     ("jetstream.sync_interval", "it follows from the durability class"),
     ("jetstream.store_dir", "the data is in the private directory"),
     ("jetstream", "its settings are given one by one, as jetstream.max_memory_store=1GB"),
-    ("listen", "private servers listen on 127.0.0.1 only"),
-    ("host", "private servers listen on 127.0.0.1 only"),
+    ("listen", "where its clients are decides where it listens"),
+    ("host", "where its clients are decides where it listens"),
     ("port", "a free one is chosen"),
-    ("http", "the monitoring endpoint is on 127.0.0.1 and a free port"),
-    ("http_port", "the monitoring endpoint is on 127.0.0.1 and a free port"),
+    ("http", "the monitoring endpoint is beside the clients' port, on a free one"),
+    ("http_port", "the monitoring endpoint is beside the clients' port, on a free one"),
     ("server_name", "the harness knows its server by it"),
     ("accounts", "a random password is chosen"),
     ("authorization", "a random password is chosen"),
@@ -45,10 +46,10 @@ const RESERVED: &[(&str, &str)] = &[
     ("include", "the settings that apply must be in the manifest"),
     ("log_file", "the log is in the private directory"),
     ("logfile", "the log is in the private directory"),
-    ("net", "private servers listen on 127.0.0.1 only"),
-    ("monitor_port", "the monitoring endpoint is on 127.0.0.1 and a free port"),
-    ("https", "the monitoring endpoint is on 127.0.0.1 and a free port"),
-    ("https_port", "the monitoring endpoint is on 127.0.0.1 and a free port"),
+    ("net", "where its clients are decides where it listens"),
+    ("monitor_port", "the monitoring endpoint is beside the clients' port, on a free one"),
+    ("https", "the monitoring endpoint is beside the clients' port, on a free one"),
+    ("https_port", "the monitoring endpoint is beside the clients' port, on a free one"),
     ("prof_port", "nothing else is to listen"),
     ("store_dir", "the data is in the private directory"),
     ("storedir", "the data is in the private directory"),
@@ -64,29 +65,32 @@ const RESERVED: &[(&str, &str)] = &[
 pub type NatsServer = PrivateServer<NatsProgram>;
 
 impl NatsServer {
-    /// Starts it in a private directory on free loopback ports, with JetStream. D2: files are synced before every answer; else
+    /// Starts it in a private directory on free ports of the address that it is to listen on, with JetStream. Its monitoring endpoint asks
+    /// nobody for a password. D2: files are synced before every answer; else
     /// at NATS's own interval, two minutes (a queue of D0 asks for memory instead of files).
     ///
     /// # Errors
     /// [`Error::Programs`], [`Error::Config`], [`Error::System`], or [`Error::Server`] with the end of the server's own
     /// log. Nothing runs and nothing is left then.
     pub async fn start(options: StartOptions) -> Result<Self> {
-        Self::start_on(free_port, options).await
+        let listen = options.listen;
+        Self::start_on(|| free_port(listen), options).await
     }
 
     async fn start_on(choose_port: impl FnMut() -> Result<u16>, options: StartOptions) -> Result<Self> {
         let mut settings = settings(&options)?;
+        let listen = options.listen;
         let password = random_password();
         let name = format!("qbench-{:016x}", rand::random::<u64>());
         let program = NatsProgram::of_machine()?;
         let run_as = RunAs::unprivileged()?;
         let dir = PrivateDir::create(options.base_dir.as_deref(), "nats", &program.server, run_as)?;
-        let launch = Launch { name: "nats", dir, stop_steps: STOP_STEPS, port_taken: "address already in use" };
+        let launch = Launch { name: "nats", dir, listen, stop_steps: STOP_STEPS, port_taken: "address already in use" };
         let monitor = AtomicU16::new(0);
         let command = |dir: &PrivateDir, port: u16| {
-            let chosen = free_port()?;
+            let chosen = free_port(listen)?;
             monitor.store(chosen, Ordering::Relaxed);
-            let place = place(dir, port, chosen);
+            let place = place(dir, listen, port, chosen);
             let text = configuration(settings.iter().chain(&place), &name, &password);
             // In a file that only its user can read; an argument could be read by everybody.
             let file = dir.secret_file(&format!("server-{port}.conf"), &text)?;
@@ -94,7 +98,7 @@ impl NatsServer {
         };
         // The name tells ours from somebody else's on the same port.
         let ready = |port: u16, _pid: u32| {
-            let (url, name) = (url(port, monitor.load(Ordering::Relaxed), &password), &name);
+            let (url, name) = (url(listen, port, monitor.load(Ordering::Relaxed), &password), &name);
             async move {
                 let client = connect(&url, "qbench start", ANSWER_LIMIT).await.map_err(|error| error.to_string())?;
                 if client.server_info().server_name == *name {
@@ -106,14 +110,14 @@ impl NatsServer {
         };
         let running = Running::start(launch, choose_port, command, ready).await?;
         let (port, monitor) = (running.port(), monitor.into_inner());
-        settings.extend(place(running.dir(), port, monitor));
-        Ok(PrivateServer::new(running, url(port, monitor, &password), settings, program))
+        settings.extend(place(running.dir(), listen, port, monitor));
+        Ok(PrivateServer::new(running, url(listen, port, monitor, &password), settings, program))
     }
 }
 
 /// The system account is for the conformance suite, which cuts connections.
-fn url(port: u16, monitor: u16, password: &str) -> ServerUrl {
-    let address = address(port);
+fn url(listen: IpAddr, port: u16, monitor: u16, password: &str) -> ServerUrl {
+    let address = address(listen, port);
     ServerUrl::new(format!(
         "nats://qbench:{password}@{address}?monitor={monitor}&system_user=system&system_password={password}"
     ))
@@ -138,11 +142,11 @@ fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
 }
 
 /// The settings that say where the server is.
-fn place(dir: &PrivateDir, port: u16, monitor: u16) -> BTreeMap<String, String> {
+fn place(dir: &PrivateDir, listen: IpAddr, port: u16, monitor: u16) -> BTreeMap<String, String> {
     let data = dir.data().display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
     named([
-        ("listen", format!("\"{}\"", address(port))),
-        ("http", format!("\"{}\"", address(monitor))),
+        ("listen", format!("\"{}\"", address(listen, port))),
+        ("http", format!("\"{}\"", address(listen, monitor))),
         ("jetstream.store_dir", format!("\"{data}\"")),
     ])
 }
@@ -191,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn a_port_that_somebody_took_first_costs_another_attempt() {
         let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut ports = vec![free_port(), Ok(occupied.local_addr().unwrap().port())];
+        let mut ports = vec![free_port(IpAddr::from([127, 0, 0, 1])), Ok(occupied.local_addr().unwrap().port())];
         let options = StartOptions::new(Durability::D0);
         let server = NatsServer::start_on(|| ports.pop().unwrap(), options).await.unwrap();
         assert!(ports.is_empty(), "the occupied port was not tried");

@@ -4,7 +4,8 @@ use qbench_backends::ServerUrl;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Row};
 
-use crate::services::given::{check_loopback, check_name, said};
+use crate::engine::TcpPlace;
+use crate::services::given::{check_name, check_this_host, said};
 
 /// Whether the server at `url` is on this host, as far as its address tells.
 ///
@@ -14,9 +15,21 @@ pub(super) fn check_here(url: &ServerUrl) -> Result<PgConnectOptions, String> {
     let options: PgConnectOptions = url.expose().parse().map_err(said)?;
     match options.get_socket() {
         Some(_) => {}
-        None => check_loopback(options.get_host())?,
+        None => check_this_host(options.get_host())?,
     }
     Ok(options)
+}
+
+/// Where it is reached over a network.
+///
+/// # Errors
+/// Why there is no such place.
+pub(super) fn place_of(url: &ServerUrl) -> Result<TcpPlace, String> {
+    let options: PgConnectOptions = url.expose().parse().map_err(said)?;
+    match options.get_socket() {
+        Some(_) => Err("it is reached by a Unix socket".to_owned()),
+        None => Ok(TcpPlace { host: options.get_host().to_owned(), ports: vec![options.get_port()] }),
+    }
 }
 
 /// The postmaster: the parent of the process that serves a connection.

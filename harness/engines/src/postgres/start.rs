@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ const PRODUCT_MAX_CONNECTIONS: u32 = 100;
 /// Connections beyond those that are planned: reconnections while the server still holds the old one, a person with psql,
 /// and what PostgreSQL reserves for superusers.
 const SPARE_CONNECTIONS: u32 = 20;
+/// Who may connect to a cluster whose clients are on another host: whoever knows the password. The file that `initdb` makes lets
+/// nobody in from there.
+const WHO_MAY_CONNECT: &str = "local all all scram-sha-256\nhost all all all scram-sha-256\n";
 /// Longest path of a unix socket that every system accepts, file name included.
 const SOCKET_PATH_MAX_BYTES: usize = 100;
 
@@ -48,7 +52,8 @@ const STOP_STEPS: StopSteps = &[
 const RESERVED: &[(&str, &str)] = &[
     ("fsync", "the harness never measures a server that can lose everything (METHODOLOGY F1)"),
     ("synchronous_commit", "it follows from the durability class"),
-    ("listen_addresses", "private servers listen on 127.0.0.1 only"),
+    ("listen_addresses", "where its clients are decides where it listens"),
+    ("hba_file", "where its clients are decides who may connect"),
     ("port", "a free one is chosen"),
     ("unix_socket_directories", "the socket is in the private directory"),
     ("data_directory", "the data is in the private directory"),
@@ -58,7 +63,7 @@ const RESERVED: &[(&str, &str)] = &[
 pub type PostgresServer = PrivateServer<PostgresPrograms>;
 
 impl PostgresServer {
-    /// Makes a cluster in a private directory, starts it on a free loopback port, and makes the database `qbench`.
+    /// Makes a cluster in a private directory, starts it on a free port of the address that it is to listen on, and makes the database `qbench`.
     /// Needs one to three seconds. The durability class decides `synchronous_commit`; `fsync` is always on, and the unlogged
     /// tables of D0 are the backend's matter.
     ///
@@ -66,7 +71,8 @@ impl PostgresServer {
     /// [`Error::Programs`], [`Error::Config`], [`Error::System`], or [`Error::Server`] with the end of the server's own
     /// log. Nothing runs and nothing is left then.
     pub async fn start(options: StartOptions) -> Result<Self> {
-        Self::start_on(free_port, None, options).await
+        let listen = options.listen;
+        Self::start_on(|| free_port(listen), None, options).await
     }
 
     /// The same with the programs of one installation.
@@ -74,7 +80,8 @@ impl PostgresServer {
     /// # Errors
     /// As [`PostgresServer::start`].
     pub async fn start_from(programs: PostgresPrograms, options: StartOptions) -> Result<Self> {
-        Self::start_on(free_port, Some(programs), options).await
+        let listen = options.listen;
+        Self::start_on(|| free_port(listen), Some(programs), options).await
     }
 
     async fn start_on(
@@ -83,27 +90,32 @@ impl PostgresServer {
         options: StartOptions,
     ) -> Result<Self> {
         let mut settings = settings(&options)?;
-        let cores = options.cores.clone();
+        let (cores, listen) = (options.cores.clone(), options.listen);
         let password = random_password();
         let (programs, dir) = {
             let password = password.clone();
             beside_the_runtime(move || make_cluster(programs, options, &password)).await?
         };
-        let launch =
-            Launch { name: "postgres", dir, stop_steps: STOP_STEPS, port_taken: "could not bind IPv4 address" };
+        let launch = Launch { name: "postgres", dir, listen, stop_steps: STOP_STEPS, port_taken: "could not bind IPv" };
+        if !listen.is_loopback() {
+            settings.insert(
+                "hba_file".to_owned(),
+                launch.dir.secret_file("hba.conf", WHO_MAY_CONNECT)?.display().to_string(),
+            );
+        }
         let command = |dir: &PrivateDir, port: u16| {
             let spec = dir.child(&programs.postgres).cores(cores.clone());
             // An immediate shutdown: the postmaster takes its children and its shared memory with it.
             let spec = spec.death_signal(Signal::SIGQUIT).arg("-D").arg(dir.data());
             Ok(settings
                 .iter()
-                .chain(&place(dir, port))
+                .chain(&place(dir, listen, port))
                 .fold(spec, |spec, (key, value)| spec.arg("-c").arg(format!("{key}={value}"))))
         };
         let connect = |port: u16, database: &str| {
             // Nothing of this comes from the user's PG… variables.
             PgConnectOptions::new_without_pgpass()
-                .host("127.0.0.1")
+                .host(&listen.to_string())
                 .port(port)
                 .username(USER)
                 .password(&password)
@@ -118,11 +130,13 @@ impl PostgresServer {
         let running = Running::start(launch, choose_port, command, ready).await?;
         let port = running.port();
         execute(&connect(port, "postgres"), &format!("create database {DATABASE}")).await.map_err(|error| {
-            let attempted = format!("create the database {DATABASE} on the private PostgreSQL at {}", address(port));
+            let attempted =
+                format!("create the database {DATABASE} on the private PostgreSQL at {}", address(listen, port));
             Error::Refused { attempted, message: error.to_string() }
         })?;
-        settings.extend(place(running.dir(), port));
-        let url = ServerUrl::new(format!("postgres://{USER}:{password}@{}/{DATABASE}?sslmode=disable", address(port)));
+        settings.extend(place(running.dir(), listen, port));
+        let at = address(listen, port);
+        let url = ServerUrl::new(format!("postgres://{USER}:{password}@{at}/{DATABASE}?sslmode=disable"));
         Ok(PrivateServer::new(running, url, settings, programs))
     }
 
@@ -158,7 +172,7 @@ fn max_connections(connections: u32) -> u32 {
 }
 
 /// The settings that say where the server is.
-fn place(dir: &PrivateDir, port: u16) -> BTreeMap<String, String> {
+fn place(dir: &PrivateDir, listen: IpAddr, port: u16) -> BTreeMap<String, String> {
     let socket = dir.data().join(".s.PGSQL.65535");
     // Nothing of ours uses the socket; it is there for a person with psql, where its path is short enough.
     let sockets = if socket.as_os_str().len() <= SOCKET_PATH_MAX_BYTES {
@@ -166,11 +180,7 @@ fn place(dir: &PrivateDir, port: u16) -> BTreeMap<String, String> {
     } else {
         String::new()
     };
-    named([
-        ("listen_addresses", "127.0.0.1".to_owned()),
-        ("port", port.to_string()),
-        ("unix_socket_directories", sockets),
-    ])
+    named([("listen_addresses", listen.to_string()), ("port", port.to_string()), ("unix_socket_directories", sockets)])
 }
 
 /// Makes the private directory and the cluster in it. Blocks.
@@ -235,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn a_port_that_somebody_took_first_costs_another_attempt() {
         let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut ports = vec![free_port(), Ok(occupied.local_addr().unwrap().port())];
+        let mut ports = vec![free_port(IpAddr::from([127, 0, 0, 1])), Ok(occupied.local_addr().unwrap().port())];
         let options = StartOptions::new(Durability::D1);
         let server = PostgresServer::start_on(|| ports.pop().unwrap(), None, options).await.unwrap();
         assert!(ports.is_empty(), "the occupied port was not tried");

@@ -1,5 +1,6 @@
 //! Servers that run already: which process they are, for the accounting of roles.
 
+use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,14 +47,20 @@ pub(crate) fn said(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// Accepts a host name that is this host's for sure.
-pub(crate) fn check_loopback(host: &str) -> Result<(), String> {
+/// Accepts a host name or an address that is this host's for sure.
+pub(crate) fn check_this_host(host: &str) -> Result<(), String> {
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = match address.parse::<std::net::IpAddr>() {
-        Ok(address) => address.is_loopback(),
+    let is_here = match address.parse::<IpAddr>() {
+        Ok(address) => is_of_this_host(address),
         Err(_) => address.eq_ignore_ascii_case("localhost"),
     };
-    if loopback { Ok(()) } else { Err(format!("{host} is not this host")) }
+    if is_here { Ok(()) } else { Err(format!("{host} is not this host")) }
+}
+
+/// Whether an address is one of this host's: only to such a one can a socket be bound.
+fn is_of_this_host(address: IpAddr) -> bool {
+    let is_one = !address.is_unspecified() && !address.is_multicast();
+    address.is_loopback() || (is_one && UdpSocket::bind((address, 0)).is_ok())
 }
 
 /// The process `pid` of this host, when its name is one of `names`. A server behind a forwarded port or in a container
@@ -74,12 +81,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_is_this_host() {
+    fn only_names_and_addresses_of_this_host_are_this_host() {
         for host in ["127.0.0.1", "127.8.0.1", "localhost", "::1", "[::1]"] {
-            assert!(check_loopback(host).is_ok(), "{host}");
+            assert!(check_this_host(host).is_ok(), "{host}");
         }
         for host in ["192.0.2.1", "db.example.org", "0.0.0.0", "localhost.example.org"] {
-            assert!(check_loopback(host).is_err(), "{host}");
+            assert!(check_this_host(host).is_err(), "{host}");
         }
     }
 }

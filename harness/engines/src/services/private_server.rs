@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
 use std::io::{Read, Seek, SeekFrom};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -101,7 +101,7 @@ impl<P: Programs> Server for PrivateServer<P> {
     }
 
     fn address(&self) -> String {
-        address(self.running.port)
+        address(self.running.launch.listen, self.running.port)
     }
 
     fn pid(&self) -> Result<u32, &str> {
@@ -140,6 +140,8 @@ pub(crate) struct Launch {
     pub(crate) name: &'static str,
     /// Its directory.
     pub(crate) dir: PrivateDir,
+    /// The address of this host that it listens on.
+    pub(crate) listen: IpAddr,
     /// How it is ended.
     pub(crate) stop_steps: StopSteps,
     /// Words in its log that tell of a port in use.
@@ -168,7 +170,7 @@ impl Running {
             let spec = command(&launch.dir, port)?;
             let (log, spec) = launch.dir.log_output(&format!("server-{attempt}.log"), spec)?;
             let child = spawn_under(spec, launch.dir.guard())?;
-            match await_ready(launch.name, &child, port, &log, &ready).await {
+            match await_ready(&launch, &child, port, &log, &ready).await {
                 Ok(()) => return Ok(Running { launch, child, port, log }),
                 Err(error) => {
                     // Our choice of a port and the server's use of it are two moments; somebody may have come between.
@@ -250,9 +252,9 @@ pub(crate) fn with_asked(
     Ok(ours)
 }
 
-/// Where a private server listens.
-pub(crate) fn address(port: u16) -> String {
-    format!("{}:{port}", Ipv4Addr::LOCALHOST)
+/// Where a private server listens, as addresses of it are written.
+pub(crate) fn address(listen: IpAddr, port: u16) -> String {
+    SocketAddr::new(listen, port).to_string()
 }
 
 /// A password of 128 random bits, in characters that need no escaping anywhere.
@@ -261,7 +263,7 @@ pub(crate) fn random_password() -> String {
 }
 
 async fn await_ready<R>(
-    name: &str,
+    launch: &Launch,
     child: &GuardedChild,
     port: u16,
     log: &Path,
@@ -277,13 +279,14 @@ where
             Err(_) => Err(format!("no answer within {} s", ANSWER_LIMIT.as_secs())),
         };
         // Asked first: somebody else may answer on the port that ours could not get.
-        if let Some(error) = died(name, child, log) {
+        if let Some(error) = died(launch.name, child, log) {
             return Err(error);
         }
         let Err(reason) = answer else { return Ok(()) };
         if Instant::now() >= deadline {
             let limit_s = READY_LIMIT.as_secs();
-            let what = format!("{name} did not answer on {} within {limit_s} s ({reason})", address(port));
+            let at = address(launch.listen, port);
+            let what = format!("{} did not answer on {at} within {limit_s} s ({reason})", launch.name);
             return Err(Error::Server { what, log: log_tail(log) });
         }
         tokio::time::sleep(READY_PAUSE).await;
@@ -326,10 +329,10 @@ pub(crate) fn log_tail(log: &Path) -> String {
     }
 }
 
-/// A port that nobody listens on at this moment.
-pub(crate) fn free_port() -> Result<u16> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+/// A port of `listen`, an address of this host, that nobody listens on at this moment.
+pub(crate) fn free_port(listen: IpAddr) -> Result<u16> {
+    TcpListener::bind((listen, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
-        .map_err(Error::system("find a free port on 127.0.0.1"))
+        .map_err(Error::system(format!("find a free port on {listen}")))
 }

@@ -1,6 +1,7 @@
 //! What a run asks of a server, whatever its product and whoever started it.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -26,6 +27,8 @@ pub struct StartOptions {
     pub connections: u32,
     /// Cores that it is bound to; `None`: those of this process.
     pub cores: Option<Cores>,
+    /// The address of this host that it listens on, and no other: loopback, unless its clients are elsewhere.
+    pub listen: IpAddr,
 }
 
 impl StartOptions {
@@ -38,6 +41,7 @@ impl StartOptions {
             base_dir: None,
             connections: 0,
             cores: None,
+            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
         }
     }
 }
@@ -79,14 +83,14 @@ pub trait Server: Send + Sync {
 }
 
 /// What is known of a private server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct OwnServer {
     /// Its version, for instance `15.18`.
     pub version: String,
     /// Every setting that it was started with on top of its own defaults, but for the password.
     pub settings: BTreeMap<String, String>,
-    /// Its data directory.
+    /// Its data directory; empty where it is on another host.
     pub data_dir: PathBuf,
-    /// The program that runs; empty where nothing had to be started.
+    /// The program that runs; empty where nothing had to be started, and where it is on another host.
     pub program: PathBuf,
 }

@@ -3,7 +3,8 @@
 use qbench_backends::ServerUrl;
 use redis::{Client, ConnectionAddr};
 
-use crate::services::given::{check_loopback, check_name, said};
+use crate::engine::TcpPlace;
+use crate::services::given::{check_name, check_this_host, said};
 
 /// Whether the server at `url` is on this host, as far as its address tells.
 ///
@@ -12,10 +13,22 @@ use crate::services::given::{check_loopback, check_name, said};
 pub(super) fn check_here(url: &ServerUrl) -> Result<Client, String> {
     let client = Client::open(url.expose()).map_err(said)?;
     match client.get_connection_info().addr() {
-        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => check_loopback(host)?,
+        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => check_this_host(host)?,
         _ => {}
     }
     Ok(client)
+}
+
+/// Where it is reached over a network.
+///
+/// # Errors
+/// Why there is no such place.
+pub(super) fn place_of(url: &ServerUrl) -> Result<TcpPlace, String> {
+    match Client::open(url.expose()).map_err(said)?.get_connection_info().addr() {
+        ConnectionAddr::Tcp(host, port) => Ok(TcpPlace { host: host.clone(), ports: vec![*port] }),
+        ConnectionAddr::TcpTls { .. } => Err("it is reached by TLS, which names its host".to_owned()),
+        _ => Err("it is reached by a Unix socket".to_owned()),
+    }
 }
 
 /// Its one process, which it tells itself.

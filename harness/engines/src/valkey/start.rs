@@ -1,6 +1,7 @@
 //! A Valkey (or Redis) server for one run.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -23,7 +24,7 @@ const RESERVED: &[(&str, &str)] = &[
     ("appendfsync", "it follows from the durability class"),
     ("save", "snapshots are off in every durability class"),
     ("requirepass", "a random password is chosen"),
-    ("bind", "private servers listen on 127.0.0.1 only"),
+    ("bind", "where its clients are decides where it listens"),
     ("port", "a free one is chosen"),
     ("dir", "the data is in the private directory"),
     ("logfile", "the log is in the private directory"),
@@ -35,27 +36,32 @@ const RESERVED: &[(&str, &str)] = &[
 pub type ValkeyServer = PrivateServer<ValkeyProgram>;
 
 impl ValkeyServer {
-    /// Starts it in a private directory on a free loopback port. Needs a few milliseconds. D0: nothing is written; D1: the
+    /// Starts it in a private directory on a free port of the address that it is to listen on. Needs a few milliseconds. D0: nothing is written; D1: the
     /// append-only file is synced every second; D2: before the reply. Snapshots are always off.
     ///
     /// # Errors
     /// [`Error::Programs`], [`Error::Config`], [`Error::System`], or [`Error::Server`] with the end of the server's own
     /// log. Nothing runs and nothing is left then.
     pub async fn start(options: StartOptions) -> Result<Self> {
-        Self::start_on(free_port, options).await
+        let listen = options.listen;
+        Self::start_on(|| free_port(listen), options).await
     }
 
     async fn start_on(choose_port: impl FnMut() -> Result<u16>, options: StartOptions) -> Result<Self> {
         let mut settings = settings(&options)?;
+        let listen = options.listen;
         let password = random_password();
         let program = ValkeyProgram::of_machine()?;
         let run_as = RunAs::unprivileged()?;
         let dir = PrivateDir::create(options.base_dir.as_deref(), program.product, &program.server, run_as)?;
         let launch =
-            Launch { name: program.product, dir, stop_steps: STOP_STEPS, port_taken: "Address already in use" };
+            Launch { name: program.product, dir, listen, stop_steps: STOP_STEPS, port_taken: "Address already in use" };
         let command = |dir: &PrivateDir, port: u16| {
-            let mut text: String =
-                settings.iter().chain(&place(dir, port)).map(|(key, value)| format!("{key} {value}\n")).collect();
+            let mut text: String = settings
+                .iter()
+                .chain(&place(dir, listen, port))
+                .map(|(key, value)| format!("{key} {value}\n"))
+                .collect();
             // In a file that only its user can read; an argument could be read by everybody.
             text.push_str(&format!("requirepass {password}\n"));
             let file = dir.secret_file(&format!("server-{port}.conf"), &text)?;
@@ -63,7 +69,7 @@ impl ValkeyServer {
         };
         // The pid tells ours from somebody else's on the same port.
         let ready = |port: u16, pid: u32| {
-            let client = redis::Client::open(url(port, &password));
+            let client = redis::Client::open(url(listen, port, &password));
             async move {
                 let mut connection = client?.get_multiplexed_async_connection().await?;
                 let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
@@ -79,8 +85,8 @@ impl ValkeyServer {
         };
         let running = Running::start(launch, choose_port, command, ready).await?;
         let port = running.port();
-        settings.extend(place(running.dir(), port));
-        let url = ServerUrl::new(url(port, &password));
+        settings.extend(place(running.dir(), listen, port));
+        let url = ServerUrl::new(url(listen, port, &password));
         Ok(PrivateServer::new(running, url, settings, program))
     }
 
@@ -90,8 +96,8 @@ impl ValkeyServer {
     }
 }
 
-fn url(port: u16, password: &str) -> String {
-    format!("redis://:{password}@{}/0", address(port))
+fn url(listen: IpAddr, port: u16, password: &str) -> String {
+    format!("redis://:{password}@{}/0", address(listen, port))
 }
 
 /// The durability class as configuration lines. The stock configuration would fork a snapshot every minute under load.
@@ -112,9 +118,9 @@ fn settings(options: &StartOptions) -> Result<BTreeMap<String, String>> {
 }
 
 /// The settings that say where the server is. The path needs quotes where it holds a space.
-fn place(dir: &PrivateDir, port: u16) -> BTreeMap<String, String> {
+fn place(dir: &PrivateDir, listen: IpAddr, port: u16) -> BTreeMap<String, String> {
     let data = dir.data().display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
-    named([("bind", "127.0.0.1".to_owned()), ("port", port.to_string()), ("dir", format!("\"{data}\""))])
+    named([("bind", listen.to_string()), ("port", port.to_string()), ("dir", format!("\"{data}\""))])
 }
 
 #[cfg(test)]
@@ -135,7 +141,7 @@ mod tests {
     #[tokio::test]
     async fn a_port_that_somebody_took_first_costs_another_attempt() {
         let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut ports = vec![free_port(), Ok(occupied.local_addr().unwrap().port())];
+        let mut ports = vec![free_port(IpAddr::from([127, 0, 0, 1])), Ok(occupied.local_addr().unwrap().port())];
         let options = StartOptions::new(Durability::D0);
         let server = ValkeyServer::start_on(|| ports.pop().unwrap(), options).await.unwrap();
         assert!(ports.is_empty(), "the occupied port was not tried");
