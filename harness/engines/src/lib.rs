@@ -10,6 +10,7 @@ pub mod engine;
 pub mod helper;
 pub mod keeper;
 pub mod monitor;
+pub mod observe;
 pub mod relay;
 pub mod servers;
 pub mod services;

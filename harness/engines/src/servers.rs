@@ -63,6 +63,11 @@ impl Servers {
         Ok(Servers { servers, locks: Vec::new() })
     }
 
+    /// One that runs already, and is ended by whoever started it or by itself.
+    pub fn holding(engine: &'static dyn Engine, server: Box<dyn Server>) -> Self {
+        Servers { servers: vec![(engine, server)], locks: Vec::new() }
+    }
+
     /// Locks the objects of `namespace` on the given servers against other runs, until [`Servers::stop`] or the end of this
     /// value. A server that does not answer is left to the backend, whose own connection says what is wrong.
     ///
