@@ -54,6 +54,8 @@ pub struct Evidence<'a> {
     pub cores: u32,
     /// Time stolen by the hypervisor over the measured phase.
     pub steal_pct: Option<f64>,
+    /// The same of the server's host, where that is another one.
+    pub server_host_steal_pct: Option<f64>,
     /// Records that could not be kept.
     pub dropped_records: u64,
     /// Latencies too large for the histograms.
@@ -75,7 +77,7 @@ pub fn judge(evidence: &Evidence<'_>, extra: Vec<Reason>) -> Validity {
 }
 
 /// The gates beside those for pauses: whose doing it is when one trips, and the words when it did.
-fn gates(e: &Evidence<'_>) -> [(Blame, Option<String>); 12] {
+fn gates(e: &Evidence<'_>) -> [(Blame, Option<String>); 13] {
     let sent_share = if e.intended == 0 { 0.0 } else { e.sent_in_phase as f64 / e.intended as f64 };
     let unsent_is_many = e.intended == 0 || e.intended.saturating_sub(e.sent_in_phase) > UNSENT_FLOOR;
     let lag_limit_ms = (MAX_LAG_SHARE * e.end_to_end_ms.p99).max(LAG_FLOOR_MS);
@@ -139,6 +141,9 @@ fn gates(e: &Evidence<'_>) -> [(Blame, Option<String>); 12] {
         (Blame::Host, e.steal_pct.filter(|pct| *pct > MAX_STEAL_PCT).map(|pct| {
             format!("the hypervisor took {pct:.1} % of the host's time, at most {MAX_STEAL_PCT:.1} % allowed")
         })),
+        (Blame::Host, e.server_host_steal_pct.filter(|pct| *pct > MAX_STEAL_PCT).map(|pct| {
+            format!("the hypervisor took {pct:.1} % of the time of the server's host, at most {MAX_STEAL_PCT:.1} % allowed")
+        })),
         (Blame::Harness, (e.dropped_records > 0).then(|| format!("{} records could not be kept", e.dropped_records))),
         (Blame::Harness, (e.overflows > 0).then(|| format!("{} latencies were too large for the clock's range", e.overflows))),
         (Blame::Harness, e.recording_error.map(|error| format!("records are missing: {error}"))),
@@ -177,6 +182,7 @@ mod tests {
             busiest_thread_pct: Some(40.0),
             cores: 2,
             steal_pct: Some(0.0),
+            server_host_steal_pct: None,
             dropped_records: 0,
             overflows: 0,
             background_covered_s: None,
@@ -208,6 +214,11 @@ mod tests {
             (Evidence { busiest_thread_pct: Some(97.0), ..base.clone() }, "97 % of a core", Blame::Harness),
             (Evidence { backlog: growing, ..base.clone() }, "50.0 jobs/s", Blame::Queue),
             (Evidence { steal_pct: Some(4.2), ..base.clone() }, "4.2 %", Blame::Host),
+            (
+                Evidence { server_host_steal_pct: Some(5.1), ..base.clone() },
+                "5.1 % of the time of the server's host",
+                Blame::Host,
+            ),
             (Evidence { dropped_records: 7, ..base.clone() }, "7 records", Blame::Harness),
             (Evidence { overflows: 1, ..base.clone() }, "1 latencies", Blame::Harness),
             (Evidence { background_covered_s: Some(5.0), ..base.clone() }, "5.0 s", Blame::Harness),

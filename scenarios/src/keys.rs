@@ -10,7 +10,7 @@ use qbench_schema::load::{Arrivals, AskedWake, Tuning};
 
 use crate::nearest::did_you_mean;
 use crate::units::{format_duration, format_size, parse_duration, parse_size};
-use crate::workload::{JobsPerSecond, MAX_DURATION, MAX_JOBS, MAX_PAYLOAD_BYTES, Percent, Workload};
+use crate::workload::{JobsPerSecond, MAX_DELAY, MAX_DURATION, MAX_JOBS, MAX_PAYLOAD_BYTES, Percent, Workload};
 
 /// One setting of the workload.
 pub struct KeySpec {
@@ -137,6 +137,8 @@ pub static KEYS: &[KeySpec] = keys! {
     "tuning", Some("stock|tuned"), tuning,
         |text| choice(text, &Tuning::ALL, Tuning::name), |tuning: Tuning| tuning.name().to_owned(),
         "How private servers and the queue's tables are set: stock, or tuned for a job queue (docs/BACKENDS.md has the list)";
+    "delay", Some("D"), delay, |text| within(text, Duration::ZERO, MAX_DELAY, "the delay"), format_duration,
+        "Added to each round trip between clients and server, by a relay, half of it each way; 0s: none";
     "lease", Some("D"), lease,
         |text| within(text, Duration::from_millis(1), Duration::from_secs(24 * 3600), "the lease"), format_duration,
         "How long a claim stays with a worker that vanished";

@@ -12,11 +12,12 @@ use crate::vary::{self, Axis, MAX_NAME_CHARS, Pairs, Variant};
 use crate::wire;
 
 /// The plan files that are compiled in: id and text.
-const SHIPPED: [(&str, &str); 7] = [
+const SHIPPED: [(&str, &str); 8] = [
     ("aa", include_str!("../plans/aa.toml")),
     ("equal", include_str!("../plans/equal.toml")),
     ("ladder", include_str!("../plans/ladder.toml")),
     ("partitions", include_str!("../plans/partitions.toml")),
+    ("round-trip", include_str!("../plans/round-trip.toml")),
     ("scaling", include_str!("../plans/scaling.toml")),
     ("tuning", include_str!("../plans/tuning.toml")),
     ("waiting", include_str!("../plans/waiting.toml")),

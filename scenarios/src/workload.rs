@@ -13,6 +13,8 @@ use crate::units::{format_duration, grouped};
 pub const MAX_RATE_JOBS_S: f64 = 1_000_000.0;
 /// Longest measured phase.
 pub const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
+/// Longest delay that may be added to a round trip: that to a satellite, and a half.
+pub const MAX_DELAY: Duration = Duration::from_secs(1);
 /// Most jobs of one run, warm-up included: the auditor keeps an account of every one in memory.
 pub const MAX_JOBS: u64 = 100_000_000;
 /// Most jobs in progress at once over all workers; each is a task, a buffer, and possibly a connection.
@@ -127,6 +129,8 @@ pub struct Workload {
     pub notify_limit: Duration,
     /// How servers of ours and the queue's tables are set.
     pub tuning: Tuning,
+    /// What is added to each round trip between clients and server.
+    pub delay: Duration,
     /// How long a claim stays with a worker that does not answer any more.
     pub lease: Duration,
     /// How long the run waits after the last arrival for the last completion.
@@ -163,6 +167,7 @@ impl Default for Workload {
             poll_interval: None,
             notify_limit: Duration::ZERO,
             tuning: Tuning::Stock,
+            delay: Duration::ZERO,
             lease: Duration::from_secs(60),
             drain_deadline: Duration::from_secs(60),
             allow_overload: false,

@@ -144,7 +144,7 @@ fn an_unknown_plan_is_refused_with_the_nearest_one() {
 fn the_shipped_plans_are_what_they_are_called() {
     let plans = Sweep::shipped(&["commit", "steal", "durability"]).unwrap();
     let ids: Vec<&str> = plans.iter().map(|plan| plan.id.as_str()).collect();
-    assert_eq!(ids, ["aa", "equal", "ladder", "partitions", "scaling", "tuning", "waiting"]);
+    assert_eq!(ids, ["aa", "equal", "ladder", "partitions", "round-trip", "scaling", "tuning", "waiting"]);
     let of = |id: &str| plans.iter().find(|plan| plan.id == id).unwrap();
     let rungs: Vec<&str> = of("ladder").variants.iter().map(|rung| rung.name.as_str()).collect();
     assert!(of("ladder").climbs);

@@ -14,6 +14,9 @@ pub const DISTRIBUTION_CSV: &str = "distribution.csv";
 /// A row per figure and pair of cells.
 pub const COMPARISON_CSV: &str = "comparison.csv";
 
+/// What each millisecond between clients and server costs, where a matrix varied the delay.
+pub const ROUND_TRIP_CSV: &str = "round_trip.csv";
+
 /// What the data say to the questions of a study.
 pub const ANSWERS_JSON: &str = "answers.json";
 
@@ -73,6 +76,12 @@ impl RunFiles {
         self.with("_system.csv")
     }
 
+    /// The same of the server's host, where an observer is there.
+    pub fn system_server(&self) -> PathBuf {
+        // No scenario's own name can end so before `.csv`.
+        self.with("_system_server.csv")
+    }
+
     /// A row a second of the server itself. `product` is the word for it: `db` for PostgreSQL, `valkey`.
     pub fn server_stats(&self, product: &str) -> PathBuf {
         self.with(&format!("_{product}{STATS_SUFFIX}"))
@@ -106,7 +115,8 @@ impl RunFiles {
 
     /// Every file that the set can have; statistics of servers only where they are there.
     pub fn all(&self) -> Vec<PathBuf> {
-        let fixed = [self.metrics(), self.latency_log(), self.system(), self.result(), self.manifest()];
+        let fixed =
+            [self.metrics(), self.latency_log(), self.system(), self.system_server(), self.result(), self.manifest()];
         fixed.into_iter().chain(self.all_server_stats()).collect()
     }
 
@@ -143,7 +153,7 @@ mod tests {
         paths.iter().for_each(|path| std::fs::write(path, "").unwrap());
         let mut found: Vec<PathBuf> = run.all_server_stats().collect();
         found.sort();
-        assert_eq!((found.as_slice(), other.all().len()), (&paths[..2], 6));
+        assert_eq!((found.as_slice(), other.all().len()), (&paths[..2], 7));
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -18,6 +18,7 @@ pub mod matrix;
 pub mod progress;
 pub mod record;
 pub mod result;
+pub mod round_trip;
 pub mod server_stats;
 pub mod sql;
 pub mod study;

@@ -33,6 +33,12 @@ pub struct Manifest {
     pub capabilities: BTreeMap<String, String>,
     /// Servers, as they describe themselves.
     pub servers: Vec<ServerDescription>,
+    /// The machine of the server, where that is watched by an observer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_host: Option<Host>,
+    /// What lies between clients and server that a run put there, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network: Vec<String>,
     /// The machine.
     pub host: Host,
     /// Clock that every instant comes from, for instance `CLOCK_MONOTONIC`, and the kernel's clock source below it.

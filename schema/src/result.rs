@@ -113,6 +113,13 @@ pub struct RunResult {
     /// The floor of the wire; absent where the queue has no server, or its engine no request that does nothing.
     #[serde(default)]
     pub wire_floor: Option<WireFloor>,
+    /// Round trips between this host and the server, in microseconds; absent where the queue has no server, or its engine no request that
+    /// does nothing.
+    #[serde(default)]
+    pub round_trip_us: Option<RoundTrips>,
+    /// The host of the server, where that is watched by an observer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_host: Option<ServerHost>,
     /// The measured phase and the drain, second by second.
     #[serde(default)]
     pub timeline: Vec<TimelineRow>,
@@ -171,6 +178,9 @@ pub struct RunIdentity {
     /// Which machine that is, whatever it is called: a short hash over what the system and its network cards are known by.
     #[serde(default)]
     pub host_id: String,
+    /// Which machine the server is on, where an observer there told; empty otherwise.
+    #[serde(default)]
+    pub server_host_id: String,
     /// Version of the server product, as it tells it.
     #[serde(default)]
     pub engine_version: String,
@@ -180,7 +190,8 @@ pub struct RunIdentity {
     /// Git revision that the harness was built from.
     #[serde(default)]
     pub git_revision: String,
-    /// Where the server is: `in process`, `private` (started for the run), `same host`, or `remote` and its address.
+    /// Where the server is: `in process`, `private` (started for the run), `same host`, or `remote` and its address; with an observer, on
+    /// which host; and what was put in between.
     #[serde(default)]
     pub topology: String,
     /// How idle workers wait for jobs (METHODOLOGY F8).

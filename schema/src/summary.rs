@@ -398,6 +398,10 @@ columns! {
     background_tps_high, "1/s", "Upper end of the 95 % interval of `background_tps`; empty below three runs." {
         cell #[serde(default)] Option<f64> = ("over runs", |cell| cell.high("background_tps"));
     }
+    round_trip_ms, "ms", "Round trip of a request that does nothing: the median, before and after the load." {
+        run Option<f64> = |run| run.round_trip_us.and_then(|ends| ends.p50_ms());
+        cell #[serde(default)] Option<f64> = median;
+    }
 }
 
 /// Between two settings of a server, whose values may have spaces.

@@ -126,6 +126,7 @@ impl Run {
                     server_settings: [("fsync".to_owned(), "on".to_owned())].into(),
                     git_revision: "c0ffee000000".to_owned(),
                     topology: "private".to_owned(),
+                    server_host_id: String::new(),
                     waiting: Waiting::Poll,
                     poll_interval_ms: Some(10.0),
                     connections_per_worker: Some(2),

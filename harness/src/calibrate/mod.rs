@@ -133,7 +133,7 @@ fn hiccup() -> Hiccup {
 }
 
 /// The value that a share `quantile` of `values` does not exceed; 0 without any.
-fn quantile(values: &mut [f64], quantile: f64) -> f64 {
+pub(crate) fn quantile(values: &mut [f64], quantile: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let rank = (quantile * values.len() as f64).ceil() as usize;
     values.get(rank.max(1) - 1).copied().unwrap_or(0.0)

@@ -1,6 +1,7 @@
 //! Collects what flags, variables and qbench.toml say, and makes a run's request of it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,6 +11,7 @@ use qbench_backends::{EngineKind, Entry};
 use qbench_backends::{ServerUrl, external};
 use qbench_engines::ENGINES;
 use qbench_engines::engine::Engine;
+use qbench_engines::observe::command::ObserverCommand;
 use qbench_engines::servers::GivenServers;
 use qbench_scenarios::{Layer, Origin, Overrides, Pairs, Profile, RunPlan, Scenario, Source, did_you_mean, resolve};
 use qbench_schema::manifest::ConfiguredValue;
@@ -31,8 +33,13 @@ const DEFAULT_PROFILE: &str = "quick";
 /// Names beside the workload's that may stand in the environment and in qbench.toml.
 fn other_names() -> Vec<&'static str> {
     let urls = server_engines().map(|(_, flag)| flag.name);
-    ["profile"].into_iter().chain(urls).chain(["durability", "pin", "set", "out"]).collect()
+    ["profile"].into_iter().chain(urls).chain(["durability", "pin", "set", "out"]).chain(APART_NAMES).collect()
 }
+
+/// Names of what says that the server is on another host than the load.
+const APART_NAMES: [&str; 4] = [OBSERVER, "server-host", "observer-program", SERVER_ADDRESS];
+const OBSERVER: &str = "observer";
+const SERVER_ADDRESS: &str = "server-address";
 
 /// Variables that are read where they are needed and mean nothing in a file.
 const ONLY_VARIABLES: [&str; 4] = ["tmpdir", "progress", "adapters", secrets::MOVED_FLAGS_NAME];
@@ -56,6 +63,75 @@ pub struct SettingsArgs {
     workload: WorkloadArgs,
     #[command(flatten)]
     pub servers: ServerArgs,
+    #[command(flatten)]
+    apart: ApartArgs,
+}
+
+/// The host of the server, where that is another one.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Client and server apart")]
+pub struct ApartArgs {
+    /// Start the server on another host, or watch a given one there: the host by the name that ssh knows it by
+    #[arg(long, value_name = "NAME")]
+    server_host: Option<String>,
+    /// The same by whatever leads to `qbench observe` over there, for instance "ip netns exec db1"; "" is this host. No secrets: it stands
+    /// in the manifest
+    #[arg(long, value_name = "COMMAND")]
+    observer: Option<String>,
+    /// qbench on that host (default: the path that this program has here)
+    #[arg(long, value_name = "PATH")]
+    observer_program: Option<String>,
+    /// Address at which servers on that host are reached from here (default: the one that ssh reached)
+    #[arg(long, value_name = "ADDRESS")]
+    server_address: Option<String>,
+}
+
+/// Where the server is, when it is started or watched by an observer.
+#[derive(Debug, Clone)]
+struct ApartSettings {
+    observer: ObserverCommand,
+    address: Option<IpAddr>,
+}
+
+impl ApartSettings {
+    /// What leads to the server's host. This is where its name becomes a way there.
+    ///
+    /// # Errors
+    /// [`Usage`] for what excludes each other.
+    fn new(
+        server_host: Option<String>,
+        observer: Option<String>,
+        program: Option<String>,
+        address: Option<String>,
+    ) -> anyhow::Result<Option<Self>> {
+        let program = match program {
+            Some(program) => program,
+            None => std::env::current_exe().context("cannot find this very program")?.display().to_string(),
+        };
+        let observer = match (server_host, observer) {
+            (Some(_), Some(_)) => {
+                return Err(Usage(
+                    "--server-host and --observer both say where the server is: leave one of them out".into(),
+                )
+                .into());
+            }
+            (Some(host), None) => ObserverCommand::by_ssh(&host, program),
+            (None, Some(prefix)) => ObserverCommand::new(&prefix, program),
+            (None, None) if address.is_some() => {
+                return Err(Usage(
+                    "--server-address needs --server-host or --observer: it is an address of that host".into(),
+                )
+                .into());
+            }
+            (None, None) => return Ok(None),
+        };
+        let address = address.map(|text| {
+            text.parse().map_err(|_| {
+                Usage(format!("--server-address {text}: expected an address in numbers, such as 10.0.0.2"))
+            })
+        });
+        Ok(Some(ApartSettings { observer, address: address.transpose()? }))
+    }
 }
 
 /// Where the servers are. Without these, private ones are started for each run.
@@ -93,6 +169,7 @@ pub struct Settings {
     pub given: GivenServers,
     durability: Option<Durability>,
     pinning: Pinning,
+    apart: Option<ApartSettings>,
     /// Folder for results from a variable or the file.
     pub out: Option<PathBuf>,
 }
@@ -107,6 +184,7 @@ impl SettingsArgs {
             pin: None,
             workload: WorkloadArgs::default(),
             servers,
+            apart: ApartArgs::default(),
         }
     }
 
@@ -172,7 +250,18 @@ impl SettingsArgs {
             })
             .collect();
         let pinning = one(self.pin.as_ref(), "pin").map(|text| parse_pinning(&text)).transpose()?.unwrap_or_default();
+        let ApartArgs { server_host, observer, observer_program, server_address } = &self.apart;
+        let apart = ApartSettings::new(
+            one(server_host.as_ref(), "server-host"),
+            one(observer.as_ref(), OBSERVER),
+            one(observer_program.as_ref(), "observer-program"),
+            one(server_address.as_ref(), SERVER_ADDRESS),
+        )?;
         let out = one(None, "out").map(PathBuf::from);
+        // They say the same.
+        if let Some(source) = sources.get("server-host").copied() {
+            sources.insert(OBSERVER, source);
+        }
         // The flag of that name is plainer than one of `--set`.
         let durability = match (durability, set_durability) {
             (Some(class), Some((_, source))) if source != Source::Flag || self.servers.durability.is_some() => {
@@ -190,6 +279,7 @@ impl SettingsArgs {
             given,
             durability,
             pinning,
+            apart,
             options,
             sources,
             out,
@@ -222,7 +312,15 @@ impl SettingsArgs {
         }
         let servers = &self.servers;
         let urls = server_engines().map(|(_, flag)| (flag.name, servers.urls.get(flag)));
-        let others = [("durability", servers.durability.as_ref()), ("pin", self.pin.as_ref())];
+        let apart = &self.apart;
+        let others = [
+            ("durability", servers.durability.as_ref()),
+            ("pin", self.pin.as_ref()),
+            ("server-host", apart.server_host.as_ref()),
+            (OBSERVER, apart.observer.as_ref()),
+            ("observer-program", apart.observer_program.as_ref()),
+            (SERVER_ADDRESS, apart.server_address.as_ref()),
+        ];
         for (flag, value) in urls.chain(others) {
             if let Some(value) = value {
                 add(flag, value.clone());
@@ -396,6 +494,8 @@ impl Settings {
             configuration: self.configuration_of(entry),
             durability: self.durability_of(entry.engine),
             given: self.given.clone(),
+            observer: self.apart.as_ref().map(|apart| apart.observer.clone()),
+            server_address: self.apart.as_ref().and_then(|apart| apart.address),
             pinning: self.pinning.clone(),
             plan,
             out: PathBuf::new(),
@@ -415,8 +515,12 @@ impl Settings {
         let addresses = server_engines().map(|(engine, flag)| (flag.name, address(engine.kind())));
         let durability = word(self.durability_of(entry.engine));
         let named = [("profile", self.profile.id.clone()), (DURABILITY, durability), ("pin", self.pinning.to_string())];
+        let apart = self.apart.as_ref().map(|apart| {
+            let address = apart.address.map_or("told by the channel".to_owned(), |address| address.to_string());
+            [(OBSERVER, format!("`{}`", apart.observer)), (SERVER_ADDRESS, address)]
+        });
+        let named = named.into_iter().chain(apart.into_iter().flatten());
         let named = named
-            .into_iter()
             .chain(addresses)
             .map(|(name, value)| (name.to_owned(), ConfiguredValue { value, source: source(name) }));
         let options = entry.options.iter().map(|option| {

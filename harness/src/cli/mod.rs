@@ -16,9 +16,11 @@ mod layers;
 mod list;
 mod logging;
 mod matrix;
+mod observe;
 mod palette;
 mod progress;
 mod quick;
+mod relay;
 mod report;
 mod run;
 mod secrets;
@@ -35,7 +37,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::run::METER_COMMAND;
+use crate::run::{METER_COMMAND, RELAY_COMMAND};
 use exit::Status;
 
 /// Measures job queues under one identical open-loop load and audits every job.
@@ -76,6 +78,12 @@ enum Command {
     /// Measure how late this machine wakes up somebody who sleeps; a run starts it
     #[command(name = METER_COMMAND, hide = true)]
     HiccupMeter,
+    /// Start and watch a server on this host for a run on another one, over standard input and output; `run --observer` starts it
+    #[command(name = qbench_engines::observe::COMMAND, hide = true)]
+    Observe,
+    /// Hold back what passes, to make the way to a server longer; a run with --delay starts it
+    #[command(name = RELAY_COMMAND, hide = true)]
+    Relay(relay::RelayArgs),
 }
 
 /// Runs the program with the arguments and the environment of this process. `revision` is the git revision that it was built
@@ -104,6 +112,8 @@ pub fn main(revision: &str) -> ExitCode {
         Command::Calibrate(args) => calibrate::main(args),
         Command::Services(args) => services::main(args),
         Command::HiccupMeter => hiccup_meter::main(),
+        Command::Observe => observe::main(revision),
+        Command::Relay(args) => relay::main(&args),
     };
     exit::code(result)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use qbench_schema::result::{Activity, LoadMode, Regime, RunResult, Verdict};
+use qbench_schema::result::{Activity, LoadMode, Regime, RoundTrip, RunResult, Verdict};
 
 /// Bins of the backlog in which the rate of a drain is shown.
 const DRAIN_BINS: u64 = 5;
@@ -52,6 +52,7 @@ fn write_words(text: &mut String, result: &RunResult) -> std::fmt::Result {
             wire.requests_s, wire.connections, wire.harness_cpu_us_per_request
         )?;
     }
+    apart(text, result)?;
     write!(text, "sent {}, completed {}, ", result.jobs.sent, result.jobs.completed)?;
     if result.jobs.failed > 0 {
         write!(text, "failed {} (of these, {} panicked), ", result.jobs.failed, result.jobs.panicked)?;
@@ -69,6 +70,29 @@ fn write_words(text: &mut String, result: &RunResult) -> std::fmt::Result {
         result.drain_s,
         if result.validity.valid { "valid" } else { "NOT VALID" },
     )
+}
+
+/// How far away the server is, and what is known of its host.
+fn apart(text: &mut String, result: &RunResult) -> std::fmt::Result {
+    if let Some(ends) = result.round_trip_us {
+        let end = |end: Option<RoundTrip>| {
+            end.map_or("?".to_owned(), |end| format!("{:.0} us (p99 {:.0})", end.p50, end.p99))
+        };
+        writeln!(text, "round trip to the server: {} before, {} after", end(ends.before), end(ends.after))?;
+    }
+    if let Some(host) = &result.server_host {
+        writeln!(
+            text,
+            "server's host: {} at {}, its clock {:+.3} ms from ours (+-{:.3} ms); CPU {} % of {} cores",
+            host.host,
+            host.address,
+            host.clock_offset_ms,
+            host.clock_uncertain_us / 1e3,
+            host.cpu_pct.map_or("?".to_owned(), |pct| format!("{pct:.0}")),
+            host.cores
+        )?;
+    }
+    Ok(())
 }
 
 /// What idle workers ask of the server, and what notifications did where there were any.

@@ -9,7 +9,7 @@ use qbench_schema::manifest::ConfiguredValue;
 /// Settings that differ between runs of one cell without making them another configuration: what is random, what the profile
 /// is called (its values are compared), and the class of durability, which is compared as it was read back from the live
 /// server. Nor is compared where the servers are.
-const NOT_COMPARED: [&str; 3] = ["seed", "profile", "durability"];
+const NOT_COMPARED: [&str; 5] = ["seed", "profile", "durability", "observer", "server-address"];
 
 /// The settings as `key=value`, separated by spaces, and a short hash over them.
 pub(super) fn describe(configuration: &BTreeMap<String, ConfiguredValue>) -> (String, String) {

@@ -9,8 +9,8 @@ use qbench_driver::outcome::LoadOutcome;
 use qbench_engines::monitor::{MonitorSummary, WindowCost};
 use qbench_schema::record::Stage;
 use qbench_schema::result::{
-    Activity, Audit, BackgroundLoad, Backlog, Blame, CostPerJob, CpuUsPerJob, Floor, LoadMode, Regime, RunIdentity,
-    RunResult, RunStatus, Skew, Validity, WireFloor, WorkerShare,
+    Activity, Audit, BackgroundLoad, Backlog, Blame, CostPerJob, CpuUsPerJob, Floor, LoadMode, Regime, RoundTrips,
+    RunIdentity, RunResult, RunStatus, ServerHost, Skew, Validity, WireFloor, WorkerShare,
 };
 
 use super::hiccups;
@@ -31,13 +31,26 @@ pub(super) struct Evidences<'a> {
     pub(super) ceiling_jobs_s: Option<f64>,
     /// The floor of the wire, where there is one.
     pub(super) wire_floor: Option<WireFloor>,
+    /// How far away the server was.
+    pub(super) round_trips: RoundTrips,
+    /// The host of the server, where an observer was there.
+    pub(super) server_host: Option<ServerHost>,
     pub(super) notes: Vec<String>,
     pub(super) measured: Measured,
 }
 
 /// The verdict of a run whose load was driven, to its end or not.
 pub(super) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> RunResult {
-    let Evidences { in_process, capabilities, ceiling_jobs_s, wire_floor, mut notes, measured } = evidences;
+    let Evidences {
+        in_process,
+        capabilities,
+        ceiling_jobs_s,
+        wire_floor,
+        round_trips,
+        server_host,
+        mut notes,
+        measured,
+    } = evidences;
     let Measured { incidents, mut load, monitors, background } = measured;
     let audit = audit::judge(&load.totals, &incidents, &load.census, load.end(), capabilities);
     identity.measured_s = measured_s(&load);
@@ -48,7 +61,15 @@ pub(super) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> R
     let spoiled = spoiled(&identity, &load, &monitors);
     hiccups::add_to(&mut load.timeline, &monitors.hiccups);
     notes.extend(spoiled.tail.iter().map(|tail| tail.reason.clone()));
-    let gates = Gates { identity: &identity, in_process, audit: &audit, incidents: &incidents, spoiled: &spoiled };
+    let server_host_steal_pct = server_host.as_ref().and_then(|host| host.steal_pct);
+    let gates = Gates {
+        identity: &identity,
+        in_process,
+        audit: &audit,
+        incidents: &incidents,
+        spoiled: &spoiled,
+        server_host_steal_pct,
+    };
     let validity = gates.judge(&load, &monitors, background.as_ref(), before_figures);
 
     let (throughput_jobs_s, jobs_in_window) = throughput(identity.activity, &load);
@@ -99,6 +120,8 @@ pub(super) fn conclude(mut identity: RunIdentity, evidences: Evidences<'_>) -> R
         background,
         floor,
         wire_floor,
+        round_trip_us: Some(round_trips).filter(|ends| ends.p50_ms().is_some()),
+        server_host,
         timeline: load.timeline,
         notes: notes.into_iter().chain(monitors.notes).collect(),
         hiccup_ms: monitors.hiccups.host.map(|host| host.late_ms),
@@ -172,6 +195,7 @@ struct Gates<'a> {
     audit: &'a Audit,
     incidents: &'a Incidents,
     spoiled: &'a Spoiled,
+    server_host_steal_pct: Option<f64>,
 }
 
 impl Gates<'_> {
@@ -205,6 +229,7 @@ impl Gates<'_> {
                 busiest_thread_pct: load.busiest_thread_pct.filter(|_| may_be_bound),
                 cores: machine::cores(),
                 steal_pct: monitors.steal_pct,
+                server_host_steal_pct: self.server_host_steal_pct,
                 dropped_records: self.incidents.dropped_records.load(Ordering::Relaxed),
                 overflows: load.recording.overflows,
                 background_covered_s: background.map(|background| background.covered_s),

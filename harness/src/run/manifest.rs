@@ -1,7 +1,6 @@
 //! What ran, with what, on what.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use qbench_backends::{Capabilities, ServerUrl};
 use qbench_schema::SCHEMA_VERSION;
@@ -9,6 +8,7 @@ use qbench_schema::manifest::{Manifest, ServerDescription};
 
 use super::load;
 use super::request::RunRequest;
+use super::servers::RunServers;
 use crate::machine;
 
 /// This program as precisely as it can be named, built from `revision`.
@@ -21,8 +21,8 @@ pub(super) fn build(
     request: &RunRequest,
     run_id: &str,
     capabilities: &Capabilities,
-    servers: Vec<ServerDescription>,
-    data_dir: &Path,
+    described: Vec<ServerDescription>,
+    servers: &RunServers,
 ) -> Manifest {
     Manifest {
         schema_version: SCHEMA_VERSION,
@@ -36,8 +36,10 @@ pub(super) fn build(
         block_seed: load::block_seed(request.plan.workload.seed, request.block),
         study: request.study.clone(),
         capabilities: describe_capabilities(capabilities),
-        servers,
-        host: machine::describe(data_dir),
+        servers: described,
+        server_host: servers.apart().map(|apart| apart.machine().clone()),
+        network: servers.network(),
+        host: machine::describe(&servers.data_dir()),
         clock: machine::describe_clock(),
         scheduling: request.scheduling.clone(),
     }

@@ -4,6 +4,7 @@
 //! `steps` (what is set up for the load, in which order, and taken down again), then what the steps use: `servers`,
 //! `opening`, `background`, `load`, and `figures` for the verdict.
 
+mod apart;
 mod background;
 mod configuration;
 mod figures;
@@ -16,6 +17,7 @@ mod measured;
 mod opening;
 mod progress;
 mod request;
+mod round_trip;
 mod servers;
 mod session;
 mod steps;
@@ -25,4 +27,5 @@ pub use hiccups::{METER_COMMAND, meter_program};
 pub use manifest::program;
 pub use progress::Progress;
 pub use request::RunRequest;
+pub use servers::RELAY_COMMAND;
 pub use session::{execute, identify};

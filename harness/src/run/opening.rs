@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use qbench_backends::{Backend, BackendConfig, BackendOptions, Capabilities, ClientCounters, ServerUrl, Wake};
 use qbench_scenarios::Workload;
+use qbench_scenarios::units::format_duration;
 use qbench_scenarios::workload::Percent;
 use qbench_schema::load::AskedWake;
 
@@ -66,6 +67,15 @@ pub(super) fn check(request: &RunRequest) -> anyhow::Result<(Capabilities, Wake)
     let capabilities = entry.capabilities(&BackendOptions::new(request.options.clone()))?;
     let wake = entry.wake(&capabilities, workload.wake).map_err(|error| Usage(error.to_string()))?;
     check_limits(entry.id, workload, &capabilities)?;
+    refuse_to_observe(request)?;
+    if !workload.delay.is_zero() && !entry.engine.has_server {
+        return Err(Usage(format!(
+            "--delay {}: backend {} has no server, so there is no way to one to make longer",
+            format_duration(workload.delay),
+            entry.id
+        ))
+        .into());
+    }
     // With `push`, a comparison also has queues that need no notifications.
     if !workload.notify_limit.is_zero() && wake != Wake::Notify && workload.wake != Some(AskedWake::Push) {
         return Err(Usage(format!(
@@ -126,6 +136,34 @@ fn check_limits(id: &str, workload: &Workload, capabilities: &Capabilities) -> R
         return Err(Usage(format!(
             "--prefetch {}: backend {id} must settle a claim before the next one in this configuration; leave it at 0",
             workload.worker.prefetch
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses what an observer cannot do.
+///
+/// # Errors
+/// [`Usage`].
+fn refuse_to_observe(request: &RunRequest) -> Result<(), Usage> {
+    if request.observer.is_none() {
+        return Ok(());
+    }
+    if !request.entry.engine.has_server {
+        let id = request.entry.id;
+        return Err(Usage(format!("--observer: backend {id} has no server that could be on another host")));
+    }
+    if request.plan.scenario.background.is_some() {
+        return Err(Usage(format!(
+            "--observer: scenario {} runs pgbench beside the queue, which an observer cannot do yet: choose a scenario without a background \
+             load",
+            request.plan.scenario.id
+        )));
+    }
+    if let Some(cores) = request.pinning.of(Role::Server) {
+        return Err(Usage(format!(
+            "--pin server={cores}: these are cores of this host, and the observer starts the server on its own: put `taskset --cpu-list \
+             {cores}` before the program in --observer, and leave the server out of --pin"
         )));
     }
     Ok(())

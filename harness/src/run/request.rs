@@ -1,14 +1,18 @@
 //! What one run is asked for.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use qbench_backends::{Entry, ServerUrl};
 use qbench_driver::shards::threads_beside;
+use qbench_engines::observe::command::ObserverCommand;
 use qbench_engines::servers::GivenServers;
 use qbench_ground::pinning::{Pinning, Role};
 use qbench_scenarios::RunPlan;
+use qbench_scenarios::units::format_duration;
 use qbench_schema::manifest::ConfiguredValue;
 use qbench_schema::result::Durability;
 use qbench_schema::variant::RunVariant;
@@ -28,6 +32,10 @@ pub struct RunRequest {
     pub durability: Durability,
     /// The user's servers; private ones are started where one is needed and none was given.
     pub given: GivenServers,
+    /// What leads to the host of the server, where an observer starts or watches it there.
+    pub observer: Option<ObserverCommand>,
+    /// The address at which a server there is reached; `None`: the channel tells.
+    pub server_address: Option<IpAddr>,
     /// Which role is bound to which cores.
     pub pinning: Pinning,
     /// Folder of the result files.
@@ -59,21 +67,35 @@ impl RunRequest {
         self.given.of(self.entry.engine).cloned()
     }
 
-    /// Where the server is, as far as its address tells; with the address where it is elsewhere.
+    /// Where the server is, as far as its address tells, with the address where it is elsewhere; and what is put in between.
     pub(super) fn topology(&self) -> String {
         let engine = qbench_engines::of(self.entry.engine);
-        match self.given_url() {
+        self.with_delay(match self.given_url() {
             _ if !self.entry.engine.has_server => "in process".to_owned(),
+            // The observer will say more.
+            None if self.observer.is_some() => "remote".to_owned(),
             None => "private".to_owned(),
             Some(url) if engine.is_on_this_host(&url) => "same host".to_owned(),
             Some(url) => format!("remote {url}"),
+        })
+    }
+
+    /// `topology` and what is put in between.
+    pub(super) fn with_delay(&self, topology: String) -> String {
+        match self.plan.workload.delay {
+            Duration::ZERO => topology,
+            delay => format!("{topology}, relay +{}", format_duration(delay)),
         }
     }
 
     /// Whether a core is left alone for the server. With `--pin` the user has divided the cores already.
     fn leaves_a_core(&self) -> bool {
         let engine = qbench_engines::of(self.entry.engine);
-        let is_here = self.given_url().is_none_or(|url| engine.is_on_this_host(&url));
+        let is_here = match (self.given_url(), &self.observer) {
+            (Some(url), _) => engine.is_on_this_host(&url),
+            (None, Some(observer)) => observer.is_here(),
+            (None, None) => true,
+        };
         engine.needs_a_place() && is_here && self.pinning.of(Role::Harness).is_none()
     }
 

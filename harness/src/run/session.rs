@@ -95,7 +95,8 @@ pub fn identify(request: &RunRequest) -> anyhow::Result<RunIdentity> {
         connections_per_worker: capabilities
             .connections
             .map(|connections| connections.of_worker(plan.workload.worker.concurrency.get()).into()),
-        // Known once the server has been asked.
+        // Known once the observer, and the server, have been asked.
+        server_host_id: String::new(),
         engine_version: String::new(),
         server_settings: BTreeMap::new(),
     })

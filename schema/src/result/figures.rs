@@ -136,7 +136,7 @@ pub struct CpuPct {
     pub server: Option<f64>,
     /// This harness, without its meters of hiccups.
     pub harness: Option<f64>,
-    /// The meters of hiccups (METHODOLOGY M7). Absent in results from before they had a figure of their own; there they are in `harness`.
+    /// The meters of hiccups (METHODOLOGY M7), and the relay of `delay` where there is one. Absent in results from before they had a figure of their own; there they are in `harness`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meter: Option<f64>,
     /// Adapter processes, which run a queue library on the harness's behalf; absent for backends without any.
@@ -336,6 +336,70 @@ pub struct WireFloor {
     pub request_us: f64,
     /// CPU of the harness per request, in microseconds.
     pub harness_cpu_us_per_request: f64,
+}
+
+/// How long a request takes that does nothing, on one connection while nothing else is asked, before the load and after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoundTrips {
+    /// Just before the load; absent where it could not be measured.
+    pub before: Option<RoundTrip>,
+    /// Just after it; likewise.
+    pub after: Option<RoundTrip>,
+}
+
+impl RoundTrips {
+    /// Median in milliseconds, over both ends of the run.
+    pub fn p50_ms(&self) -> Option<f64> {
+        let ends: Vec<f64> = [self.before, self.after].into_iter().flatten().map(|end| end.p50).collect();
+        (!ends.is_empty()).then(|| ends.iter().sum::<f64>() / ends.len() as f64 / 1e3)
+    }
+}
+
+/// The host of the server, where an observer watched it there; figures over the measured phase.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerHost {
+    /// Its name.
+    pub host: String,
+    /// Which machine it is: a short hash.
+    pub host_id: String,
+    /// The address at which the server is reached.
+    pub address: String,
+    /// Version of the observer's program.
+    pub version: String,
+    /// Git revision that it was built from.
+    pub git_revision: String,
+    /// Its logical cores.
+    pub cores: u32,
+    /// Its clock (the one that people read) less that of the harness's host, before the load. No latency depends on it.
+    pub clock_offset_ms: f64,
+    /// The same after the load; absent where it could not be read any more.
+    pub clock_offset_after_ms: Option<f64>,
+    /// How far the two monotonic clocks went apart between these readings. Instants of the observer's rows are off by no more than this
+    /// and the uncertainty.
+    pub clock_drift_us: Option<f64>,
+    /// What each of these offsets may be wrong by: half a round trip of the channel, the larger one of before and after.
+    pub clock_uncertain_us: f64,
+    /// All its busy time, 100 is one core.
+    pub cpu_pct: Option<f64>,
+    /// The observer's part of it.
+    pub cpu_observer_pct: Option<f64>,
+    /// CPU of server, observer, meters and kernel as a share of its busy time, in percent.
+    pub cpu_roles_of_host_pct: Option<f64>,
+    /// Time that the hypervisor took from it, 100 is all cores.
+    pub steal_pct: Option<f64>,
+    /// How late it wakes somebody who only sleeps, as `hiccup_ms` is for the harness's host.
+    pub hiccup_ms: Option<Percentiles>,
+}
+
+/// Requests that do nothing, one after the other. Microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoundTrip {
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// How many.
+    pub requests: u64,
 }
 
 /// Share of one worker.
