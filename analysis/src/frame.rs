@@ -3,6 +3,7 @@
 use polars::prelude::*;
 use qbench_schema::comparison::ComparisonRow;
 use qbench_schema::result::word;
+use qbench_schema::round_trip::RoundTripRow;
 use qbench_schema::summary::{DistributionRow, RunRow, SummaryRow, Value, cell_columns, run_columns};
 
 use crate::error::Result;
@@ -56,6 +57,23 @@ pub fn of_comparison(rows: &[ComparisonRow]) -> Result<DataFrame> {
         ("value", |row| Value::from(&row.value)),
         ("reference_value", |row| Value::from(&row.reference_value)),
         ("same_within", |row| Value::from(&row.same_within)),
+    ];
+    frame(rows, columns.into_iter())
+}
+
+/// `round_trip.csv` as a frame.
+pub fn of_round_trips(rows: &[RoundTripRow]) -> Result<DataFrame> {
+    let columns: [Getter<RoundTripRow>; 10] = [
+        ("scenario", |row| Value::from(&row.scenario)),
+        ("backend", |row| Value::from(&row.backend)),
+        ("name", |row| Value::from(&row.name)),
+        ("figure", |row| Value::from(&row.figure)),
+        ("blocks", |row| Value::Count(row.blocks as u64)),
+        ("runs", |row| Value::Count(row.runs as u64)),
+        ("ms_per_ms", |row| Value::from(&row.ms_per_ms)),
+        ("low", |row| Value::from(&row.low)),
+        ("high", |row| Value::from(&row.high)),
+        ("at_zero_ms", |row| Value::from(&row.at_zero_ms)),
     ];
     frame(rows, columns.into_iter())
 }

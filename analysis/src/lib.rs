@@ -22,6 +22,7 @@ mod order;
 mod palette;
 mod publish;
 mod report;
+mod round_trip;
 pub mod statistics;
 pub mod summary;
 mod sweep;
@@ -63,7 +64,8 @@ pub struct Analysis {
     pub problems: Vec<Problem>,
     /// The comparison as text for a terminal, a block per scenario.
     pub table: String,
-    /// Files written: `runs.csv`, `summary.csv`, `summary.json`, `distribution.csv`, `comparison.csv`; and `answers.json` where there are questions.
+    /// Files written: `runs.csv`, `summary.csv`, `summary.json`, `distribution.csv`, `comparison.csv`; `round_trip.csv` where the delay was varied; and
+    /// `answers.json` where there are questions.
     pub written: Vec<PathBuf>,
 }
 
@@ -92,6 +94,11 @@ pub fn analyze(inputs: &[PathBuf], output_dir: &Path, asked: &Asked, palette: &P
         (files::DISTRIBUTION_CSV, frame::to_csv(&mut frame::of_distribution(&summary.distribution)?)?),
         (files::COMPARISON_CSV, frame::to_csv(&mut frame::of_comparison(&comparison)?)?),
     ];
+    let runs_of_cells: Vec<Vec<&RunRow>> = summary.runs_of_cells.iter().map(|runs| runs.iter().collect()).collect();
+    let round_trips = round_trip::rows(&round_trip::sweeps(&summary.cells, &runs_of_cells));
+    if !round_trips.is_empty() {
+        contents.push((files::ROUND_TRIP_CSV, frame::to_csv(&mut frame::of_round_trips(&round_trips)?)?));
+    }
     if !answers.is_empty() {
         contents.push((files::ANSWERS_JSON, summary::to_json(&answers)?));
     }

@@ -169,7 +169,7 @@ pub(crate) fn scalings(rows: &[SummaryRow]) -> Vec<Scaling<'_>> {
             by_scenario.len() - 1
         });
         let curves = &mut by_scenario[at].1;
-        match curves.iter_mut().find(|(first, _)| is_same_but_for_workers(first, row)) {
+        match curves.iter_mut().find(|(first, _)| is_same_but_for(WORKERS, first, row)) {
             Some((_, points)) => points.push(Point { workers, row }),
             None => curves.push((row, vec![Point { workers, row }])),
         }
@@ -198,15 +198,16 @@ fn varied_workers(row: &SummaryRow) -> Option<u32> {
     pairs.into_iter().find(|(key, _)| *key == WORKERS)?.1.parse().ok()
 }
 
-fn is_same_but_for_workers(row: &SummaryRow, other: &SummaryRow) -> bool {
+/// Whether two rows are of one backend that does the same, and of one configuration but for the setting `key`.
+pub(crate) fn is_same_but_for(key: &str, row: &SummaryRow, other: &SummaryRow) -> bool {
     is_same_backend(row, other)
         && row.activity == other.activity
-        && differing_keys(&[row, other]).into_iter().all(|key| key == WORKERS)
+        && differing_keys(&[row, other]).into_iter().all(|differing| differing == key)
 }
 
 /// A name for the series that each of `rows` stands for: the backend, and what tells two of one backend apart, `ignored`
 /// settings left out.
-fn names(rows: &[&SummaryRow], ignored: &BTreeSet<&str>) -> Vec<String> {
+pub(crate) fn names(rows: &[&SummaryRow], ignored: &BTreeSet<&str>) -> Vec<String> {
     let name = |row: &&SummaryRow| {
         let same: Vec<&SummaryRow> = rows.iter().copied().filter(|other| other.backend == row.backend).collect();
         let differs = |of: fn(&SummaryRow) -> &String| same.iter().any(|other| of(other) != of(row));

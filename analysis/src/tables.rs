@@ -11,6 +11,7 @@ mod cost;
 mod figure;
 mod ladder;
 mod marks;
+pub(crate) mod round_trip;
 mod scaling;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use qbench_schema::summary::{RunRow, SummaryRow, TableKind, Unless};
 use crate::class::{Class, delivery_label, durability_label, is_overload, is_ranked, waiting_label};
 use crate::compare::Cell;
 use crate::order::distinct_scenarios;
+use crate::round_trip::sweeps;
 use crate::sweep::{ladders, scalings};
 use crate::variant::{named, variants};
 pub(crate) use figure::number;
@@ -99,6 +101,8 @@ pub fn render(rows: &[SummaryRow], runs: &[Vec<RunRow>]) -> String {
     blocks.extend(aa::render(rows, runs));
     blocks.extend(ladders(rows).iter().flat_map(ladder::render));
     blocks.extend(scalings(rows).iter().flat_map(scaling::render));
+    let runs_of_rows: Vec<Vec<&RunRow>> = runs.iter().map(|runs| runs.iter().collect()).collect();
+    blocks.extend(sweeps(rows, &runs_of_rows).iter().map(round_trip::render));
     blocks.join("\n")
 }
 

@@ -65,13 +65,20 @@ impl Timeline {
         });
         let at_s = |at_us: u64| Some((at_us as f64 - began_us? as f64) / 1e6).filter(|at_s| *at_s >= 0.0);
         let is_shown = |at_s: &f64| *at_s <= f64::from(last.at_s) + 1.0;
+        // Of a server on another host, its observer tells.
+        let of_server: Vec<SystemRow> = rows(&run.files.system_server());
+        let server_pct = |row: &SystemRow| {
+            let nearest = of_server.iter().min_by_key(|there| there.at_us.abs_diff(row.at_us));
+            row.server_cpu_pct
+                .or_else(|| nearest.filter(|there| there.at_us.abs_diff(row.at_us) < 1_000_000)?.server_cpu_pct)
+        };
         let cpu = system
             .iter()
             .filter_map(|row| {
                 Some(Cpu {
                     at_s: at_s(row.at_us).filter(is_shown)?,
                     host_pct: row.cpu_host_pct,
-                    server_pct: row.server_cpu_pct,
+                    server_pct: server_pct(row),
                     harness_pct: row.harness_cpu_pct,
                     background_pct: row.background_cpu_pct,
                 })

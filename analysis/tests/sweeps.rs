@@ -8,7 +8,8 @@ use std::path::Path;
 
 use common::Run;
 use qbench_analysis::{Analysis, Asked, analyze, graph};
-use qbench_schema::result::{Activity, LoadMode, Regime, Skew, WakeCounts};
+use qbench_schema::result::{Activity, LoadMode, Regime, RoundTrip, RoundTrips, Skew, WakeCounts};
+use qbench_schema::round_trip::RoundTripRow;
 use qbench_schema::variant::RunVariant;
 
 /// A run of a variant, in the folder that the matrix would give it.
@@ -97,6 +98,24 @@ fn write_scaling(dir: &Path) {
                 ..RunVariant::default()
             };
             write(run, variant, &[("saturate", "true"), ("workers", workers)], 1, dir);
+        }
+    }
+}
+
+/// Two queues with three delays, one of which waits for more round trips than the other.
+fn write_delays(dir: &Path) {
+    for (backend, waits_for) in [("skip_locked", 3.0), ("valkey_streams", 2.0)] {
+        for (place, (delay, delay_ms)) in (1..).zip([("0s", 0.0), ("1ms", 1.0), ("2ms", 2.0)]) {
+            for block in 1..=3 {
+                let mut run = Run::new(backend, "warm").with(|result| {
+                    let end = Some(RoundTrip { p50: 1e3 * (0.1 + delay_ms), p99: 3e3, requests: 2_000 });
+                    result.round_trip_us = Some(RoundTrips { before: end, after: end });
+                });
+                run.wait_ms = 1.0 + waits_for * delay_ms;
+                let name = format!("delay={delay}");
+                let variant = RunVariant { plan: "round-trip".into(), name, place, ..RunVariant::default() };
+                write(run, variant, &[("delay", delay), ("workers", "16")], block, dir);
+            }
         }
     }
 }
@@ -241,6 +260,24 @@ fn the_table_of_a_scaling_sweep_says_what_is_left_of_linear_growth_and_counts_de
 }
 
 #[test]
+fn the_table_of_longer_ways_says_what_a_millisecond_costs_each_queue_and_so_does_a_file() {
+    let (analysis, folder) = analyzed(write_delays);
+    let table = blocks(&analysis, "Round trips in scenario warm");
+    assert!(table.contains("3 runs per cell") && table.contains("+2 ms"), "{table}");
+    let text = fs::read_to_string(folder.path().join("analysis/round_trip.csv")).unwrap();
+    let rows: Vec<RoundTripRow> =
+        csv::Reader::from_reader(text.as_bytes()).deserialize().map(|row| row.unwrap()).collect();
+    assert_eq!(rows.len(), 2 * 2, "{text}");
+    let slope = |backend: &str| {
+        let is_median = |row: &&RoundTripRow| row.backend == backend && row.figure == "latency_p50_ms";
+        rows.iter().find(is_median).unwrap()
+    };
+    let (long, short) = (slope("skip_locked"), slope("valkey_streams"));
+    assert_eq!((long.blocks, long.runs), (3, 9));
+    assert!(long.ms_per_ms > short.ms_per_ms && long.low.unwrap() < long.ms_per_ms, "{rows:?}");
+}
+
+#[test]
 fn a_climb_and_a_scaling_sweep_have_a_picture_each_and_other_results_have_none() {
     let pictures = |write: fn(&Path)| -> Vec<String> {
         let (_, folder) = analyzed(write);
@@ -257,5 +294,6 @@ fn a_climb_and_a_scaling_sweep_have_a_picture_each_and_other_results_have_none()
     };
     assert_eq!(pictures(write_climb), ["ladder.png"]);
     assert_eq!(pictures(write_scaling), ["scaling.png"]);
+    assert_eq!(pictures(write_delays), ["comparison.png", "round_trip.png"]);
     assert_eq!(pictures(common::write_matrix), [] as [&str; 0]);
 }

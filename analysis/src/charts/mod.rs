@@ -9,6 +9,7 @@ mod latency_comparison;
 mod latency_distribution;
 mod model;
 mod rate_latency;
+mod round_trip;
 mod scale;
 mod scaling;
 mod scenario_comparison;
@@ -24,6 +25,7 @@ use qbench_schema::summary::{DistributionRow, RunRow, SummaryRow};
 
 use crate::error::{Error, Result};
 use crate::palette::Palette;
+use crate::round_trip::{runs_of, sweeps};
 use crate::sweep::{ladders, scalings};
 use crate::timeline::Timeline;
 use canvas::{Canvas, Drawn};
@@ -97,7 +99,7 @@ pub(crate) fn draw_timeline(of: &Timeline) -> Result<Vec<u8>> {
 
 /// Draws every picture; returns name and PNG of each. Without `distribution` the box plots show what the rows hold, and
 /// say so. After those of [`NAMES`] come the ratios to the reference, where there are blocks enough for intervals, and a picture for each climb and for each scenario in which the number of workers was
-/// varied flat out: `ladder` and `scaling`, with more words where there are several.
+/// varied flat out: `ladder` and `scaling`, and for each in which the delay was: `round_trip`; with more words where there are several.
 ///
 /// # Errors
 /// [`Error::Draw`] when a picture cannot be drawn.
@@ -130,6 +132,11 @@ pub fn draw_all(
     for of in &scalings {
         let name = if scalings.len() == 1 { "scaling".to_owned() } else { format!("scaling_{}", of.scenario) };
         pictures.push(paint("scaling", name, &|canvas| scaling::draw(canvas, of, palette))?);
+    }
+    let sweeps = sweeps(cells, &runs_of(cells, runs));
+    for of in &sweeps {
+        let name = if sweeps.len() == 1 { "round_trip".to_owned() } else { format!("round_trip_{}", of.scenario) };
+        pictures.push(paint("round_trip", name, &|canvas| round_trip::draw(canvas, of, palette))?);
     }
     Ok(pictures)
 }

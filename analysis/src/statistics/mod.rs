@@ -10,6 +10,7 @@ mod power;
 mod sign_flip;
 #[cfg(test)]
 mod simulation;
+mod slope;
 mod spread;
 mod steady;
 mod student;
@@ -21,6 +22,7 @@ pub use holm::{Step, holm};
 pub use paired::{FEWEST_BLOCKS, RatioInterval, log_ratios, paired_ratio, ratio_interval};
 pub use power::detectable_effect;
 pub use sign_flip::{sign_flip, smallest_p};
+pub use slope::{Slope, slope};
 pub use spread::{Spread, spread};
 pub use steady::{Steadiness, steadiness};
 pub use unpaired::{permutation, smallest_p_unpaired, unpaired_ratio};
