@@ -33,7 +33,7 @@ pub(super) fn draw(canvas: &Canvas, sweep: &Sweep, palette: &Palette) -> Drawn {
         canvas,
         "What a millisecond between clients and server costs",
         &format!(
-            "scenario {} · {} · {} · lines: least squares · hollow: not valid",
+            "scenario {} · {} · {} · large: medians, small: runs, lines: least squares · large and hollow: not valid",
             sweep.scenario,
             runs_label(points().map(|point| point.row)),
             classes.join(", ")

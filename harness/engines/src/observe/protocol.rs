@@ -1,6 +1,6 @@
 //! What run and observer say to each other: a line of JSON each, over the observer's standard input and output.
 //!
-//! The observer says [`Say::Hello`] first. Then each [`Ask`] that wants an answer gets one before the next is read; rows of the monitors and
+//! The observer says `Say::Hello` first. Then each `Ask` that wants an answer gets one before the next is read; rows of the monitors and
 //! signs of life come in between. A line may hold a password, of a server that was started or given, so lines are never shown.
 
 use std::collections::BTreeMap;
