@@ -286,17 +286,7 @@ fn every_intended_job_is_sent_recorded_and_audited() {
     assert_eq!(shares, jobs.completed);
 
     for record in &records {
-        let instants = [
-            record.intended_us,
-            record.released_us,
-            record.sent_us,
-            record.enqueued_us,
-            record.claimed_us,
-            record.started_us,
-            record.finished_us,
-            record.acked_us,
-        ];
-        assert!(instants.is_sorted(), "{record:?}");
+        program::assert_instants_in_order(record);
         // The first two are sums of the others.
         let stages: u64 = Stage::ALL[2..].iter().map(|stage| record.stage_us(*stage)).sum();
         assert_eq!(stages, record.stage_us(Stage::EndToEnd));

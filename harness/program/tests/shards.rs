@@ -133,17 +133,7 @@ fn holds_together(result: &RunResult, merged_dir: &Path, jobs: u64) {
     let mut by_job = BTreeMap::new();
     for record in &records {
         *by_job.entry(record.job).or_insert(0) += 1;
-        let instants = [
-            record.intended_us,
-            record.released_us,
-            record.sent_us,
-            record.enqueued_us,
-            record.claimed_us,
-            record.started_us,
-            record.finished_us,
-            record.acked_us,
-        ];
-        assert!(instants.is_sorted(), "{record:?}");
+        program::assert_instants_in_order(record);
     }
     assert_eq!((by_job.len() as u64, records.len() as u64), (jobs, jobs), "each job once");
     assert!(records.is_sorted_by_key(|record| record.acked_us));

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 use qbench_schema::files::RunFiles;
+use qbench_schema::record::JobRecord;
 use qbench_schema::result::RunResult;
 
 /// `qbench`, without what the developer's shell or checkout sets.
@@ -71,4 +72,19 @@ pub fn wait_for(what: &str, limit: Duration, mut happened: impl FnMut() -> bool)
 pub fn wait_until_measuring(files: &RunFiles) {
     let measuring = || fs::metadata(files.metrics()).is_ok_and(|metadata| metadata.len() > 0);
     wait_for("measuring", Duration::from_secs(90), measuring);
+}
+
+/// The eight instants of a job follow each other.
+pub fn assert_instants_in_order(record: &JobRecord) {
+    let instants = [
+        record.intended_us,
+        record.released_us,
+        record.sent_us,
+        record.enqueued_us,
+        record.claimed_us,
+        record.started_us,
+        record.finished_us,
+        record.acked_us,
+    ];
+    assert!(instants.is_sorted(), "{record:?}");
 }
